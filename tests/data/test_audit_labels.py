@@ -11,6 +11,7 @@ from muslin.data.audit.labels import (
     checkable,
     class_thresholds,
     find_label_errors,
+    rank_labels,
     self_confidence,
     suspect_multiclass,
     suspect_multilabel,
@@ -175,3 +176,17 @@ def test_multilabel_check_needs_enough_of_yes_and_no():
     judged = checkable(Target("tags", ("a", "b", "c"), "multilabel"), labels)
     assert judged[:, 0].all()
     assert not judged[:, 1:].any()  # 13 have b; 13 are known not to have c
+
+
+def test_every_checked_label_of_several_is_ranked():
+    data, probabilities, wrong = several()
+    errors = {"tags": find_label_errors(data.targets[0], data.labels["tags"], probabilities)}
+    ranked = rank_labels(data, errors)
+    assert len(ranked) == (data.labels["tags"][:, :2] != -1).sum(), "networks cannot predict the third"
+    assert [row.wrong for row in ranked] == sorted((row.wrong for row in ranked), reverse=True)
+    for row in ranked[:5]:
+        name, value = row.label.split(": ")
+        column = ("lace", "silk").index(name)
+        assert data.labels["tags"][row.sample, column] == (value == "yes")
+        assert wrong[row.sample, column]
+        assert row.other == f"{name}: {'no' if value == 'yes' else 'yes'}"

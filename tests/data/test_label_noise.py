@@ -9,9 +9,9 @@ from muslin.data.audit import label_noise
 from muslin.data.audit.label_noise import expected_wrong, fit_label_noise
 
 
-def labelled(share, n=3000, classes=6, overconfidence=2.0, seed=0):
+def labelled(share, n=3000, classes=6, overconfidence=2.0, seed=0, similar=False):
     """Given labels, probabilities that are overconfident, also of two classes that are often confused, and
-    which labels are wrong."""
+    which labels are wrong: any other class, or one for the other of the two alike."""
     random = np.random.default_rng(seed)
     scores = 3 * random.normal(size=(n, classes))
     alike = random.random(n) < 0.3
@@ -19,7 +19,9 @@ def labelled(share, n=3000, classes=6, overconfidence=2.0, seed=0):
     probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     true = (probabilities.cumsum(axis=1) < random.random((n, 1))).sum(axis=1)
     wrong = random.random(n) < share
-    labels = np.where(wrong, (true + random.integers(1, classes, n)) % classes, true)
+    wrong &= (true < 2) | (not similar)
+    other = 1 - true if similar else (true + random.integers(1, classes, n)) % classes
+    labels = np.where(wrong, other, true)
     shown = np.exp(overconfidence * scores)
     return labels, shown / shown.sum(axis=1, keepdims=True), wrong
 
@@ -49,11 +51,12 @@ def test_probabilities_of_wrong_labels_are_calibrated():
     assert totals[0] == pytest.approx(totals[1], rel=0.2)
 
 
-def test_ranking_is_no_worse_than_by_self_confidence():
-    labels, probabilities, wrong = labelled(0.05)
+@pytest.mark.parametrize(("similar", "worse"), [(False, 0.005), (True, -0.005)])
+def test_ranking_is_as_good_as_by_self_confidence_or_better(similar, worse):
+    labels, probabilities, wrong = labelled(0.1 if similar else 0.05, similar=similar)
     stated = fit_label_noise(labels, probabilities).wrong_probabilities(labels, probabilities)
     own = probabilities[np.arange(len(labels)), labels]
-    assert roc_auc_score(wrong, stated) >= roc_auc_score(wrong, -own) - 0.001
+    assert roc_auc_score(wrong, stated) >= roc_auc_score(wrong, -own) - worse
 
 
 def test_intervals_of_wrong_labels_hold():
@@ -70,10 +73,34 @@ def test_intervals_of_wrong_labels_hold():
 
 def test_the_gradient_is_that_of_the_loss():
     labels, probabilities, _ = labelled(0.05, n=200)
-    logarithms = np.log(probabilities)
+    logarithms, kinds = np.log(probabilities), label_noise._confusions(labels, probabilities)
 
     def part(index):
-        return lambda parameters: label_noise._loss(parameters, labels, logarithms)[index]
+        return lambda parameters: label_noise._loss(parameters, labels, logarithms, kinds)[index]
 
-    point = np.concatenate([[0.1, -3], np.linspace(-0.1, 0.1, 6)])
+    point = np.concatenate([[0.1, -3, 0.5], np.linspace(-0.1, 0.1, 6)])
     assert check_grad(part(0), part(1), point) < 1e-3
+
+
+def test_wrong_labels_count_that_go_to_a_similar_class():
+    held = 0
+    for seed in range(10):
+        labels, probabilities, wrong = labelled(0.1, seed=seed, similar=True)
+        noise = fit_label_noise(labels, probabilities)
+        order = np.argsort(-noise.wrong_probabilities(labels, probabilities), kind="stable")[:20]
+        (each,) = expected_wrong([(labels, probabilities, noise)], [20], seed=seed)
+        held += each.low <= wrong[order].sum() <= each.high
+    assert held >= 9, "of 10"
+
+
+def test_wrong_labels_are_of_any_class_or_a_similar_one():
+    confusions = [fit_label_noise(*labelled(0.05, similar=similar)[:2]).confusions for similar in (False, True)]
+    for each in confusions:
+        assert each.sum(axis=1) == pytest.approx(1)
+        assert not each.diagonal().any()
+    assert confusions[0][0, 1] < confusions[1][0, 1]
+
+
+def test_a_class_that_is_never_confused_has_even_confusions():
+    confusions = label_noise._confusions(np.array([0, 1, 2]), np.eye(3))
+    assert confusions[1] == pytest.approx((1 - np.eye(3)) / 2)

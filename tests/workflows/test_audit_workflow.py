@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
+from sklearn.metrics import roc_auc_score
 
 from command_line import invoke, refusal
 from muslin.data import read
 from muslin.data.audit.corrections import correct_labels, read_corrections
-from muslin.data.audit.exclusions import read_exclusions, write_exclusions
+from muslin.data.audit.exclusions import read_exclusions, read_sample_rows, write_exclusions
 from muslin.data.audit.findings import KINDS, Audit
 from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
@@ -64,7 +65,7 @@ def content(folder: Path) -> dict[str, str]:
     }
 
 
-def test_audit_writes_a_page_findings_and_two_lists(
+def test_audit_writes_a_page_findings_and_lists(
     audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset
 ) -> None:
     folder, found, _ = audited
@@ -74,6 +75,7 @@ def test_audit_writes_a_page_findings_and_two_lists(
         "clean.csv",
         "corrections.csv",
         "exclude.csv",
+        "labels.csv",
     }
     out, kept = (dict(map(reversed, read_exclusions(folder / name))) for name in ("exclude.csv", "clean.csv"))
     assert not out.keys() & kept.keys()
@@ -103,6 +105,21 @@ def test_known_duplicates_and_label_errors_are_found(
     assert len(wrong & set(suspects)) >= 7
     assert len(suspects) < 30
     assert len(wrong & set(suspects[:10])) >= 5, "worst first"
+
+
+def test_labels_csv_ranks_every_checked_label(
+    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset
+) -> None:
+    folder, found, _ = audited
+    rows = [row for _, row in read_sample_rows(folder / "labels.csv")]
+    assert {row["id"] for row in rows} == set(mislabelled.dataset.ids)
+    stated = [float(row["wrong_probability"]) for row in rows]
+    assert stated == sorted(stated, reverse=True)
+    suspects = found.of("suspect_label")
+    assert {row["id"] for row in rows[: len(suspects)]} == {f.samples[0].id for f in suspects}
+    assert [(row["label"], row["other"]) for row in rows[:1]] == [suspects[0].correction]
+    wrong = np.isin([row["id"] for row in rows], mislabelled.dataset.ids[mislabelled.mislabelled])
+    assert roc_auc_score(wrong, stated) > 0.9
 
 
 def test_long_steps_are_logged(audited: tuple[Path, Audit, list[str]]) -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
     from muslin.data.audit.findings import Audit, Finding
 
-AUDIT_FILES = ("exclude.csv", "clean.csv", "corrections.csv", "audit.html", "audit.json")
+AUDIT_FILES = ("exclude.csv", "clean.csv", "corrections.csv", "labels.csv", "audit.html", "audit.json")
+LABEL_COLUMNS = ("part", "id", "target", "label", "other", "wrong_probability")
 
 
 def audit(
@@ -46,8 +47,9 @@ def audit(
     Args:
         data: a registered name, a file or a folder, or a Dataset.
         out: a new or empty folder for `audit.html`, `audit.json`, `exclude.csv` (the samples that findings suggest to
-            exclude, for `train`'s `exclude`), `clean.csv` (the rest) and `corrections.csv` (labels that are probably
-            wrong, for `train`'s `corrections`); as an Output it can be that of an earlier audit, which is replaced.
+            exclude, for `train`'s `exclude`), `clean.csv` (the rest), `corrections.csv` (labels that are probably
+            wrong, for `train`'s `corrections`) and `labels.csv` (of every checked label the probability that it is
+            wrong, most probable first); as an Output it can be that of an earlier audit, which is replaced.
             None writes nothing.
         test: a file with the test set, if `data` holds only the training set.
         checks: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
@@ -76,7 +78,7 @@ def audit(
             file.path.parent.mkdir(parents=True, exist_ok=True)
     context = _examine(dataset, steps, seed, check_labels=not checks or "suspect_label" in checks)
     findings, skipped = _find(context, checks, steps)
-    result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds)
+    result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds, context.label_errors)
     if files:
         with steps.timed("write", "writing the page"):
             _write_audit(files, dataset, result)
@@ -169,6 +171,7 @@ def _audit_files(output: Output, data: tuple[Data, ...]) -> dict[str, Output]:
 
 
 def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit") -> None:
+    from muslin.data.audit.labels import rank_labels
     from muslin.reporting.report.audit_page import write_audit_page
 
     parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
@@ -179,10 +182,15 @@ def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit")
     suggestions = (
         (*names[f.samples[0].index], str(f.target), *(f.correction or ()), f"{f.score:.3f}") for f in result.corrections
     )
+    ranked = (
+        (*names[row.sample], row.target, row.label, row.other, f"{row.wrong:.6g}")
+        for row in rank_labels(dataset, result.label_errors)
+    )
     writers: dict[str, Callable[[Output], object]] = {
         "exclude.csv": lambda file: exclusions.write_exclusions(file, ("part", "id", "findings"), suggested),
         "clean.csv": lambda file: exclusions.write_exclusions(file, ("part", "id"), clean),
         "corrections.csv": lambda file: exclusions.write_exclusions(file, corrections.COLUMNS, suggestions),
+        "labels.csv": lambda file: exclusions.write_exclusions(file, LABEL_COLUMNS, ranked),
         "audit.html": lambda file: write_audit_page(file, dataset, result),
         # last, because it marks the audit as complete
         "audit.json": lambda file: file.write(json_text(result.to_dict(), indent=1) + "\n"),

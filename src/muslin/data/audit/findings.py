@@ -1,13 +1,14 @@
 """The result of an audit: findings, each of a kind, with samples, a score and a message."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.audit.label_noise import PROBABLE
 from muslin.messages import Message, plain, table
 
 if TYPE_CHECKING:
+    from muslin.data.audit.labels import LabelErrors
     from muslin.data.dataset import Dataset
 
 
@@ -105,12 +106,14 @@ class Audit:
         overview: the data and the checks, for JSON: counts, sizes, thresholds.
         skipped: per check that was skipped, the reason.
         seconds: time per step.
+        label_errors: per target whose labels were checked, of every label the probability that it is wrong.
     """
 
     findings: tuple[Finding, ...]
     overview: Mapping[str, Any]
     skipped: Mapping[str, str]
     seconds: Mapping[str, float]
+    label_errors: Mapping[str, "LabelErrors"] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[Finding]:
         """The findings of one kind, worst first."""

@@ -1,12 +1,14 @@
 """How probable it is that a label is wrong, from out-of-fold probabilities of models that learned the labels as given.
 
-A given label is either correct, and then drawn from the calibrated probabilities of its image; or wrong, with the same
-probability for every other class. The share of wrong labels, the temperature and a bias per class are fitted together
-by maximum likelihood, and then averaged over the posterior of the share and the temperature: where few labels are
-wrong, the most likely share is often 0. Temperature and biases explain what the models take for what, such as shirts
-for T-shirts; what remains are disagreements too confident for calibrated predictions, and these are the wrong labels
-(class-conditional noise as in Natarajan et al., Learning with noisy labels, NeurIPS 2013; calibration as in Guo et al.,
-ICML 2017).
+The true class of an image is drawn from its calibrated probabilities. The given label is that class, or a wrong one:
+some wrong labels are any other class, some are drawn as the models confuse the classes, because people confuse similar
+ones too; without evidence half and half. The share of wrong labels, the part of the two kinds, the temperature and a
+bias per class are fitted together by maximum likelihood, and then averaged over the posterior of the share and the
+temperature: where few labels are wrong, the most likely share is often 0. Temperature and biases explain what the
+models take for what, such as shirts for T-shirts; what remains are disagreements too confident for calibrated
+predictions, and these are the wrong labels (class-conditional noise as in Natarajan et al., Learning with noisy labels,
+NeurIPS 2013, whose matrix is counted as the confident joint of Northcutt, Jiang and Chuang, JAIR 70, 2021; calibration
+as in Guo et al., ICML 2017).
 
 Of the scores compared in benchmarks/label_errors.py it ranks as well as the best, and is the only calibrated one.
 """
@@ -37,7 +39,10 @@ N_DRAWS = 2_000
 BIAS_PENALTY = 1.0
 """Half of it times the sum of squared biases: a class with few labels keeps a bias near 0."""
 
-_START = (0.0, -4.0)  # temperature 1, 2 % wrong
+KIND_PENALTY = 1.0
+"""Half of it times the square of the log odds of the two kinds of wrong labels."""
+
+_START = (0.0, -4.0, 0.0)  # temperature 1, 2 % wrong, half of them of a similar class
 _LOG_ODDS = (-12.0, 0.0)
 _EPSILON = 1e-12
 
@@ -51,12 +56,14 @@ class LabelNoise:
         temperatures: float64 (temperatures,), of the calibrated probabilities.
         weights: float64 (temperatures, shares), posterior probabilities with Jeffreys' prior of the share.
         biases: float64 (classes,), added to the logarithms of the probabilities.
+        confusions: float64 (classes, classes), of a wrong label of each true class, by row, the probability of each.
     """
 
     shares: FloatArray
     temperatures: FloatArray
     weights: FloatArray
     biases: FloatArray
+    confusions: FloatArray
 
     @property
     def wrong_share(self) -> float:
@@ -72,10 +79,11 @@ class LabelNoise:
         """Of each label the probability that it is wrong, float64 (n,): the mean over the posterior."""
         total = np.zeros(len(labels))
         for temperature, weights in zip(self.temperatures, self.weights, strict=True):
-            own = _own(labels, _calibrated(probabilities, temperature, self.biases))
+            calibrated = _calibrated(probabilities, temperature, self.biases)
+            own, other = _own(labels, calibrated), _other(labels, calibrated, self.confusions)
             for share, weight in zip(self.shares, weights, strict=True):
                 if weight > MIN_WEIGHT:
-                    total += weight * _wrong(own, share, probabilities.shape[1])
+                    total += weight * _wrong(own, other, share)
         return np.asarray(total / self.weights[self.weights > MIN_WEIGHT].sum())
 
     def draw_wrong(
@@ -86,8 +94,9 @@ class LabelNoise:
         states = []
         for cell, times in zip(*np.unique(drawn, return_counts=True), strict=True):
             temperature, share = divmod(int(cell), len(self.shares))
-            own = _own(labels, _calibrated(probabilities, self.temperatures[temperature], self.biases))
-            wrong = _wrong(own, self.shares[share], probabilities.shape[1])
+            calibrated = _calibrated(probabilities, self.temperatures[temperature], self.biases)
+            own, other = _own(labels, calibrated), _other(labels, calibrated, self.confusions)
+            wrong = _wrong(own, other, self.shares[share])
             states.append(random.random((times, len(labels))) < wrong)
         return np.asarray(random.permutation(np.concatenate(states)))
 
@@ -110,19 +119,22 @@ def fit_label_noise(labels: Labels, probabilities: Probabilities, seed: int = 0)
     if len(labels) > MAX_FITTED:
         chosen = np.random.default_rng(seed).choice(len(labels), MAX_FITTED, replace=False)
         labels, probabilities = labels[chosen], probabilities[chosen]
+    kinds = _confusions(labels, probabilities)
     start = np.concatenate([_START, np.zeros(n_classes)])
-    fitted = _fit(labels, _logarithms(probabilities), start)
-    temperatures, biases = np.exp(fitted[0] + np.linspace(-0.3, 0.3, 13)), fitted[2:]
+    fitted = _fit(labels, _logarithms(probabilities), kinds, start)
+    temperatures, biases = np.exp(fitted[0] + np.linspace(-0.3, 0.3, 13)), fitted[3:]
+    confusions = _mix(kinds, fitted[2])
     shares = 1 / (1 + np.exp(-np.linspace(*_LOG_ODDS, 80)))
     logarithms = np.empty((len(temperatures), len(shares)))
     for row, temperature in enumerate(temperatures):
-        own = _own(labels, _calibrated(probabilities, temperature, biases))
+        calibrated = _calibrated(probabilities, temperature, biases)
+        own, other = _own(labels, calibrated), _other(labels, calibrated, confusions)
         for column, share in enumerate(shares):
-            likelihood = np.maximum((1 - share) * own + share * (1 - own) / (n_classes - 1), _EPSILON)
+            likelihood = np.maximum((1 - share) * own + share * other, _EPSILON)
             # the grid is even in the log odds, so the square root is Jeffreys' prior of the share
             logarithms[row, column] = np.log(likelihood).sum() + np.log(share * (1 - share)) / 2
     weights = np.exp(logarithms - logarithms.max())
-    return LabelNoise(shares, temperatures, weights / weights.sum(), biases)
+    return LabelNoise(shares, temperatures, weights / weights.sum(), biases, confusions)
 
 
 @dataclass(frozen=True)
@@ -169,14 +181,40 @@ def _own(labels: Labels, calibrated: FloatArray) -> FloatArray:
     return np.asarray(calibrated[np.arange(len(labels)), labels])
 
 
-def _wrong(own: FloatArray, share: float, n_classes: int) -> FloatArray:
+def _other(labels: Labels, calibrated: FloatArray, confusions: FloatArray) -> FloatArray:
+    """The probability that a wrong label of the image is the given one, float64 (n,)."""
+    return np.asarray((calibrated * confusions.T[labels]).sum(axis=1))
+
+
+def _confusions(labels: Labels, probabilities: Probabilities) -> FloatArray:
+    """Of a wrong label of each true class, by row, the probability of each: float64 (2, classes, classes).
+
+    The first is uniform. The second counts the probability of each class among the images of each label, without the
+    label's own.
+    """
+    n_classes = probabilities.shape[1]
+    uniform = (1 - np.eye(n_classes)) / (n_classes - 1)
+    counts = np.zeros((n_classes, n_classes))
+    np.add.at(counts.T, labels, probabilities)
+    np.fill_diagonal(counts, 0)
+    counts += uniform  # a class that is never confused has this row alone
+    return np.stack([uniform, counts / counts.sum(axis=1, keepdims=True)])
+
+
+def _mix(kinds: FloatArray, log_odds: float) -> FloatArray:
+    similar = 1 / (1 + np.exp(-log_odds))
+    return np.asarray((1 - similar) * kinds[0] + similar * kinds[1])
+
+
+def _wrong(own: FloatArray, other: FloatArray, share: float) -> FloatArray:
     """The probability that a label is wrong, float64 (n,).
 
     Args:
         own: its calibrated probability.
+        other: the probability that a wrong label of the image is the given one.
         share: of wrong labels.
     """
-    correct, wrong = (1 - share) * own, share * (1 - own) / (n_classes - 1)
+    correct, wrong = (1 - share) * own, share * other
     return np.asarray(wrong / np.maximum(correct + wrong, _EPSILON))
 
 
@@ -185,33 +223,37 @@ def _percentiles(counts: NDArray[np.int64]) -> tuple[int, int]:
     return int(np.floor(low)), int(np.ceil(high))
 
 
-def _fit(labels: Labels, logarithms: FloatArray, start: FloatArray) -> FloatArray:
-    """The logarithm of the temperature, the log odds of a wrong label, and the biases."""
+def _fit(labels: Labels, logarithms: FloatArray, kinds: FloatArray, start: FloatArray) -> FloatArray:
+    """The logarithm of the temperature, the log odds of a wrong label and of a similar class, and the biases."""
     from scipy.optimize import minimize
 
     n_classes = logarithms.shape[1]
-    bounds = [(-4.0, 3.0), _LOG_ODDS, *[(-10.0, 10.0)] * n_classes]
-    result = minimize(_loss, start, args=(labels, logarithms), jac=True, method="L-BFGS-B", bounds=bounds)
+    bounds = [(-4.0, 3.0), _LOG_ODDS, (-5.0, 5.0), *[(-10.0, 10.0)] * n_classes]
+    result = minimize(_loss, start, args=(labels, logarithms, kinds), jac=True, method="L-BFGS-B", bounds=bounds)
     return np.asarray(result.x)
 
 
-def _loss(parameters: FloatArray, labels: Labels, logarithms: FloatArray) -> tuple[float, FloatArray]:
+def _loss(
+    parameters: FloatArray, labels: Labels, logarithms: FloatArray, kinds: FloatArray
+) -> tuple[float, FloatArray]:
     """The negative log likelihood and its gradient."""
-    sharpness, biases = np.exp(-parameters[0]), parameters[2:]
-    share = 1 / (1 + np.exp(-parameters[1]))
-    rows, others = np.arange(len(labels)), logarithms.shape[1] - 1
+    sharpness, biases = np.exp(-parameters[0]), parameters[3:]
+    share, similar = 1 / (1 + np.exp(-parameters[1:3]))
+    confusions = _mix(kinds, parameters[2])
     calibrated = _softmax(sharpness * logarithms + biases)
-    own = calibrated[rows, labels]
-    likelihood = np.maximum((1 - share) * own + share * (1 - own) / others, _EPSILON)
-    by_score = -calibrated * (own * (1 - share - share / others) / likelihood)[:, np.newaxis]
-    by_score[rows, labels] -= by_score.sum(axis=1)  # the softmax's rows sum to 1
-    by_share = ((1 - own) / others - own) / likelihood
+    own, other = _own(labels, calibrated), _other(labels, calibrated, confusions)
+    likelihood = np.maximum((1 - share) * own + share * other, _EPSILON)
+    given = ((1 - share) * np.eye(len(biases)) + share * confusions).T[labels]  # of the label, for each true class
+    by_score = calibrated * (given / likelihood[:, np.newaxis] - 1)
+    by_kind = _other(labels, calibrated, kinds[1] - kinds[0])
     gradient = -np.concatenate([
         [-sharpness * (by_score * logarithms).sum()],
-        [by_share.sum() * share * (1 - share)],
+        [((other - own) / likelihood).sum() * share * (1 - share)],
+        [(by_kind / likelihood).sum() * share * similar * (1 - similar) - KIND_PENALTY * parameters[2]],
         by_score.sum(axis=0) - BIAS_PENALTY * biases,
     ])  # fmt: skip
-    return float(BIAS_PENALTY / 2 * (biases**2).sum() - np.log(likelihood).sum()), gradient
+    penalty = BIAS_PENALTY / 2 * (biases**2).sum() + KIND_PENALTY / 2 * parameters[2] ** 2
+    return float(penalty - np.log(likelihood).sum()), gradient
 
 
 def _logarithms(probabilities: Probabilities) -> FloatArray:

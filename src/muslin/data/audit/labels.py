@@ -5,9 +5,9 @@
 are tested.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +189,31 @@ def find_label_errors(target: Target, labels: Labels, probabilities: Probabiliti
         counts = sorted({min(n, n_listed) for n in ESTIMATED})
         errors = replace(errors, expected=tuple(expected_wrong(checks, counts)))
     return errors
+
+
+class RankedLabel(NamedTuple):
+    """A checked label of a sample (its index), the most probable other one, and the probability that it is wrong."""
+
+    sample: int
+    target: str
+    label: str
+    other: str
+    wrong: float
+
+
+def rank_labels(dataset: Dataset, errors: Mapping[str, LabelErrors]) -> list[RankedLabel]:
+    """All checked labels of all targets, most probably wrong first. One of several labels an image reads `lace: no`."""
+    ranked = []
+    for name, each in errors.items():
+        classes = dataset.target(name).classes
+        for place in zip(*np.nonzero(~np.isnan(each.wrong)), strict=True):
+            label, other = (_written(classes, int(v[place]), place) for v in (dataset.labels[name], each.suggested))
+            ranked.append(RankedLabel(int(place[0]), name, label, other, float(each.wrong[place])))
+    return sorted(ranked, key=lambda row: -row.wrong)
+
+
+def _written(classes: tuple[str, ...], label: int, place: tuple[int, ...]) -> str:
+    return classes[label] if len(place) == 1 else f"{classes[place[1]]}: {YES_NO[label]}"
 
 
 def suspect_multilabel(
