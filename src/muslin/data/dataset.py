@@ -206,7 +206,7 @@ class Dataset:
 
     @cached_property
     def clusters(self) -> NDArray[Any] | None:
-        """Per image what its prediction is not independent of, (count,): its group, or its product, or both joined.
+        """Per image the cluster within which predictions are not independent, (count,): group, product, or both joined.
 
         None where every image is independent.
         """

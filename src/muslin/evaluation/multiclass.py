@@ -106,7 +106,7 @@ class Evaluation:
         accuracy: correct / n.
         accuracy_interval: 95 % Wilson interval.
         per_class: the metrics of each class, in the classes' order.
-        majority: images of the most frequent class: by always predicting it, so many are correct.
+        majority: images of the most frequent class; always predicting it is correct for this many.
         macro: means in which every class counts the same.
         weighted: means in which a class counts by its support.
         confusion: (classes, classes) counts; rows are true, columns predicted.
