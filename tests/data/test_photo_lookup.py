@@ -16,7 +16,7 @@ from photo_files import garment
 
 from muslin.data import read
 from muslin.data.photo_lookup import PhotoLookup
-from muslin.data.photo_paths import MAX_MATCHES, PathIndex, readings
+from muslin.data.photo_paths import MAX_MATCHES, PathIndex, is_plain, readings
 from muslin.data.photos import Photo
 from muslin.data.tables import open_table
 from muslin.errors import DataError, ImageError
@@ -440,3 +440,54 @@ def test_photo_whose_name_holds_a_separator_is_one(tmp_path: Path) -> None:
     [(name, photo)] = PhotoLookup([tmp_path]).find_all("a.png b.png")
     assert name == "a.png b.png"
     assert isinstance(photo, Photo)
+
+
+@pytest.mark.parametrize("place", [".hidden/1.jpg", "@eaDir/1.jpg", "link.d/1.jpg", "inside/1.jpg", "outside.d/1.jpg"])
+def test_photo_not_in_the_list_of_photos_is_found_as_spelled(place: str, tmp_path: Path) -> None:
+    """After the list of all photos is made, which a cell that names none asks for."""
+    folder, folder_of = tmp_path / "shop", Path(place).parent
+    (folder / "real").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (folder / "link.d").symlink_to(folder / "real")
+    (folder / "inside").symlink_to(folder / "real")
+    (folder / "outside.d").symlink_to(tmp_path / "other")
+    if not (folder / folder_of).exists():
+        (folder / folder_of).mkdir()
+    garment("hat", 1).save(folder / place)
+    expected = PhotoLookup([folder]).find(place)
+    lookup = PhotoLookup([folder])
+    assert isinstance(lookup.find("none/2.jpg"), ImageError)
+    found = lookup.find(place)
+    assert (found.code if isinstance(found, ImageError) else found) == (
+        expected.code if isinstance(expected, ImageError) else expected
+    )
+    assert isinstance(found, Photo) or found.code == "photo_outside"
+
+
+def test_photo_in_a_hidden_place_is_found_after_one_is_missing(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").mkdir()
+    garment("hat", 1).save(tmp_path / ".hidden" / "1.jpg")
+    lookup = PhotoLookup([tmp_path, tmp_path / ".hidden"])
+    assert isinstance(lookup.find("none/2.jpg"), ImageError)
+    assert isinstance(lookup.find("1.jpg"), Photo)
+
+
+@pytest.mark.parametrize("cell", ["hat/9.jpg", "/kaggle/input/Blue Hat.JPG", "0108775015", "a b/c-d_e.v2.webp"])
+def test_plain_path_has_one_reading_of_the_same_last_piece(cell: str) -> None:
+    assert is_plain(cell)
+    assert [reading.pieces[-1] for reading in readings(cell)] == [cell.rpartition("/")[2]]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["", ".", "../1.jpg", "a/./1.jpg", "a//1.jpg", "a/", r"a\1.jpg", "C:/1.jpg", "http://a/1.jpg", "a%20b.jpg",
+     "a+b.png", "1.jpg?x=1", "1.jpg 2.jpg", "1.jpg|2.jpg", "['1.jpg']", "été.jpg", "/data/upload/3/0123abcd-1.jpg"],
+)  # fmt: skip
+def test_cell_of_several_readings_is_not_plain(cell: str) -> None:
+    assert not is_plain(cell)
+
+
+def test_index_has_the_names_that_cells_can_mean() -> None:
+    index = PathIndex(["010/0108775015.jpg", "hat/Blue Hat.JPG"])
+    assert all(map(index.has_name, ("108775015.0", "0108775015.png", "blue hat", "BLUE HAT.webp")))
+    assert not any(map(index.has_name, ("010", "hat", "blue", "2.jpg")))

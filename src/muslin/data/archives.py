@@ -47,12 +47,14 @@ class FolderNotes:
         links: names of links to folders that were read under another name, or that lead back above.
         outside: names of links that lead outside the folder, and are not followed.
         code_page_names: names in a zip whose encoding is not known, read as cp437.
+        unlisted: folders whose files nobody may list, as the system names them.
         replaced: names that a later file of the archive has too, once for each file that is not read.
     """
 
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
     code_page_names: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
 
@@ -111,7 +113,7 @@ def walk(
         if boundary.excludes(real):
             notes.outside.append(Path(start).relative_to(folder).as_posix())
             continue
-        for parent, below, names in os.walk(start):
+        for parent, below, names in os.walk(start, onerror=lambda error: notes.unlisted.append(str(error))):
             real = os.path.realpath(parent)
             if real in visited:
                 notes.links.append(Path(parent).relative_to(folder).as_posix())

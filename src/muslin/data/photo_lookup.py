@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muslin.data.archives import FolderNotes, check_content, files_in, walk
-from muslin.data.photo_paths import BY_END, PathIndex, in_code_pages, is_url, readings, several_names
+from muslin.data.photo_paths import BY_END, PathIndex, in_code_pages, is_plain, is_url, readings, several_names
 from muslin.data.photos import IMAGE_SUFFIXES, PHOTO_SUFFIXES, Photo, is_hidden
 from muslin.data.tables.cells import Cell
 from muslin.errors import DataError, ImageError
@@ -57,9 +57,12 @@ class FolderPlace:
     Attributes:
         boundary: the folder below which photos are opened; by default `path`.
         may_leave: whether a path can lead outside.
+        lists_all: whether `photo_names`, called before, gave every photo that is not hidden by its name: no link leads
+            elsewhere, and every folder could be listed.
     """
 
     keep_alive: Any = None
+    lists_all = False
 
     def __init__(self, path: Path, boundary: Boundary | None = None) -> None:
         self.path, self.boundary = path, boundary or boundary_of(path)
@@ -83,13 +86,15 @@ class FolderPlace:
         """The paths of all files that can be photos, also of links that lead outside."""
         notes = FolderNotes()
         names = chain((name for name, _ in walk(self.path, notes, self.boundary)), notes.outside)
-        return filter(_can_be_photo, names)
+        yield from filter(_can_be_photo, names)
+        self.lists_all = not (notes.links or notes.outside or notes.unlisted)
 
 
 class ArchivePlace:
     """A zip or tar, or a folder in one, whose entries are in memory."""
 
     may_leave = False
+    lists_all = True
 
     def __init__(self, path: Path, files: Mapping[str, Photo] | None = None) -> None:
         """`files` are the entries by their paths, where these are known already."""
@@ -218,6 +223,7 @@ class PhotoLookup:
         self._places = [open_place(place, boundary) if isinstance(place, Path) else place for place in places]
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
+        self._lists_all = False
         self._counts: Counter[tuple[str, str | None, str | None]] = Counter()
         self._examples: defaultdict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)
         self._cell_of: dict[str, int] = {}
@@ -283,6 +289,8 @@ class PhotoLookup:
             return Found(ImageError("photo_not_named"))
         if len(text) > MAX_NAME:
             return Found(ImageError("no_such_photo", path=f"{text[:80]}…"), "", f"{text[:80]}…")
+        if isinstance(cell, str) and self._is_nowhere(cell):
+            return Found(ImageError("no_such_photo", path=cell), "", cell)
         if isinstance(cell, str) and (photos := self._as_spelled(cell)):
             code = "photos_first_of_several" if len(photos) > 1 else ""
             return Found(why_unreadable(photos[0], cell) or photos[0], code, cell, len(photos) - 1)
@@ -292,6 +300,15 @@ class PhotoLookup:
             several = len(names) > 1
             return Found(found.photo, "photos_first_of_several", "|".join(names), len(names) - 1) if several else found
         return Found(ImageError("no_such_photo", path=text), "", text) if as_spelled else self._by_index(text)
+
+    def _is_nowhere(self, cell: str) -> bool:
+        """Whether the list of photos, once it is made, says alone that no place has one of this name."""
+        if not self._lists_all or not is_plain(cell) or is_hidden(cell):
+            return False
+        name = cell.rpartition("/")[2]
+        return not any(index.has_name(name) for _, index in self._index()) and not (
+            cell.startswith("/") and os.path.isfile(cell)
+        )
 
     def _as_spelled(self, cell: str) -> list[Photo]:
         """The file of this path; several where it lacks its suffix, the likeliest first."""
@@ -357,11 +374,14 @@ class PhotoLookup:
         """Per place that is not inside another one, the photos below it; made on the first call."""
         if self._indices is None:
             self._indices = []
+            hidden = False
             for place in self._places:
                 inside = [other.path.relative_to(place.path) for other in self._places if _is_below(other, place)]
+                hidden = hidden or any(is_hidden(path.as_posix()) for path in inside)
                 if not any(_is_below(place, other) for other in self._places):
                     starts = ["", *(f"{path.as_posix()}/" for path in inside)]
                     self._indices.append((place, PathIndex(place.photo_names(), starts)))
+            self._lists_all = not hidden and all(place.lists_all for place, _ in self._indices)
         return self._indices
 
 

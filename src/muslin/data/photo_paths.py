@@ -21,6 +21,9 @@ UPLOAD = re.compile(r"/?data/upload/(?:\d+/)?")
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}-")
 """Before the name of such a photo."""
 
+PLAIN = re.compile(r"/?[\w~@&=!$^-][\w~@&=!$^. -]*(?:/[\w~@&=!$^-][\w~@&=!$^. -]*)*", re.ASCII)
+"""A path of ASCII letters with one reading: no URL, escape, separator, drive, `.` or `..`."""
+
 BY_SPELLING, BY_END = "photos_by_spelling", "photos_by_path_end"
 """Codes of messages: a path differs in case, Unicode form or encoding, or has other folders above its end."""
 
@@ -78,6 +81,12 @@ def _reading(path: str, kind: str, leading: int) -> Reading:
         kind = BY_END
     plain = [piece for piece in pieces if piece not in ("", ".", "..")]
     return Reading(tuple(plain) or ("",), kind, leading, pieces[0] == "..")
+
+
+def is_plain(cell: str) -> bool:
+    """Whether a cell has one reading and names one photo, whose file is called as the last piece."""
+    is_one = PLAIN.fullmatch(cell) and not UPLOAD.match(cell)
+    return bool(is_one) and not (" " in cell and several_names(cell))
 
 
 def is_url(cell: str) -> bool:
@@ -163,6 +172,10 @@ class PathIndex:
         folders = {path.rpartition("/")[0] for path in self.paths}
         self._folders = {_fold(name) for folder in folders for name in folder.split("/")}
         self._names_differ = bool(np.diff(self._by_name.sorted).all())
+
+    def has_name(self, name: str) -> bool:
+        """Whether a path's file can be called so; only without one has a reading of this last piece no match."""
+        return bool(self._by_name.of(hash(_key(name)), 1))
 
     def matches(self, reading: Reading) -> list[Match]:
         """The paths whose file's name fits, each from the place from which it fits best.
