@@ -78,33 +78,45 @@ class JsonDocument(NewTable):
         if (reader := _reader(value)) is None:
             raise DataError("json_not_table", path=str(path))
         fixes: list[Message] = []
-        self._records: list[dict[str, Cell]] = []
+        self._shapes: list[
+            tuple[str, ...]
+        ] = []  # per row its columns, of which rows that have the same share one tuple
+        self._values: list[tuple[Cell, ...]] = []
+        shapes: dict[tuple[str, ...], tuple[str, ...]] = {}
         columns: dict[str, None] = {}
         items = 0
         try:
             for record in reader(value, fixes):
                 if not isinstance(record, dict):
-                    raise DataError("json_entry_not_object", row=len(self._records) + 1)
+                    raise DataError("json_entry_not_object", row=len(self._values) + 1)
                 cells = dict(cells_of(record))
                 items += sum(len(cell) for cell in cells.values() if isinstance(cell, tuple))
                 if items > MAX_LIST_ITEMS:
                     raise DataError("json_memory", max_mb=MAX_MEMORY_MB)
-                columns |= dict.fromkeys(cells)
-                if len(columns) > MAX_COLUMNS:
-                    raise DataError("too_many_columns", max_columns=MAX_COLUMNS)
-                self._records.append(cells)
+                shape = tuple(cells)
+                if shape not in shapes:
+                    shapes[shape] = shape
+                    columns |= dict.fromkeys(shape)
+                    if len(columns) > MAX_COLUMNS:
+                        raise DataError("too_many_columns", max_columns=MAX_COLUMNS)
+                self._shapes.append(shapes[shape])
+                self._values.append(tuple(cells.values()))
         except DataError as error:
             raise error.with_params(path=str(path)) from error
         except (AttributeError, LookupError, TypeError, ValueError, RecursionError, MemoryError) as error:
-            row, reason = len(self._records) + 1, f"{type(error).__name__}: {reason_of(error)}"
+            row, reason = len(self._values) + 1, f"{type(error).__name__}: {reason_of(error)}"
             raise DataError("json_entry", path=str(path), row=row, reason=reason) from error
         self._notes = tuple(fixes)
         self.columns = tuple(columns)
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
-        for number, record in enumerate(self._records, 1):
-            if any(record.values()):
-                yield TableRow(number, tuple(record.get(name, "") for name in names))
+        last, places = None, []
+        for number, (shape, values) in enumerate(zip(self._shapes, self._values, strict=True), 1):
+            if shape is not last:
+                place_of = {name: place for place, name in enumerate(shape)}
+                last, places = shape, [place_of.get(name) for name in names]
+            if any(values):
+                yield TableRow(number, tuple("" if place is None else values[place] for place in places))
             else:
                 repairs.add("empty_rows_skipped", number)
 
