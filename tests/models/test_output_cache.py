@@ -149,7 +149,7 @@ def test_a_row_of_another_shape_counts_as_absent(photos, folder):
     assert content
     for row in (b"", b"\0\0", b"\0" * 12, b"\0" * 12 + b"[1]", b"\0" * 12 + b'[["no such message", {}]]'):
         cache._rows.add(content.digest, row)
-        assert cache.get(content) is None
+        assert cache.get(content.digest) is None
 
 
 def test_damaged_cache_changes_no_prediction(photos, folder):

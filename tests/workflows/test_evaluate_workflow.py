@@ -1,6 +1,7 @@
 """`muslin evaluate` on a shop's table: reliability, a weak season, leaks from training."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 from muslin.messages import Message
 from muslin.models.bundle import seal
+from muslin.models.predictor import Predictor
 from muslin.models.seen_images import SeenImages, digest_images
-from muslin.workflows.evaluate import EvaluateOptions, evaluate
+from muslin.workflows.evaluate import EvaluateOptions, evaluate, evaluate_output, predict_dataset
+from muslin.workflows.selected_part import select_part, to_model_input
 from small_models import LABEL, SIDE, small_bundle
 
 
@@ -161,3 +164,102 @@ def test_unlabelled_data_are_refused(
     with pytest.raises(DataError) as error:
         evaluate(tmp_path / "model.muslin", replace(synthetic.dataset, **change))
     assert error.value.code == code
+
+
+def sealed(path: Path, network: str | None, seen: Path | None) -> Path:
+    """A model of this network's name, which has seen the images of a folder."""
+    from muslin.data import read
+
+    bundle = small_bundle(LABEL)
+    if network:
+        bundle = replace(bundle, network={**bundle.network, "name": network})
+    if seen:
+        digests = digest_images(to_model_input(Predictor(bundle), read(seen)).images)
+        bundle = replace(bundle, seen_images=SeenImages.of(digests[::2], digests[1::2], bundle.weights))
+    seal(bundle, path)
+    return path
+
+
+def photo_data(folder: Path) -> dict[str, Path]:
+    """A folder of 60 photos in two classes, with a copy, a large JPEG and an unreadable one; as a table, as a zip."""
+    random, rows = np.random.default_rng(3), ["image,label,split"]
+    for number in range(60):
+        label = ("Bag", "Trouser")[number % 2]
+        path = folder / "photos" / label / (f"{number}.png" if number else "0.jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (SIDE + number, SIDE) if number else (20 * SIDE, 30 * SIDE)
+        Image.fromarray(random.integers(0, 256, size, dtype=np.uint8)).save(path)
+        rows.append(f"photos/{label}/{path.name},{label},{('train', 'test')[number % 3 > 0]}")
+    (folder / "photos/Bag/copy.png").write_bytes((folder / "photos/Bag/2.png").read_bytes())
+    (folder / "photos/Bag/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    rows += ["photos/Bag/copy.png,Bag,test", "photos/Bag/broken.png,Bag,test"]
+    (folder / "table.csv").write_text("\n".join(rows) + "\n")
+    shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
+    shutil.copytree(folder / "photos", folder / "seen", ignore=lambda _, names: names[::3])
+    return {"folder": folder / "photos", "table": folder / "table.csv", "zip": folder / "photos.zip"}
+
+
+def noted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photos that are decoded from now on."""
+    import muslin.images
+
+    names: list[str] = []
+    decode = muslin.images.decode
+
+    def noting(*args: Any, **options: Any) -> Any:
+        names.append(Path(options["name"]).name)
+        return decode(*args, **options)
+
+    monkeypatch.setattr(muslin.images, "decode", noting)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "split", "is_seen"),
+    [
+        (None, "folder", "test", True),
+        (None, "zip", "all", False),
+        (None, "table", "test", False),
+        ("efficientnet-lite0", "folder", "test", True),
+        ("efficientnet-lite0", "table", "test", True),
+        ("efficientnet-lite0", "zip", "test", False),
+    ],
+)
+def test_second_evaluation_decodes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str | None, kind: str, split: str, is_seen: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = photo_data(tmp_path)[kind]
+    model = sealed(tmp_path / "model.muslin", network, tmp_path / "seen" if is_seen else None)
+    read_options = {"target": "label", "split_column": "split"} if kind == "table" else {}
+    options = EvaluateOptions(split=split, read_options=read_options)
+    plain = Predictor.open(model)
+    part = select_part(plain, muslin.read(data, **read_options), split)
+    aligned, output = predict_dataset(plain, part.images)
+    expected = evaluate_output(plain, aligned, output, options, leaked=part.leaked())
+    first = evaluate(model, data, options)
+    names = noted_decoding(monkeypatch)
+    again = evaluate(model, data, replace(options, precision=0.7))
+    assert set(names) <= {"broken.png"}
+    again = evaluate(model, data, options)
+    assert set(names) <= {"broken.png"}
+    assert first.to_dict() == again.to_dict()
+    assert {name: each.to_dict() for name, each in expected.items()} == first.to_dict()["targets"]
+    assert first.seen_images == part.seen
+    assert part.seen is None or part.seen.train
+
+
+def test_changed_and_mended_photos_are_evaluated_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = photo_data(tmp_path)["folder"]
+    model = sealed(tmp_path / "model.muslin", "efficientnet-lite0", None)
+    options = EvaluateOptions(split="all")
+    before = evaluate(model, data, options)
+    Image.fromarray(np.full((SIDE, SIDE), 255, np.uint8)).save(data / "Trouser/1.png")
+    Image.fromarray(np.full((SIDE, SIDE), 9, np.uint8)).save(data / "Bag/broken.png")
+    names = noted_decoding(monkeypatch)
+    after = evaluate(model, data, options)
+    assert set(names) == {"1.png", "broken.png"}
+    assert len(after.dataset) == len(before.dataset) + 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    assert after.to_dict() == evaluate(model, data, options).to_dict()

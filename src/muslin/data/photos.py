@@ -251,6 +251,10 @@ class ResizedPhotos(PhotoImages):
             self.cache.add(photo, image)
         return image
 
+    def check(self, index: int) -> None:
+        """Raises ImageError, which names the file, where photo `index` cannot be decoded."""
+        self[index]
+
     def cached(self, max_bytes: int = MAX_CACHE_BYTES) -> "ResizedPhotos":
         """The same images, each decoded only once as far as they fit in `max_bytes` on the disk."""
         return replace(self, cache=TransformedCache(len(self), self.size, max_bytes))
@@ -349,7 +353,8 @@ def readable_photos(dataset: Dataset, *, max_unreadable: float = 1.0, log: Log =
     Raises:
         DataError: as `decode_photos`.
     """
-    problems = _problems(dataset.images.__getitem__, len(dataset), no_log)
+    assert isinstance(dataset.images, ResizedPhotos)
+    problems = _problems(dataset.images.check, len(dataset), no_log)
     return exclude_unreadable(dataset, problems, max_unreadable, log)
 
 

@@ -62,8 +62,10 @@ class PhotoOutput:
 class OutputCache:
     """Cached outputs of one model. Thread-safe.
 
-    A row is found by the photo's content, and belongs to everything else that its bits depend on: the graph, the
-    preprocessing, the OOD detector, the versions of what decodes and computes, and the processor.
+    A row is found by a photo's content (`PhotoContent.digest`), or by an image as the model takes it
+    (`muslin.models.input_cache.image_key`): `evaluate` decodes large JPEGs smaller than `tag` does. It belongs to
+    everything else that its bits depend on: the graph, the preprocessing, the OOD detector, the versions of what
+    decodes and computes, and the processor.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -72,9 +74,9 @@ class OutputCache:
             self._widths[OOD_SCORE] = 1
         self._rows = RowCache(_name(bundle))
 
-    def get(self, photo: PhotoContent) -> PhotoOutput | None:
-        """The output for a photo with this content; None where it is not cached."""
-        if (row := self._rows.get(photo.digest)) is None:
+    def get(self, key: bytes) -> PhotoOutput | None:
+        """The output for a photo or an image with this key; None where it is not cached."""
+        if (row := self._rows.get(key)) is None:
             return None
         bounds = [0, *np.cumsum([4 * width for width in self._widths.values()]).tolist()]
         try:
@@ -86,11 +88,11 @@ class OutputCache:
             return None
         return PhotoOutput(dict(zip(self._widths, arrays, strict=True)), notes)
 
-    def add(self, photo: PhotoContent, output: PhotoOutput) -> None:
-        """Cache the output for a photo."""
+    def add(self, key: bytes, output: PhotoOutput) -> None:
+        """Cache the output for a photo or an image."""
         values = b"".join(output.values[name].astype("<f4").tobytes() for name in self._widths)
         notes = json.dumps([[note.code, dict(note.params)] for note in output.notes if isinstance(note, Message)])
-        self._rows.add(photo.digest, values + notes.encode())
+        self._rows.add(key, values + notes.encode())
 
     def flush(self) -> None:
         """Write what was added, and keep the limits of the cache."""
@@ -117,13 +119,18 @@ def read_photo(name: str, source: Any) -> PhotoContent | None:
     return None
 
 
-def _name(bundle: Bundle) -> str:
+def versions(*packages: str) -> list[str]:
+    """The installed versions of these packages, on which cached rows depend."""
     from importlib.metadata import version
 
-    versions = [version(name) for name in ("muslin", "pillow", "numpy", "onnxruntime")]
+    return [version(name) for name in packages]
+
+
+def _name(bundle: Bundle) -> str:
+    installed = versions("muslin", "pillow", "numpy", "onnxruntime")
     model, detector = hashlib.sha256(bundle.model).hexdigest(), ""
     if bundle.ood_detector:
         detector = hashlib.sha256(bundle.ood_detector.reference_features.astype("<f4").tobytes()).hexdigest()
     targets = [(target.name, len(target.classes)) for target in bundle.targets]
-    parts = ("outputs", CACHE_FORMAT, model, bundle.preprocessing, targets, detector, versions, processor())
+    parts = ("outputs", CACHE_FORMAT, model, bundle.preprocessing, targets, detector, installed, processor())
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

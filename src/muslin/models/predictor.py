@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from muslin.data.archives import FolderNotes, walk
 from muslin.data.dataset import Target
-from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden
+from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden, parallel_map
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.precision_choice import Acceptance, acceptance_table, of_products
 from muslin.evaluation.selective import (
@@ -37,10 +37,12 @@ from muslin.machine import physical_cores
 from muslin.models import runtime
 from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, Preprocessing, check_tensor, open_bundle
 from muslin.models.container import locating_errors
+from muslin.models.input_cache import DigestedPhotos, image_key
 from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoContent, PhotoOutput, read_photo
 from muslin.models.prediction import Prediction, target_prediction
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
 from muslin.models.runtime import run_session, runtime_errors
+from muslin.models.seen_images import digest_images
 from muslin.storage.boundary import UNBOUNDED, boundary_of
 from muslin.storage.local_path import check_local
 
@@ -289,6 +291,29 @@ class Predictor:
         batches = self._run(pixels, names, batch_size)
         return concat_outputs([self.to_output(batch, batch.get(FEATURES)) for batch in batches])
 
+    def infer_photos(self, images: DigestedPhotos) -> ModelOutput:
+        """As `infer`, of readable photos; with a cache only those are decoded whose output it lacks."""
+        keys = [image_key(digest) for digest in images.image_digests()]
+        values: dict[bytes, Mapping[str, Floats]] = {}
+        new: dict[bytes, int] = {}
+        for index, key in enumerate(keys):
+            if self.cache and (cached := self.cache.get(key)):
+                values[key] = cached.values
+            else:
+                new[key] = index
+        keys_to_come, indices = iter(new), list(new.values())
+        decoded = parallel_map(lambda i: images[indices[i]], len(indices))
+        try:
+            while batch := list(islice(decoded, CHUNK)):
+                for image, row in zip(batch, self._infer_each(np.stack(batch)), strict=True):
+                    values[next(keys_to_come)] = row
+                    if self.cache:  # by what was decoded now: the file can have changed
+                        self.cache.add(image_key(digest_images([image]).tobytes()), PhotoOutput(row, ()))
+        finally:
+            if self.cache:
+                self.cache.flush()
+        return self._to_output({name: np.stack([values[key][name] for key in keys]) for name in values[keys[0]]})
+
     def infer_raw(self, pixels: Pixels) -> tuple[dict[str, Floats], Floats | None]:
         """Raw probabilities per target's name, and the features, float32 (n, features): the input of the heads.
 
@@ -386,7 +411,7 @@ class Predictor:
         for image in images:
             values.append(image.cached.values if image.cached else next(fresh))
             if self.cache and image.content and not image.cached:
-                self.cache.add(image.content, PhotoOutput(values[-1], image.prediction.notes))
+                self.cache.add(image.content.digest, PhotoOutput(values[-1], image.prediction.notes))
         return self._to_output({name: np.stack([each[name] for each in values]) for name in values[0]})
 
     def _infer_each(self, pixels: Pixels) -> Iterator[dict[str, Floats]]:
@@ -533,7 +558,7 @@ def _read_image(name: str, source: Any, preprocessing: Preprocessing, cache: Out
     from muslin.images import apply_transform
 
     content = read_photo(name, source) if cache else None
-    if cache and content and (cached := cache.get(content)):
+    if cache and content and (cached := cache.get(content.digest)):
         return _ReadImage(Prediction(name, {}, cached.notes), content=content, cached=cached)
     try:
         # what is cached by a content is decoded from the same bytes, even where the file changes now

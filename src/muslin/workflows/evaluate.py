@@ -18,6 +18,7 @@ from muslin.evaluation.reliability import Predictions, Reliability, measure_reli
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
+from muslin.models.input_cache import DigestedPhotos
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
@@ -91,7 +92,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Evaluate a model on a part of a data set: metrics, reliability, slices, and near-copies of training images.
 
-    Images that the model was trained or validated on are set aside, unless `options.split` asks for them.
+    Images that the model was trained or validated on are set aside, unless `options.split` asks for them. What was
+    decoded and computed for photos is cached, so that the same evaluation again decodes none.
 
     Args:
         data: a known name, a file or a folder, or a Dataset.
@@ -109,7 +111,7 @@ def evaluate(
     options = options or EvaluateOptions()
     output_file = None if out is None else Output.of(out)
     check_output(output_file, (model,), (data,))
-    predictor = model if isinstance(model, Predictor) else Predictor.open(model)
+    predictor = (model if isinstance(model, Predictor) else Predictor.open(model)).with_cache()
     precision = DEFAULT_PRECISION if options.precision is None else options.precision
     predictor.policies(precision, options.guarantee)  # refuses bad options before any work
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
@@ -232,6 +234,8 @@ def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, Mo
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
     aligned = align(to_model_input(predictor, dataset), predictor.targets)
+    if isinstance(aligned.images, DigestedPhotos) and len(aligned):
+        return aligned, predictor.infer_photos(aligned.images)
     # Photos are decoded while the network works on those before them
     return aligned, concat_outputs([predictor.infer(batch) for batch in pixel_batches(aligned)])
 

@@ -1,5 +1,6 @@
 """The part of a data set that a model is evaluated on, without the images that the model has seen."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
@@ -15,8 +16,10 @@ from muslin.errors import DataError
 from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import IMAGENET, RANDOM
 from muslin.messages import Log, Message, no_log
+from muslin.models.input_cache import DigestedPhotos, cache_name
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import ImageDigests, ImageRole, digest_dataset
+from muslin.storage.row_cache import RowCache
 
 MAX_LEAK_IMAGES = 100_000
 """Training and evaluated images among which near-copies are searched; more would take minutes."""
@@ -107,7 +110,9 @@ class SelectedPart:
             return copies
         if n > 5_000:  # fewer take about a second
             log(Message("leak_search"))
-        return np.asarray(copies | _near_copies(self.source, self.train, self.chosen))
+        both = self.source.take(np.concatenate([self.train, self.chosen]))
+        search = _cached_near_copies if isinstance(self.images.images, DigestedPhotos) else _near_copies
+        return np.asarray(copies | search(both, len(self.train)))
 
 
 def select_part(
@@ -221,28 +226,50 @@ def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) ->
     images, wanted = dataset.images, (preprocessing.shape, preprocessing.transform)
     if isinstance(images, ResizedPhotos) and (images.size, images.transform) == wanted:
         return dataset
-    if is_backbone(predictor.bundle.network.get("name")) and isinstance(images, PhotoImages):
-        resized = resize_photos(dataset, preprocessing.shape, preprocessing.transform)
+    has_backbone = is_backbone(predictor.bundle.network.get("name"))
+    if isinstance(images, PhotoImages) and (has_backbone or predictor.cache):
+        resized = resize_photos(dataset, *wanted)
         assert isinstance(resized.images, ResizedPhotos)
-        cached = replace(resized, images=resized.images.cached())  # read again to predict and to compare
-        return readable_photos(cached, log=log)
+        if not predictor.cache:
+            cached = replace(resized, images=resized.images.cached())  # read again to predict and to compare
+            return readable_photos(cached, log=log)
+        digested = DigestedPhotos.of(resized.images, pixel_copies=not has_backbone)
+        readable = readable_photos(replace(resized, images=digested), log=log)
+        digested.rows.flush()
+        return readable
     return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
 
 
-def _near_copies(dataset: Dataset, train: Indices, chosen: Indices) -> NDArray[np.bool_]:
-    """Whether each image at `chosen` is identical or nearly identical with one at `train`."""
+def _cached_near_copies(both: Dataset, n_train: int) -> NDArray[np.bool_]:
+    """As `_near_copies`, of photos. The answer for the same photos in the same order is cached."""
+    images = both.images
+    assert isinstance(images, PhotoImages)
+    kind = [getattr(images, name, None) for name in ("size", "transform")]
+    rows = RowCache(cache_name("near copies", *kind))
+    digests = PhotoImages.digests(images)  # of files, also where copies are images with equal pixels
+    key = hashlib.sha256(b"".join([repr((n_train, len(both))).encode(), *digests])).digest()
+    if (row := rows.get(key)) is not None and len(row) == len(both) - n_train:
+        return np.frombuffer(row, np.bool_)
+    leaked = _near_copies(both, n_train)
+    if PhotoImages.digests(replace(images, known_digests={})) == digests:  # no file has changed meanwhile
+        rows.add(key, leaked.tobytes())
+        rows.flush()
+    return leaked
+
+
+def _near_copies(both: Dataset, n_train: int) -> NDArray[np.bool_]:
+    """Whether each image after the first `n_train` is identical or nearly identical with one of these."""
     from muslin.data.audit.duplicates import find_duplicates
     from muslin.data.audit.image_stats import compute_image_stats
 
-    both = dataset.take(np.concatenate([train, chosen]))
     copies = find_duplicates(both, compute_image_stats(both.images), no_log)
     # Only the first of identical images is in the pairs: `representative` is that of each image
     representative = np.arange(len(both))
     for group in copies.identical:
         representative[group] = group[0]
     is_train = np.zeros(len(both), dtype=np.bool_)
-    is_train[representative[: len(train)]] = True
+    is_train[representative[:n_train]] = True
     one, other = copies.near_pairs.T
     leaked = is_train.copy()
     leaked[other[is_train[one]]] = leaked[one[is_train[other]]] = True
-    return np.asarray(leaked[representative[len(train) :]])
+    return np.asarray(leaked[representative[n_train:]])
