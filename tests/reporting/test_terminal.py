@@ -10,6 +10,7 @@ from synthetic_evaluations import evaluation_of, report_inputs
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.messages import Message
 from muslin.models.prediction import Prediction, TargetPrediction
+from muslin.reporting.terminal.console import console_for, print_table
 from muslin.reporting.terminal.dataset import print_dataset
 from muslin.reporting.terminal.evaluation import print_evaluation
 from muslin.reporting.terminal.predictions import print_predictions, wrap_path
@@ -142,3 +143,12 @@ def test_numbers_are_formatted_for_people() -> None:
     assert [short_count(n) for n in (9_999, 389_376, 4_207_000, 3_100_000_000)] == ["9,999", "389 k", "4.2 M", "3.1 G"]
     assert [duration(s) for s in (14.21, 59.99, 754, 7500)] == ["14.2 s", "1 min", "12 min 34 s", "2 h 5 min"]
     assert [word_list(names) for names in ([], ["a"], ["a", "b", "c"])] == ["", "a", "a, b and c"]
+
+
+@pytest.mark.parametrize(("width", "line"), [(21, "longsleeve x    1,000"), (20, "longsleeve x   1,000")])
+def test_table_parts_columns_less_before_it_breaks_a_cell(width: int, line: str) -> None:
+    out = io.StringIO()
+    console = console_for(out)
+    console.width = width
+    print_table(console, "fr", ("class", "images"), [("longsleeve x", "1,000")])
+    assert out.getvalue().splitlines()[-1].rstrip() == line

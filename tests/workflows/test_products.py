@@ -117,6 +117,7 @@ def test_commands_say_it_per_product(run: Path, tmp_path: Path, capfd: Any) -> N
     assert "calibration products" in shown.out
     shown = invoke(capfd, "evaluate", run, tmp_path / "shop.parquet", "--split", "all")
     assert "Accuracy per product" in shown.out, shown
+    assert "groups of images" not in shown.out
     shown = invoke(capfd, "evaluate", run, tmp_path / "shop.parquet", "--split", "all", "--product", "none")
     assert "Accuracy per product" not in shown.out
     shown = invoke(capfd, "compare", run, run, tmp_path / "shop.parquet", "--split", "all")

@@ -10,6 +10,8 @@ from muslin.text import escape_controls
 if TYPE_CHECKING:
     from muslin.reporting.terminal.escaping_console import EscapingConsole
 
+WIDEST = 10_000  # columns of a terminal
+
 
 def console_for(file: TextIO | None = None) -> "EscapingConsole":
     """A rich console without markup, on standard output or on `file`. It escapes control characters."""
@@ -37,6 +39,8 @@ def print_table(
         alignment: a letter per column: `f` left, long cells are folded; `l` left and `r` right, cells stay whole.
         rows: the cells; a list is a cell of several lines, None a line between
             two rows.
+
+    Three blanks part the columns; two where the table is too wide for the terminal.
     """
     from rich import box
     from rich.table import Table
@@ -55,4 +59,7 @@ def print_table(
         else:
             lines = ([cell] if isinstance(cell, str) else cell for cell in row)
             table.add_row(*("\n".join(map(escape_controls, cell)) for cell in lines))
+    unbroken = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+    if unbroken > console.width:
+        table.padding = (0, 1, 0, 0)
     console.print(table)
