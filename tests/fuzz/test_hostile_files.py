@@ -105,6 +105,20 @@ def test_json_of_too_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.
         read(write_hostile("json-keys", 20_000, tmp_path))
 
 
+@pytest.mark.parametrize("document", ["[%s]", '{"images": [%s]}'])
+def test_json_of_too_many_entries_is_refused(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry takes more as a row than its values do in the document."""
+    monkeypatch.setattr(json_document, "MAX_MEMORY_MB", 2)
+    path = tmp_path / "table.json"
+    for count in (1_000, 3_000):
+        path.write_text(document % ",".join(['{"image": "1.jpg"}'] * count))
+        if count == 1_000:
+            assert len(list(open_table(path).rows(["image"]))) == count
+            continue
+        with refuses("json_memory", path=str(path)):
+            open_table(path)
+
+
 def test_elements_of_a_workbook_are_counted_before_they_are_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

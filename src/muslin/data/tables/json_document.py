@@ -29,6 +29,9 @@ MAX_MEMORY_MB = 600
 OBJECT_BYTES, LIST_BYTES, VALUE_BYTES, TEXT_BYTES = 240, 72, 32, 60
 """What Python takes for an object with its keys, a list, a number and a text besides its letters."""
 
+ENTRY_BYTES = 700
+"""What Python takes for an entry besides, as a row of a table whose photo was searched."""
+
 MAX_LIST_ITEMS = 2**22
 """Items in all lists of a document's cells, each of which becomes a text: more than 60 values for 60,000 images."""
 
@@ -68,7 +71,8 @@ class JsonDocument(NewTable):
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
-        if _estimate_bytes(content) > MAX_MEMORY_MB * 2**20:
+        max_entries = (MAX_MEMORY_MB * 2**20 - _estimate_bytes(content)) // ENTRY_BYTES
+        if max_entries < 0:
             raise DataError("json_memory", path=str(path), max_mb=MAX_MEMORY_MB)
         try:
             value = json.loads(content, object_hook=_without_outlines)
@@ -77,6 +81,8 @@ class JsonDocument(NewTable):
         del content
         if (reader := _reader(value)) is None:
             raise DataError("json_not_table", path=str(path))
+        if len(value) > max_entries:
+            raise DataError("json_memory", path=str(path), max_mb=MAX_MEMORY_MB)
         fixes: list[Message] = []
         self._shapes: list[
             tuple[str, ...]
@@ -91,7 +97,7 @@ class JsonDocument(NewTable):
                     raise DataError("json_entry_not_object", row=len(self._values) + 1)
                 cells = dict(cells_of(record))
                 items += sum(len(cell) for cell in cells.values() if isinstance(cell, tuple))
-                if items > MAX_LIST_ITEMS:
+                if items > MAX_LIST_ITEMS or len(self._values) >= max_entries:
                     raise DataError("json_memory", max_mb=MAX_MEMORY_MB)
                 shape = tuple(cells)
                 if shape not in shapes:
