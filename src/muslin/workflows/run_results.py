@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from muslin.data.copies import leaked_into
 from muslin.data.folds import fold_numbers
 from muslin.learn import recipes
 from muslin.learn.recipes import LinearProbeRecipe
@@ -64,7 +65,8 @@ def write_results(
         output = predictor.to_output(*infer_raw(parts.test))
     else:
         test, output = predict_dataset(predictor, test)
-    evaluations = evaluate_output(predictor, test, output)
+    leaked = leaked_into(dataset, parts.train, parts.test)
+    evaluations = evaluate_output(predictor, test, output, leaked=leaked)
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
     record |= {"status": "finished", "test": metrics}
     seal(replace(bundle, provenance={**bundle.provenance, "test": metrics}), run.model)
