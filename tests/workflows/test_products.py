@@ -111,6 +111,17 @@ def test_models_are_compared_on_products(run: Path) -> None:
     assert not compare(model, model, replace(shop(), products=None), CompareOptions(split="all")).products
 
 
+def test_comparison_says_which_products_it_cannot_count(run: Path) -> None:
+    data, said = shop(), list[Any]()
+    labels = data.labels["label"].copy()
+    labels[data.products == "p0"] = [0, 1, 2]
+    data = replace(data, labels={"label": labels})
+    compared = compare(run / "model.muslin", run / "model.muslin", data, CompareOptions(split="all"), log=said.append)
+    assert compared.products["label"].overall.n == 119
+    notes = {note.code: note.params for note in said}
+    assert notes["products_ambiguous"] == {"target": "label", "n": 1}
+
+
 def test_commands_say_it_per_product(run: Path, tmp_path: Path, capfd: Any) -> None:
     convert(shop(), "parquet", tmp_path / "shop.parquet")
     shown = invoke(capfd, "inspect", run / "model.muslin")

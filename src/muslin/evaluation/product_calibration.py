@@ -84,6 +84,25 @@ def product_labels(target: Target, labels: Labels, product_numbers: ProductNumbe
     return np.where(is_only, chosen, UNKNOWN)
 
 
+def count_ambiguous(labels: Labels, of_products: NDArray[np.int64], product_numbers: ProductNumbers) -> int:
+    """The number of products without a label of which photos have some, because two labels are as frequent.
+
+    Args:
+        labels: of the photos.
+        of_products: the `product_labels` of these.
+    """
+    places = np.unique(product_numbers, return_inverse=True)[1]
+    of_photos = np.zeros(len(of_products), dtype=bool)
+    of_photos[places[has_label(labels)]] = True
+    return int((of_photos & ~has_label(of_products)).sum())
+
+
+def has_label(labels: Labels) -> NDArray[np.bool_]:
+    """bool (n,): whether a label is known, of a multilabel target any; from integer (n,) or (n, classes)."""
+    known = np.asarray(labels != UNKNOWN)
+    return np.asarray(known if known.ndim == 1 else known.any(axis=1))
+
+
 def product_probabilities(
     target: Target,
     probabilities: Probabilities,

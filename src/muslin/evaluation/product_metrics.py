@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Target
+from muslin.data.dataset import Target
 from muslin.evaluation.intervals import Correctness, Groups, Interval, mean_with_interval
 from muslin.evaluation.metrics import correctness
 from muslin.evaluation.precision_choice import AcceptanceRow
-from muslin.evaluation.product_calibration import ProductNumbers, first_photos, product_labels
+from muslin.evaluation.product_calibration import (
+    ProductNumbers,
+    count_ambiguous,
+    first_photos,
+    has_label,
+    product_labels,
+)
 from muslin.evaluation.products import combine
 from muslin.evaluation.selective import (
     ACCEPT,
@@ -86,14 +92,10 @@ def measure_products(
         acceptance: see `ProductMetrics`.
     """
     labels = product_labels(target, predictions.labels, product_numbers)
-    labelled = (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
+    labelled = has_label(labels)
     if not labelled.any():
         return None
     n_photos = np.unique(product_numbers, return_counts=True)[1]
-    photo_labelled = predictions.labels != UNKNOWN
-    has_label = np.isin(
-        np.unique(product_numbers), product_numbers[photo_labelled if labels.ndim == 1 else photo_labelled.any(axis=1)]
-    )
     decided = _decide(target, predictions, product_numbers, calibration_data, policy, labels)
     clusters: Groups = None
     if predictions.groups is not None:
@@ -101,7 +103,11 @@ def measure_products(
         clusters = of_products if len(np.unique(of_products.astype(str))) < len(of_products) else None
     correct = decided.correct[labelled]
     accuracy, interval = mean_with_interval(correct, clusters)
-    counts = int(labelled.sum()), int(n_photos[labelled].sum()), int((has_label & ~labelled).sum())
+    counts = (
+        int(labelled.sum()),
+        int(n_photos[labelled].sum()),
+        count_ambiguous(predictions.labels, labels, product_numbers),
+    )
     if calibration_data is None:
         return ProductMetrics(*counts, accuracy, interval)
     accepted = decided.decisions[labelled] == ACCEPT

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, Target, align, pixel_array
 from muslin.errors import BundleError, DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
-from muslin.evaluation.product_calibration import first_photos, product_labels, product_probabilities
+from muslin.evaluation.product_calibration import count_ambiguous, first_photos, product_labels, product_probabilities
 from muslin.evaluation.thresholds import predict_classes
 from muslin.messages import Log, Message, no_log
 from muslin.models.predictor import Predictor
@@ -147,7 +147,7 @@ def _compare_selected(
     }
     parts = {each.part for each in selected}
     part, seen = parts.pop() if len(parts) == 1 else options.split, (selected[0].seen, selected[1].seen)
-    products = _compare_products(predictors, pairs, outputs, aligned)
+    products = _compare_products(predictors, pairs, outputs, aligned, log)
     return ComparisonResult(part, comparisons, aligned, predictions, seen, products)
 
 
@@ -156,6 +156,7 @@ def _compare_products(
     pairs: list[tuple[Target, Target]],
     outputs: list[dict[str, NDArray[np.float32]]],
     dataset: Dataset,
+    log: Log,
 ) -> dict[str, Comparison]:
     """Per target of which a product has a label, the comparison of the products, each predicted from all its photos."""
     if dataset.products is None:
@@ -171,6 +172,8 @@ def _compare_products(
     predictions, comparisons = _predict_both(predictors, pairs, combined), {}
     for target, _ in pairs:
         labels = product_labels(target, dataset.labels[target.name], numbers)
+        if ambiguous := count_ambiguous(dataset.labels[target.name], labels, numbers):
+            log(Message("products_ambiguous", target=target.name, n=ambiguous))
         if (labels != UNKNOWN).any():
             arrays = labels, *predictions[target.name]
             comparisons[target.name] = compare_predictions(*arrays, target.classes, clusters)
