@@ -28,6 +28,12 @@ def test_column_that_the_user_names_needs_no_note():
 
 def test_none_switches_the_guess_off():
     assert choose(SHOPIFY, asked="none") == (None, None)
+    assert choose(SHOPIFY | {"None": SHOPIFY["Handle"]}, asked="None") == (None, None)
+
+
+@pytest.mark.parametrize("name", ["product_id", "Product ID", "ProductID", "product-id", "SKU"])
+def test_product_columns_are_known_in_any_spelling(name: str):
+    assert choose({name: ["1", "1", "2"]})[0] == name  # type: ignore[index]
 
 
 def test_column_of_the_photos_is_not_the_product():

@@ -15,9 +15,10 @@ from muslin.data.formats.products_in_tables import (
 )
 from muslin.data.photo_lookup import cell_name
 from muslin.data.tables import Cell, Row, TableFile, read_table
+from muslin.data.tables.columns import wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.photo_column import TablePhotos
-from muslin.data.tables.product_column import NO_PRODUCT, choose_product_column, product_numbers
+from muslin.data.tables.product_column import choose_product_column, product_numbers
 from muslin.messages import Message, no_log
 
 
@@ -108,7 +109,7 @@ def find_products(
     """The products of a table, and notes on what was guessed.
 
     Args:
-        asked: the column that names them, NO_PRODUCT, or None to guess it.
+        asked: the column that names them, NO_COLUMN, or None to guess it.
 
     Raises:
         DataError: not exactly one column is called as `asked`, or all its cells are equal.
@@ -118,8 +119,7 @@ def find_products(
     else:
         found = _products_of_rows(table, photos.column, asked)
     if found is None:
-        is_wanted = asked != NO_PRODUCT or NO_PRODUCT in table.columns
-        return ProductRows(table, photos, all_of_row=is_wanted), []
+        return ProductRows(table, photos, all_of_row=not wants_no_column(asked)), []
     numbers, notes = product_numbers(found.names), list(found.notes)
     names = tuple(dict.fromkeys(found.names))
     has_several = len(names) < len(numbers)

@@ -14,7 +14,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.junk_labels import drop_junk_labels, junk_proposals
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
-from muslin.data.tables.product_column import NO_PRODUCT
+from muslin.data.tables.columns import wants_no_column
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.local_path import check_local
@@ -89,8 +89,8 @@ def read(
         images=None if images is None else str(images),
         image_column=image_column,
         group=group,
-        product=None if product == NO_PRODUCT else product,
-        guess_products=product != NO_PRODUCT,
+        product=None if wants_no_column(product) else product,
+        guess_products=not wants_no_column(product),
         split_column=split_column,
         label_separator=(
             (label_separator,) if isinstance(label_separator, str) else tuple(label_separator or ()) or None
@@ -102,7 +102,7 @@ def read(
         allow_outside=allow_outside,
     )
     dataset = _read_data(data, test, format, options, log)
-    if product == NO_PRODUCT:
+    if wants_no_column(product):
         dataset = replace(dataset, products=None, roles=None)
     if junk:
         dataset = drop_junk_labels(dataset, junk, strict=not options.all_targets)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from muslin.data.copies import conflicting_labels
 from muslin.data.dataset import Dataset, PixelImages, Target
-from muslin.data.formats.group_columns import NO_GROUP, asked_group, certain_group, group_notes, guess_group
+from muslin.data.formats.group_columns import asked_group, certain_group, group_notes, guess_group
 from muslin.data.formats.label_columns import label_columns
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
@@ -27,12 +27,11 @@ from muslin.data.photo_lookup import MAX_NAME
 from muslin.data.photo_roles import known_roles, role_in_column, role_of, roles_of_names
 from muslin.data.photos import Photo, PhotoImages, StoredImage
 from muslin.data.tables import Cell, open_table, read_table
-from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.columns import NO_COLUMN, Column, Table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
-from muslin.data.tables.product_column import NO_PRODUCT
 from muslin.errors import DataError, ImageError
 from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
@@ -216,12 +215,12 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
     description = files[0].description if files else {}
     group, split, role = options.group, options.split_column, description.get("role")
     photo_columns = {each.photos.column for each in opened}
-    asked = options.product or (description.get("product", NO_PRODUCT) if description else None)
-    asked = asked if options.guess_products else NO_PRODUCT
+    asked = options.product or (description.get("product", NO_COLUMN) if description else None)
+    asked = asked if options.guess_products else NO_COLUMN
     products = products_in_columns(table, asked, {group, *photo_columns, *options.targets})
     named_by_product = set(products.columns) if products else set()
     if description:
-        group, split = group or description.get("group") or NO_GROUP, split or description.get("split")
+        group, split = group or description.get("group") or NO_COLUMN, split or description.get("split")
     else:
         split, role = split or _split_column(table), role_column(table) if products else None
     group, guess = asked_group(table, group)
@@ -232,7 +231,7 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
     targets = options.targets
     notes: tuple[Message, ...] = ()
     if guess and (certain := certain_group(table, excluded)):
-        group, notes = certain.column, (Message("group_column_chosen", **vars(certain)),)
+        group, notes = certain.column, (certain.note("group_column_chosen"),)
     if description and not targets:
         targets = tuple(str(target["name"]) for target in description.get("targets", ()))
     elif not targets:

@@ -13,14 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset
-from muslin.data.formats.identifier_names import is_group_name, is_identifier, names_unit
 from muslin.data.photos import parallel_map, resize_photos
-from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.columns import Column, Table, wants_no_column
+from muslin.data.tables.identifier_names import is_group_name, is_identifier, names_unit
 from muslin.errors import ImageError
 from muslin.messages import Message, examples
-
-NO_GROUP = "none"
-"""In any case, as the name of the column: no groups; unless a column is really called so."""
 
 MIN_VALUES = 5
 """Values of a group column that is not called so for certain: fewer are rather classes."""
@@ -63,6 +60,10 @@ class GroupEvidence:
     labels_alike: float | None = None
     photos_alike: float | None = None
 
+    def note(self, code: str) -> Message:
+        """A message with all this; the fewest photos only where values differ in them."""
+        return Message(code, **{**vars(self), "low": self.low if self.low < self.high else None})
+
 
 # ── Choosing ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,7 +74,7 @@ def asked_group(table: Table, asked: str | None) -> tuple[str | None, bool]:
     Raises:
         DataError: not exactly one column is called so.
     """
-    if asked is None or (asked.lower() == NO_GROUP and asked not in table.columns):
+    if asked is None or wants_no_column(asked):
         return None, asked is None
     return table.check_column(asked), False
 
@@ -112,9 +113,9 @@ def guess_group(
     compared = [(rank, compare_photos(table, rows, dataset, e)) for rank, e in candidates[:MAX_CANDIDATES]]
     alike = [(rank, e) for rank, e in compared if e.photos_alike]
     if [rank for rank, _ in alike].count(0) == 1:
-        return alike[0][1].column, [Message("group_column_chosen", **vars(alike[0][1]))]
+        return alike[0][1].column, [alike[0][1].note("group_column_chosen")]
     shown = alike or [(rank, e) for rank, e in compared if rank == 0]
-    return None, [Message("group_column_proposed", **vars(e)) for _, e in shown]
+    return None, [e.note("group_column_proposed") for _, e in shown]
 
 
 def _value_evidence(

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from muslin.data.formats.identifier_names import is_identifier
 from muslin.data.formats.one_hot import is_one_hot
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.identifier_names import is_identifier
 from muslin.errors import DataError
 
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes", "choice", "choices",

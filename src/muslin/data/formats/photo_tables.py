@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.formats import folders
 from muslin.data.formats.dataset_from_tables import read_tables
-from muslin.data.formats.group_columns import NO_GROUP
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.formats.table_sources import (
     TABLE_SUFFIXES,
@@ -22,6 +21,7 @@ from muslin.data.formats.table_sources import (
 from muslin.data.gzip_files import read_head
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import TableFile, detect_kind, open_table, peek_text
+from muslin.data.tables.columns import NO_COLUMN
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.header import names_photo
 from muslin.data.tables.json_document import JsonDocument
@@ -176,7 +176,7 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
 def _with_labels(contents: Contents, group: TableGroup, options: ReadOptions) -> Dataset | None:
     """The group with each column that could be the label; None where it cannot be read."""
     try:
-        every = replace(options, all_targets=True, group=options.group or NO_GROUP)  # no photo is compared yet
+        every = replace(options, all_targets=True, group=options.group or NO_COLUMN)  # no photo is compared yet
         return read_tables(contents.sources(group.names, options.images), every)
     except DataError:
         return None

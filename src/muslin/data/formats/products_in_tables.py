@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from muslin.data.photo_roles import ROLE_COLUMNS, role_of
 from muslin.data.tables.columns import Column, Table
+from muslin.data.tables.identifier_names import joined_words
 from muslin.data.tables.product_column import PRODUCT_COLUMNS, choose_product_column
 from muslin.errors import DataError
 from muslin.messages import Message, examples
@@ -44,15 +45,19 @@ class RowProducts:
 
 def columns_of_products(columns: Iterable[str], asked: str | None) -> list[str]:
     """Of a table's columns, those that `products_in_columns` reads."""
-    read = {*PRODUCT_COLUMNS, *SHOPIFY_COLUMNS, *WOOCOMMERCE_COLUMNS, "id"}
-    return [name for name in columns if name == asked or (asked is None and name.strip().lower() in read)]
+    read = {*SHOPIFY_COLUMNS, *WOOCOMMERCE_COLUMNS, "id"}
+
+    def is_read(name: str) -> bool:
+        return name.strip().lower() in read or joined_words(name) in PRODUCT_COLUMNS
+
+    return [name for name in columns if name == asked or (asked is None and is_read(name))]
 
 
 def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str | None]) -> RowProducts | None:
     """The product of each row by a column; None where no column says it, or the user wants none.
 
     Args:
-        asked: the column that the user named, or NO_PRODUCT; None to guess.
+        asked: the column that the user named, or NO_COLUMN; None to guess.
         excluded: columns that are not guessed.
 
     Raises:
@@ -79,8 +84,7 @@ def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str 
 
 def rows_as_products(table: Table, n_photos: int) -> RowProducts:
     """Each row as a product, which has several photos."""
-    lower = {name.strip().lower(): name for name in reversed(table.columns)}
-    names = _names(table, _key_column(table, lower))
+    names = _names(table, _key_column(table))
     return RowProducts(names, (), (Message("rows_are_products", products=len(table), photos=n_photos),))
 
 
@@ -102,9 +106,10 @@ def _texts(table: Table, name: str) -> list[str]:
     return [str(cell).strip() for cell in table.columns[name].cells]
 
 
-def _key_column(table: Table, lower: dict[str, str]) -> str | None:
+def _key_column(table: Table) -> str | None:
     """The column whose cells name the rows: one of PRODUCT_COLUMNS without an empty or a repeated cell."""
-    for name in (lower[each] for each in (*PRODUCT_COLUMNS, "id") if each in lower):
+    joined = {joined_words(name): name for name in reversed(table.columns)}
+    for name in (joined[each] for each in (*PRODUCT_COLUMNS, "id") if each in joined):
         cells = table.columns[name].categories
         if len(cells) == len(table) and all(cells):
             return name

@@ -65,6 +65,15 @@ class Table:
         return name
 
 
+NO_COLUMN = "none"
+"""As the name of a column that a user gives, in any case: there is to be none."""
+
+
+def wants_no_column(asked: str | None) -> bool:
+    """Whether a user said NO_COLUMN. A column that is called so cannot be chosen."""
+    return asked is not None and asked.lower() == NO_COLUMN
+
+
 def check_column(path: Path, name: str, columns: Iterable[str]) -> None:
     """Raises DataError where not exactly one of the `columns` is called `name`."""
     columns = list(columns)

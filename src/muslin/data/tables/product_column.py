@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.tables.cells import Cell
-from muslin.data.tables.columns import check_column
+from muslin.data.tables.columns import check_column, wants_no_column
+from muslin.data.tables.identifier_names import joined_words
 from muslin.messages import Message
 
-PRODUCT_COLUMNS = ("handle", "product_handle", "product_id", "productid", "item_id", "style_id", "sku")
-"""Names, in lower case, of columns whose cells recur where a product has several rows, the likeliest first. Shopify's
-exports have a row for each photo and variant of a `Handle`; WooCommerce's list all photos of a product in one row."""
+PRODUCT_COLUMNS = ("handle", "producthandle", "productid", "itemid", "styleid", "sku")
+"""Names, their words joined, of columns whose cells recur where a product has several rows, the likeliest first.
 
-NO_PRODUCT = "none"
-"""As the name of the column: rows are not joined."""
+Shopify's exports have a row for each photo and variant of a `Handle`; WooCommerce's list all photos of a product in one
+row."""
 
 MAX_MEAN_ROWS = 20
 """Rows per product on average up to which a column is taken for products: the cells of a class recur more often."""
@@ -34,18 +34,18 @@ def choose_product_column(
     Args:
         path: of the table, for errors.
         cells: gives the cells of a column, row by row.
-        asked: the column that the user named, or NO_PRODUCT.
+        asked: the column that the user named, or NO_COLUMN.
         excluded: columns that are not guessed, such as that of the photos.
 
     Raises:
         DataError: not exactly one column is called as `asked`.
     """
-    if asked == NO_PRODUCT and asked not in columns:
+    if wants_no_column(asked):
         return None, None
     if asked is not None:
         check_column(path, asked, columns)
         return asked, None
-    names = {name.strip().lower(): name for name in reversed(columns) if name not in set(excluded)}
+    names = {joined_words(name): name for name in reversed(columns) if name not in set(excluded)}
     for name in (names[each] for each in PRODUCT_COLUMNS if each in names):
         numbers = product_numbers(cells(name))
         products = int(numbers.max(initial=-1)) + 1

@@ -38,7 +38,7 @@ sku skus spu ean ean8 ean13 gtin gtin13 gtin14 upc asin mpn isbn barcode uuid gu
 """
 
 CERTAIN = frozenset(_CERTAIN.split())
-"""Names, without spaces, case and signs, of columns that are groups whatever their photos look like."""
+"""Names, their words joined, of columns that are groups whatever their photos look like."""
 
 UNITS = frozenset(_UNITS.split())
 """Things of which there are several photos."""
@@ -63,7 +63,7 @@ def is_identifier(name: str) -> bool:
         return False
     if words[-1] in CODES and not _is_class(words):
         return True
-    if "".join(words) in CODES:
+    if joined_words(name) in CODES:
         return True
     if len(words) == 1:
         is_compound = any(words[0].startswith(unit) and words[0].removeprefix(unit) in NUMBERS for unit in UNITS)
@@ -74,7 +74,12 @@ def is_identifier(name: str) -> bool:
 
 def is_group_name(name: str) -> bool:
     """Whether a column's name alone makes it a group."""
-    return "".join(_words(name)) in CERTAIN
+    return joined_words(name) in CERTAIN
+
+
+def joined_words(name: str) -> str:
+    """A column's name without spaces, case and signs: `productid` for `Product ID` and `product_id`."""
+    return "".join(_words(name))
 
 
 def names_unit(name: str) -> bool:
