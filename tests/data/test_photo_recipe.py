@@ -109,7 +109,7 @@ def test_stopped_extraction_keeps_its_features(photos: Path, tmp_path: Path) -> 
     with pytest.raises(StoppedError) as stopped:
         muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL, should_stop=should_stop)
     assert stopped.value.code == "extraction_stopped"
-    kept = list((tmp_path / "cache/muslin/features").glob("*/*.safetensors"))
+    kept = list((tmp_path / "cache/muslin/features").glob("*/*.rows"))
     assert len(kept) == 1
     interrupted = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=SMALL)
     kept[0].write_bytes(b"damaged")  # as if it were not there

@@ -72,7 +72,7 @@ def test_a_disk_full_at_the_start_leaves_no_run(garments: Path, disk: Disk, capf
     disk.leave(0)
     error = error_object(invoke(capfd, "train", garments, *WORDS, "--out", disk.folder / "run", "--json"))
     assert error["code"] == "disk_full"
-    assert error["params"]["path"] == f"{disk.folder}/run/run.json"
+    assert error["params"]["path"] == f"{disk.folder}/run/checkpoint.safetensors"
     assert [path.name for path in disk.folder.iterdir()] == ["ballast"]
 
 

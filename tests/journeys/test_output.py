@@ -16,7 +16,7 @@ from command_line import FinishedRun, environment, start
 from muslin.workflows.run_folder import Run
 
 LINE = re.compile(
-    r"epoch \d+/4  loss \d\.\d{3} accuracy \d+\.\d%"
+    r"epoch \d+/4  loss \d\.\d{3} accuracy \d+\.\d% of [\d,]+"
     r"  validation loss \d\.\d{3} accuracy \d+\.\d% of [\d,]+ \(\d+\.\d–\d+\.\d\)"
     r"  [\d,]+ images/s  \d+\.\d s left"
 )

@@ -24,7 +24,7 @@ def test_quick_reaches_90_percent_in_every_output(whole_run: FinishedRun, capfd:
     again = invoke(capfd, "evaluate", whole_run.folder, "fashion-mnist", "--split", "test", "--json").json
     leaks = again["targets"]["label"]["reliability"].pop("leaks")
     assert leaks["n"] >= 0, "evaluate also searches for near-copies of training images"
-    assert written["reliability"].pop("leaks") is None, "training sets copies of training images aside"
+    assert written["reliability"].pop("leaks")["n"] == 0, "no two images are identical"
     assert again["targets"]["label"] == written
     assert written["accuracy"] == accuracy
     assert open_bundle(whole_run.folder / "model.muslin").provenance["test"] == summary["test"]

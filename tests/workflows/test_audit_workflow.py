@@ -333,13 +333,12 @@ def test_a_run_corrects_labels_and_resumes_without_the_list(synthetic: Synthetic
     assert uncorrected.record["data"]["fingerprint"] != whole.record["data"]["fingerprint"]
 
 
-def test_corrections_of_an_audit_are_what_train_reads(
-    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset, tmp_path: Path
-) -> None:
-    folder, found, _ = audited
-    assert found.corrections
+def test_corrections_of_an_audit_are_what_train_reads(tmp_path: Path) -> None:
+    mislabelled = make_garments(480, seed=3, label_noise=24 / 480)
     data = mislabelled.dataset
-    path = folder / "corrections.csv"
+    found = audit_workflow.audit(data, out=tmp_path / "audit", checks=["suspect_label"])
+    assert found.corrections
+    path = tmp_path / "audit" / "corrections.csv"
     corrected = correct_labels(data, read_corrections(path), str(path))
     changed = np.flatnonzero(corrected.labels["label"] != data.labels["label"])
     assert set(changed) == {finding.samples[0].index for finding in found.corrections}

@@ -75,7 +75,7 @@ def _check_footer(path: Path) -> None:
         file.seek(-min(8, path.stat().st_size), os.SEEK_END)
         ending = file.read()
         length = int.from_bytes(ending[:4], "little")
-        if length > MAX_FOOTER_BYTES:
+        if ending[4:] == b"PAR1" and length > MAX_FOOTER_BYTES:
             raise DataError("parquet_footer", path=str(path), max_bytes=MAX_FOOTER_BYTES)
         if ending[4:] != b"PAR1" or length + 8 > path.stat().st_size:
             return  # pyarrow says what is wrong
