@@ -228,6 +228,16 @@ def test_tables_without_labels_are_refused_for_what_they_lack(tmp_path: Path) ->
     assert (error.value.code, error.value.params["decimal"]) == ("label_column_not_found", ["price"])
 
 
+def test_column_of_very_many_labels_is_no_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("muslin.data.formats.label_columns.MAX_CLASSES", 2)
+    rows = [(image, f"kind {i // 2}", f"a|{i}") for i, (image, _) in enumerate(photos(tmp_path / "images"))]
+    write_rows(tmp_path / "a.csv", ["image", "label", "tags"], rows)
+    assert [target.name for target in read(tmp_path / "a.csv").targets] == ["tags"]
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "a.csv", target="label")
+    assert (error.value.code, error.value.params["column"]) == ("column_has_too_many_classes", "label")
+
+
 def test_text_files_are_tables_where_they_label_the_photos(tmp_path: Path) -> None:
     rows = [*photos(tmp_path / "front", "{kind}{n}.jpg"), *photos(tmp_path / "back", "b{kind}{n}.jpg", first=3)]
     (tmp_path / "README.txt").write_text('A 5" heel, and\n"more\n')

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from muslin.data.copies import conflicting_labels
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.data.formats.group_columns import asked_group, certain_group, group_notes, guess_group
-from muslin.data.formats.label_columns import label_columns
+from muslin.data.formats.label_columns import MAX_CLASSES, has_too_many_classes, label_columns
 from muslin.data.formats.multilabel_cells import LIST, NONE, SEPARATORS, choose_separator, encode_column
 from muslin.data.formats.one_hot import encode_one_hot, is_one_hot
 from muslin.data.formats.products_in_tables import (
@@ -243,6 +243,9 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
                 raise
     for name in filter(None, (opened[0].photos.column, group, split, *targets)):
         table.check_column(name)  # also refuses a guessed one whose name is another column's too
+        if name in targets and name not in listed and has_too_many_classes(table.columns[name]):
+            n = len(table.columns[name].categories)
+            raise DataError("column_has_too_many_classes", path=str(table.path), column=name, n=n, maximum=MAX_CLASSES)
     if products and options.product in targets:
         raise DataError("product_is_target", path=str(table.path), column=options.product)
     if products and group in products.columns:

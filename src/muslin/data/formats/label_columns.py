@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from muslin.data.formats.multilabel_cells import SEPARATORS
 from muslin.data.formats.one_hot import is_one_hot
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.tables.columns import Column, Table
@@ -34,6 +35,9 @@ LABEL_SEPARATORS = re.compile(r"[|;,>/]")
 MAX_LABEL_CHARACTERS = 60
 """Mean length, over the distinct cells, of the longest piece between separators: more is free text."""
 
+MAX_CLASSES = 100_000
+"""Different labels of a column. Each is compared and sorted; the largest public data sets have 22,000 classes."""
+
 SHOWN_CELLS = 3
 """Cells that an error shows of a column."""
 
@@ -57,10 +61,13 @@ def label_columns(
     identifiers = [n for n in table.columns if is_identifier(n) and n not in (*left_out, *listed)]
     left_out |= set(identifiers)
     columns = {name: column for name, column in table.columns.items() if name not in left_out}
+    too_many = {name for name, column in columns.items() if has_too_many_classes(column)}
     recurring = [name for name, column in columns.items() if len(column.categories) < len(table)]  # the others are ids
-    unusable = {name: why for name, column in columns.items() if (why := _unusable(column, len(table)))}
+    usable = {name: column for name, column in columns.items() if name not in too_many}
+    unusable = {name: why for name, column in usable.items() if (why := _unusable(column, len(table)))}
+    unusable |= dict.fromkeys(too_many, "distinct")
     possible = [name for name in columns if name not in unusable]
-    named = [name for name in columns if name.lower() in LABEL_NAMES and unusable.get(name) != "empty"]
+    named = [name for name in usable if name.lower() in LABEL_NAMES and unusable.get(name) != "empty"]
     if set(STYLES_TARGETS) <= set(columns):
         named = list(STYLES_TARGETS)
     elif listed:
@@ -68,7 +75,7 @@ def label_columns(
     elif is_one_hot(table, recurring) and not named:
         return tuple(recurring), []
     elif every:  # to be listed by `look`, it is enough that one of the column's cells recurs
-        ids = [name for name, why in unusable.items() if why != "distinct" or name not in recurring]
+        ids = [n for n, why in unusable.items() if why != "distinct" or n not in recurring or n in too_many]
         named = [name for name in columns if name in named or name not in ids]
     others = [] if every or listed else [name for name in possible if name not in named]
     possible = named or possible
@@ -79,6 +86,13 @@ def label_columns(
         raise DataError("label_column_ambiguous", path=str(table.path), columns=possible, cells=shown)
     by_reason = {reason: [name for name, why in unusable.items() if why == reason] for reason in REASONS}
     raise DataError("label_column_not_found", path=str(table.path), identifiers=identifiers, **by_reason)
+
+
+def has_too_many_classes(column: Column) -> bool:
+    """Whether each of its cells is one label, and more than MAX_CLASSES differ."""
+    if len(column.categories) <= MAX_CLASSES:
+        return False
+    return all(isinstance(cell, str) and not any(mark in cell for mark in SEPARATORS) for cell in column.categories)
 
 
 def _unusable(column: Column, rows: int) -> str | None:
