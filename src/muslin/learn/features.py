@@ -21,8 +21,9 @@ from muslin.learn.networks import Network, layer_shapes
 from muslin.learn.pretrained import Weights
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
+from muslin.models.output_cache import versions
 from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests, digest_images
-from muslin.storage.row_cache import RowCache, shrink
+from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 from muslin.storage.scratch import ScratchArray
 
 EXTRACTION_BATCH = 4
@@ -193,9 +194,6 @@ def _batch_extractor(
 
 def _cache_name(images: ResizedPhotos, network: Network, weights: Weights) -> str:
     """A digest of everything but the photo itself that its features depend on."""
-    from importlib.metadata import version
-
-    versions = [version(name) for name in ("muslin", "pillow", "onnxruntime")]
+    installed = versions("muslin", "pillow", "onnxruntime")
     digest = hashlib.sha256(save(weights)).hexdigest()
-    parts = (CACHE_FORMAT, network.name, network.input_shape, images.transform, digest, versions)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    return name_of_parts(CACHE_FORMAT, network.name, network.input_shape, images.transform, digest, installed)

@@ -3,15 +3,13 @@
 With these digests, a model recognises images that it has seen, and finds its output for the others, without decoding.
 """
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from muslin.data.photos import ResizedPhotos, StoredImage
 from muslin.machine import processor
 from muslin.models.output_cache import read_photo, versions
 from muslin.models.seen_images import IMAGE_DIGEST_BYTES, digest_images
-from muslin.storage.row_cache import KEY_BYTES, RowCache
+from muslin.storage.row_cache import KEY_BYTES, RowCache, name_of_parts
 
 CACHE_FORMAT = 1
 """Rises when a cached row or the decoding change; rows of another format are not found."""
@@ -83,5 +81,4 @@ def image_key(digest: bytes) -> bytes:
 
 def cache_name(kind: str, *parts: object) -> str:
     """Of a RowCache whose rows follow from decoded photos and `parts`."""
-    key: Sequence[object] = (kind, CACHE_FORMAT, *parts, versions("muslin", "pillow", "numpy"), processor())
-    return hashlib.sha256(repr(key).encode()).hexdigest()[:32]
+    return name_of_parts(kind, CACHE_FORMAT, *parts, versions("muslin", "pillow", "numpy"), processor())

@@ -19,7 +19,7 @@ from muslin.errors import ImageError
 from muslin.machine import processor
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
-from muslin.storage.row_cache import RowCache, shrink
+from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 
 CACHE_FORMAT = 1
 """Rises when a cached row or the decoding change; rows of another format are not found."""
@@ -132,5 +132,6 @@ def _name(bundle: Bundle) -> str:
     if bundle.ood_detector:
         detector = hashlib.sha256(bundle.ood_detector.reference_features.astype("<f4").tobytes()).hexdigest()
     targets = [(target.name, len(target.classes)) for target in bundle.targets]
-    parts = ("outputs", CACHE_FORMAT, model, bundle.preprocessing, targets, detector, installed, processor())
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    return name_of_parts(
+        "outputs", CACHE_FORMAT, model, bundle.preprocessing, targets, detector, installed, processor()
+    )

@@ -43,6 +43,11 @@ MIN_FREE_BYTES = 200_000_000
 SUFFIX = ".rows"
 
 
+def name_of_parts(*parts: object) -> str:
+    """The name of a RowCache whose rows depend on `parts`, of which `repr` tells different ones apart."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
 class RowCache:
     """Cached rows, in files in `folder`. Thread-safe.
 
