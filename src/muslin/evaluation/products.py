@@ -42,7 +42,7 @@ def combine(
     """One prediction per product from its photos: the logarithmic opinion pool with equal weights.
 
     That is the geometric mean of the photos' probabilities, divided by its sum over the classes; for a multilabel
-    target, over a label and its absence. Photos of one product are no independent evidence, so the mean and not the
+    target, over a label and its absence. Photos of one product are not independent, so the mean and not the
     product is taken, and the result is calibrated again: `muslin.evaluation.calibration`, with one row per product.
 
     Source: Genest and Zidek, Combining probability distributions: a critique and an annotated bibliography, Statistical

@@ -2,10 +2,10 @@
 
 The true class of an image is drawn from its calibrated probabilities. The given label is that class, or a wrong one:
 some wrong labels are any other class, some are drawn as the models confuse the classes, because people confuse similar
-ones too; without evidence half and half. The share of wrong labels, the part of the two kinds, the temperature and a
-bias per class are fitted together by maximum likelihood, and then averaged over the posterior of the share and the
-temperature: where few labels are wrong, the most likely share is often 0. Temperature and biases explain what the
-models take for what, such as shirts for T-shirts; what remains are disagreements too confident for calibrated
+ones too; where the data do not tell, half and half. The share of wrong labels, the part of the two kinds, the
+temperature and a bias per class are fitted together by maximum likelihood, and then averaged over the posterior of the
+share and the temperature: where few labels are wrong, the most likely share is often 0. Temperature and biases explain
+which classes models confuse, such as shirts and T-shirts; what remains are disagreements too confident for calibrated
 predictions, and these are the wrong labels (class-conditional noise as in Natarajan et al., Learning with noisy labels,
 NeurIPS 2013, whose matrix is counted as the confident joint of Northcutt, Jiang and Chuang, JAIR 70, 2021; calibration
 as in Guo et al., ICML 2017).

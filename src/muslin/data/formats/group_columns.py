@@ -1,8 +1,8 @@
 """Which column of a table groups photos: those of one sender, sample or SKU, which are alike beyond their label.
 
-Evidence is the name, in several languages; few photos per value; and photos of one value that are more alike than
-other photos with the same label. A column is used alone where all of these agree, or where its name leaves no doubt;
-otherwise it is proposed.
+A candidate has a name of groups, in several languages; few photos per value; and photos of one value that are more
+alike than other photos with the same label. It is used without asking where all of these agree, or where its name
+leaves no doubt; otherwise it is proposed.
 """
 
 from collections.abc import Collection
@@ -42,8 +42,8 @@ MAX_CANDIDATES = 3
 
 
 @dataclass(frozen=True)
-class GroupEvidence:
-    """What speaks for a column as the group of photos.
+class GroupCandidate:
+    """A column that may group photos, and what shows it.
 
     Attributes:
         low, high: photos per value, fewest and most.
@@ -79,7 +79,7 @@ def asked_group(table: Table, asked: str | None) -> tuple[str | None, bool]:
     return table.check_column(asked), False
 
 
-def certain_group(table: Table, excluded: Collection[str | None]) -> GroupEvidence | None:
+def certain_group(table: Table, excluded: Collection[str | None]) -> GroupCandidate | None:
     """The only column that is a group because of its name, and whose values recur."""
     matches = []
     for name, column in table.columns.items():
@@ -89,7 +89,7 @@ def certain_group(table: Table, excluded: Collection[str | None]) -> GroupEviden
     if len(matches) != 1:
         return None
     name, counts = matches[0]
-    return GroupEvidence(name, len(counts), int(counts.min()), int(counts.max()))
+    return GroupCandidate(name, len(counts), int(counts.min()), int(counts.max()))
 
 
 def guess_group(
@@ -107,8 +107,8 @@ def guess_group(
         if name in excluded or name in table.names_twice:
             continue
         rank = 0 if is_identifier(name) else 1 if names_unit(name) else 2
-        if evidence := _value_evidence(name, column, rows, dataset, named=rank < 2):
-            candidates.append((rank, evidence))
+        if candidate := _candidate(name, column, rows, dataset, named=rank < 2):
+            candidates.append((rank, candidate))
     candidates.sort(key=lambda candidate: (candidate[0], candidate[1].values))
     compared = [(rank, compare_photos(table, rows, dataset, e)) for rank, e in candidates[:MAX_CANDIDATES]]
     alike = [(rank, e) for rank, e in compared if e.photos_alike]
@@ -118,9 +118,9 @@ def guess_group(
     return None, [e.note("group_column_proposed") for _, e in shown]
 
 
-def _value_evidence(
+def _candidate(
     name: str, column: Column, rows: NDArray[np.intp], dataset: Dataset, *, named: bool
-) -> GroupEvidence | None:
+) -> GroupCandidate | None:
     """What the values say; None where the column is none of groups: constant, unique, or of many photos per value."""
     codes = column.codes[rows]
     counts = _photos_per_value(column, codes)
@@ -130,7 +130,7 @@ def _value_evidence(
         return None
     few = counts.mean() <= MAX_MEAN_PHOTOS and len(counts) >= 2 * MIN_VALUES
     alike = _labels_alike(codes, dataset) if named or few else None
-    return GroupEvidence(name, len(counts), int(counts.min()), int(counts.max()), alike) if named or alike else None
+    return GroupCandidate(name, len(counts), int(counts.min()), int(counts.max()), alike) if named or alike else None
 
 
 def _photos_per_value(column: Column, codes: NDArray[Any]) -> NDArray[np.int64]:
@@ -157,20 +157,20 @@ def _labels_alike(codes: NDArray[Any], dataset: Dataset) -> float | None:
 # ── Photos ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def compare_photos(table: Table, rows: NDArray[np.intp], dataset: Dataset, evidence: GroupEvidence) -> GroupEvidence:
-    """`evidence` with the result of comparing two photos each of at most SAMPLED_VALUES values."""
-    codes = table.columns[evidence.column].codes[rows]
+def compare_photos(table: Table, rows: NDArray[np.intp], dataset: Dataset, candidate: GroupCandidate) -> GroupCandidate:
+    """`candidate` with the result of comparing two photos each of at most SAMPLED_VALUES values."""
+    codes = table.columns[candidate.column].codes[rows]
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     sizes = np.diff(starts, append=len(order))
     starts, sizes = starts[sizes > 1], sizes[sizes > 1]
-    empty = np.array([not cell for cell in table.columns[evidence.column].categories])
+    empty = np.array([not cell for cell in table.columns[candidate.column].categories])
     starts = starts[~empty[codes[order[starts]]]]
     if len(starts) > SAMPLED_VALUES:
         starts = starts[np.linspace(0, len(starts) - 1, SAMPLED_VALUES).astype(np.int64)]
     pairs = np.stack([order[starts], order[starts + 1]], axis=1)
     alike = _alikeness(dataset, pairs)
-    return replace(evidence, photos_alike=alike if alike is not None and alike >= ALIKE else None)
+    return replace(candidate, photos_alike=alike if alike is not None and alike >= ALIKE else None)
 
 
 def _alikeness(dataset: Dataset, pairs: NDArray[np.int64]) -> float | None:
