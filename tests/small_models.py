@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
 from muslin.data.dataset import Target
-from muslin.models.bundle import Bundle, Preprocessing
+from muslin.evaluation.ood import fit_ood_detector
+from muslin.models.bundle import FEATURES, Bundle, Preprocessing
 from muslin.models.seen_images import SeenImages, digest_images
 
 LABEL = Target("label", ("Trouser", "Shirt", "Bag"))
@@ -111,6 +112,16 @@ def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8], a
         golden_pixels=pixels,
         golden_probabilities={"label": session.run(None, {"pixels": pixels})[0]},
     )
+
+
+def with_features(plain: Bundle) -> Bundle:
+    """With two features that follow from the brightness; images brighter or darker than most are out of scope."""
+    model, middle = onnx.load_from_string(plain.model), np.array([[0.5, 0.49]], np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(middle, "middle"))
+    model.graph.node.append(helper.make_node("Sub", ["column", "middle"], [FEATURES]))
+    model.graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", 2]))
+    usual = np.linspace(0.49, 0.51, 2000, dtype=np.float32)[:, None] - middle
+    return replace(plain, model=model.SerializeToString(), ood_detector=fit_ood_detector(usual[::2], usual[1::2]))
 
 
 def having_seen(bundle: Bundle, train: NDArray[np.uint8], validation: NDArray[np.uint8] | None = None) -> Bundle:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ import pytest
 from PIL import Image
 
 from muslin.data.photos import Photo
-from muslin.evaluation.ood import fit_ood_detector
-from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.bundle import Bundle
 from muslin.models.output_cache import OutputCache, read_photo
 from muslin.models.predictor import Predictor
 from muslin.storage.row_cache import rows_folder
-from small_models import convolving_bundle, small_bundle
+from small_models import convolving_bundle, small_bundle, with_features
 
 SIDE = 8
 
@@ -87,18 +85,6 @@ def test_scores_out_of_distribution_come_from_cached_features(photos, monkeypatc
     assert Predictor(model).with_cache().predict(photos) == plain
     assert len(names) == 1
     assert {p.predictions["label"].decision for p in plain if not p.error} == {"review", "out of scope"}
-
-
-def with_features(plain: Bundle) -> Bundle:
-    """With two features that follow from the brightness; images brighter or darker than most are out of scope."""
-    import onnx
-
-    model, middle = onnx.load_from_string(plain.model), np.array([[0.5, 0.49]], np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(middle, "middle"))
-    model.graph.node.append(onnx.helper.make_node("Sub", ["column", "middle"], [FEATURES]))
-    model.graph.output.append(onnx.helper.make_tensor_value_info(FEATURES, onnx.TensorProto.FLOAT, ["n", 2]))
-    usual = np.linspace(0.49, 0.51, 2000, dtype=np.float32)[:, None] - middle
-    return replace(plain, model=model.SerializeToString(), ood_detector=fit_ood_detector(usual[::2], usual[1::2]))
 
 
 def test_a_changed_photo_is_decoded_again(photos, monkeypatch):

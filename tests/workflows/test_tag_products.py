@@ -14,12 +14,12 @@ from PIL import Image
 from command_line import invoke
 from muslin.data.convert import convert
 from muslin.errors import DataError, StoppedError
-from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import seal
 from muslin.models.predictor import CHUNK
 from muslin.reporting.terminal.tagging import tagging_summary
 from muslin.workflows.tag import TagOptions, tag
 from small_models import SIDE, small_bundle
+from small_shop import calibration_data, small_shop, table_rows
 
 SHOPIFY = """Handle,Title,Image Src,Image Position
 shirt,Shirt,black.png,1
@@ -34,36 +34,14 @@ bag,,gone.jpg,2
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A model that calls black photos Trouser and white ones Bag, and photos of several brightnesses."""
-    seal(small_bundle(), tmp_path / "model.muslin")
-    (tmp_path / "images").mkdir()
-    for name, brightness in {"black": 0, "gray": 128, "white": 255}.items():
-        Image.fromarray(np.full((SIDE, SIDE), brightness, np.uint8)).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "images/page.jpg").write_text("<html>not found</html>")
-    return tmp_path
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+    return small_shop(tmp_path)
 
 
 def tagged(shop: Path, content: str, **options: Any) -> tuple[Any, list[dict[str, str]], dict[str, Any]]:
     """The result, the rows, and the parameters of each note by its code."""
     (shop / "shop.csv").write_text(content)
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(**options))
-    return result, rows(shop / "out.csv"), {note.code: note.params for note in result.notes}  # type: ignore[attr-defined]
-
-
-def calibration(temperature: float = 1.0) -> CalibrationData:
-    """Predictions of 0.9 and more are correct, and half of the others."""
-    confidence = np.linspace(1, 0.34, 1000).astype(np.float32)
-    correct = (confidence >= 0.9) | (np.arange(1000) % 2 == 0)
-    predicted, group = (np.arange(1000) % 3).astype(np.int32), np.arange(1000, dtype=np.int32)
-    of_true = np.where(correct, confidence, 0.2)
-    return CalibrationData(
-        np.array([temperature], np.float32), np.zeros(0), confidence, predicted, correct, of_true, group
-    )
+    return result, table_rows(shop / "out.csv"), {note.code: note.params for note in result.notes}  # type: ignore[attr-defined]
 
 
 def test_products_of_shopify_have_tags_on_their_first_rows(shop: Path) -> None:
@@ -166,7 +144,7 @@ def test_column_of_products_that_does_not_exist_is_refused(shop: Path) -> None:
 
 
 def test_model_that_knows_no_products_says_what_holds(shop: Path) -> None:
-    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data()}), shop / "model.muslin")
     content = "sku,image\n1,white.png|white2.png\n2,white.png|black.png\n"
     Image.fromarray(np.full((SIDE, SIDE), 250, np.uint8)).save(shop / "images/white2.png")
     result, (alike, differ), notes = tagged(shop, content, precision=0.9)
@@ -179,8 +157,8 @@ def test_model_that_knows_no_products_says_what_holds(shop: Path) -> None:
 
 
 def test_model_of_products_guarantees_products(shop: Path, capfd: Any) -> None:
-    of_products = {"label": calibration(0.5)}
-    bundle = replace(small_bundle(), calibration_data={"label": calibration()}, product_calibration=of_products)
+    of_products = {"label": calibration_data(temperature=0.5)}
+    bundle = replace(small_bundle(), calibration_data={"label": calibration_data()}, product_calibration=of_products)
     seal(bundle, shop / "model.muslin")
     content = "sku,image\n1,white.png|gray.png\n2,black.png\n"
     result, (bag, black), notes = tagged(shop, content, precision=0.9)
@@ -194,17 +172,17 @@ def test_model_of_products_guarantees_products(shop: Path, capfd: Any) -> None:
 
 
 def test_predict_says_what_holds_where_no_products_are_known(shop: Path, capfd: Any) -> None:
-    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data()}), shop / "model.muslin")
     said = "the model does not know products"
     assert said in invoke(capfd, "predict", shop / "model.muslin", shop / "images", "--product", "folder").err
     assert said not in invoke(capfd, "predict", shop / "model.muslin", shop / "images").err
 
 
 def test_products_too_few_for_a_guarantee_are_counted_as_products(shop: Path) -> None:
-    few = {"label": calibration()}
+    few = {"label": calibration_data()}
     few["label"] = replace(few["label"], **{name: values[:20] for name, values in vars(few["label"]).items()
                                             if name not in ("temperature", "label_thresholds")})  # fmt: skip
-    bundle = replace(small_bundle(), calibration_data={"label": calibration()}, product_calibration=few)
+    bundle = replace(small_bundle(), calibration_data={"label": calibration_data()}, product_calibration=few)
     seal(bundle, shop / "model.muslin")
     _, _, notes = tagged(shop, "sku,image\n1,white.png|gray.png\n", precision=0.98)
     assert notes["too_few_for_precision"]["products"] == 20
@@ -246,6 +224,17 @@ def test_interrupted_products_are_resumed_to_the_same_bytes(shop: Path) -> None:
     assert again.decisions == result.decisions
 
 
+def test_resume_refuses_products_that_are_calibrated_anew(shop: Path) -> None:
+    (shop / "shop.csv").write_text("sku,image\n" + "".join(f"{i},white.png|gray.png\n" for i in range(CHUNK)))
+    bundle = replace(small_bundle(), calibration_data={"label": calibration_data()})
+    for temperature, options in ((1.0, TagOptions()), (2.0, TagOptions(resume=True))):
+        of_products = {"label": calibration_data(temperature=temperature)}
+        seal(replace(bundle, product_calibration=of_products), shop / "model.muslin")
+        with pytest.raises((StoppedError, DataError)) as error:
+            tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", options, should_stop=lambda: True)
+    assert (error.value.code, error.value.params["names"]) == ("job_inputs_changed", ["model"])
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".xlsx"])
 def test_products_in_other_kinds_of_tables(suffix: str, shop: Path) -> None:
     import openpyxl
@@ -275,7 +264,7 @@ def test_products_of_data_that_are_no_table_have_a_column(shop: Path) -> None:
     (shop / "shop.csv").write_text("product_id,image,label\na,black.png,x\nb,white.png,y\na,white.png,x\n")
     convert(shop / "shop.csv", "parquet", shop / "shop.parquet")
     result = tag(shop / "model.muslin", shop / "shop.parquet", shop / "out.csv")
-    written = rows(shop / "out.csv")
+    written = table_rows(shop / "out.csv")
     assert [row["product"] for row in written] == ["a", "b", "a"]
     assert (result.products, result.rows) == (2, 3)
     assert written[0]["probability"] == written[2]["probability"] != written[1]["probability"]

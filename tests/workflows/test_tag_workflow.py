@@ -1,6 +1,5 @@
 """`muslin tag` adds the labels of its photos to a shop's catalogue."""
 
-import csv
 import json
 import os
 import shutil
@@ -20,12 +19,12 @@ from muslin.data.dataset import Target
 from muslin.data.tables import open_table
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.intervals import wilson_interval
-from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import seal
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.reporting.terminal.tagging import tagging_summary
 from muslin.workflows.tag import TagOptions, tag
 from small_models import SIDE, small_bundle
+from small_shop import calibration_data, small_shop, table_rows
 
 KINDS = Target("kind", ("Apparel", "Shoes"))
 TYPES = Target("type", ("Tshirt", "Jeans", "Heels"))
@@ -33,21 +32,16 @@ TYPES = Target("type", ("Tshirt", "Jeans", "Heels"))
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A model that calls black photos Trouser and white ones Bag, three photos, and a catalogue of five products."""
-    seal(small_bundle(), tmp_path / "model.muslin")
-    (tmp_path / "images").mkdir()
-    for name, brightness in {"black": 0, "gray": 128, "white": 255}.items():
-        Image.fromarray(np.full((SIDE, SIDE), brightness, np.uint8)).save(tmp_path / "images" / f"{name}.png")
-    (tmp_path / "images" / "page.jpg").write_text("<html>not found</html>")
-    (tmp_path / "shop.csv").write_bytes(
+    """The small shop with a catalogue of five products."""
+    folder = small_shop(tmp_path)
+    (folder / "shop.csv").write_bytes(
         b"SKU;image;price\r\n00123;black;1,50\r\n00124;page.jpg;2\r\n00125;white.png;3\r\n00126;gone;4\r\n;;\r\n"
     )
-    return tmp_path
+    return folder
 
 
 def rows(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file, delimiter=delimiter))
+    return table_rows(path, delimiter)
 
 
 def test_photos_are_tagged_and_errors_stand_in_their_rows(shop: Path, capfd: Any) -> None:
@@ -113,17 +107,8 @@ def test_photo_outside_the_folder_is_tagged_only_if_allowed(shop: Path, capfd: A
     assert invoke(capfd, *command, "--allow-outside", "--json").json["unreadable"] == 0
 
 
-def calibration(count: int = 1000) -> CalibrationData:
-    """Predictions of 0.9 and more are correct, and half of the others."""
-    confidence = np.linspace(1, 0.34, count).astype(np.float32)
-    correct = (confidence >= 0.9) | (np.arange(count) % 2 == 0)
-    predicted = (np.arange(count) % 3).astype(np.int32)
-    of_true, group = np.where(correct, confidence, 0.2), np.arange(count, dtype=np.int32)
-    return CalibrationData(np.ones(1, np.float32), np.zeros(0), confidence, predicted, correct, of_true, group)
-
-
 def test_only_confident_tags_are_accepted_under_a_guarantee(shop: Path) -> None:
-    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data()}), shop / "model.muslin")
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(precision=0.9))
     assert result.decisions == {"label": {"accept": 1, "review": 1}}
     assert result.unreadable == 2
@@ -143,7 +128,7 @@ def test_only_confident_tags_are_accepted_under_a_guarantee(shop: Path) -> None:
 
 
 def test_precision_that_nobody_named_is_chosen_and_said(shop: Path, capfd: Any) -> None:
-    seal(replace(small_bundle(), calibration_data={"label": calibration()}), shop / "model.muslin")
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data()}), shop / "model.muslin")
     command = ("tag", shop / "model.muslin", shop / "shop.csv", "-o")
     result = invoke(capfd, *command, shop / "out.csv")
     table = Predictor.open(shop / "model.muslin").acceptance()["label"]
@@ -166,7 +151,7 @@ def test_precision_that_nobody_named_is_chosen_and_said(shop: Path, capfd: Any) 
 
 
 def test_tagging_that_accepts_nothing_says_what_would_help(shop: Path, capfd: Any) -> None:
-    seal(replace(small_bundle(), calibration_data={"label": calibration(20)}), shop / "model.muslin")
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data(20)}), shop / "model.muslin")
     result = invoke(
         capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--precision", "0.99"
     )
@@ -187,7 +172,7 @@ def test_multilabel_tags_are_the_labels_above_their_thresholds(shop: Path) -> No
 
 
 def test_unreachable_precision_accepts_nothing_and_is_noted(shop: Path) -> None:
-    seal(replace(small_bundle(), calibration_data={"label": calibration(60)}), shop / "model.muslin")
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data(60)}), shop / "model.muslin")
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(precision=0.999))
     assert result.decisions == {"label": {"review": 2}}
     assert result.guarantees == {}

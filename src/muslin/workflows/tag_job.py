@@ -1,6 +1,5 @@
 """The plan of a tagging: everything that is checked before the first photo is decoded."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from muslin.errors import DataError
 from muslin.evaluation.precision_choice import Acceptance
 from muslin.evaluation.selective import AcceptancePolicy, check_guarantee
 from muslin.messages import Log, Message
+from muslin.models.prediction_digest import prediction_digest
 from muslin.models.predictor import Predictor
 from muslin.storage.boundary import data_boundary
 from muslin.storage.local_path import check_local
@@ -106,7 +106,7 @@ class TagJob:
         thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in self.policies.values()]
         return {
             "catalogue": self.table.digest,
-            "model": _model_digest(self.predictor),
+            "model": prediction_digest(self.predictor.bundle),
             "precision": [self.precision, self.options.guarantee, *thresholds],
             "photos": [str(given.get("images", "")), self.rows.photos.column, bool(given.get("allow_outside"))],
             "products": [*self.rows.columns, self.rows.all_of_row],
@@ -282,12 +282,3 @@ def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxo
         except UnicodeEncodeError as error:
             encoding = table.encoding
             raise DataError("tag_not_encodable", path=str(table.path), encoding=encoding, name=name) from error
-
-
-def _model_digest(predictor: Predictor) -> str:
-    """Digest of the model's graph and of what its decisions depend on."""
-    digest = hashlib.sha256(predictor.bundle.model)
-    digest.update(repr(sorted(predictor.thresholds.items())).encode())
-    for calibration_data in predictor.bundle.calibration_data.values():
-        digest.update(calibration_data.temperature.tobytes())
-    return digest.hexdigest()

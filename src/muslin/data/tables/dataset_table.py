@@ -35,6 +35,8 @@ class DatasetTable(NewTable):
         digest = hashlib.sha256("\n".join((*self._ids, *(self.products or ()))).encode("utf-8", "surrogateescape"))
         if isinstance(self._images, PixelImages):
             digest.update(self._images.pixels.tobytes())
+        elif isinstance(self._images, PhotoImages):
+            digest.update(repr([photo.box for photo in self._images.photos]).encode())
         self._digest = digest.hexdigest()
 
     def _read_rows(self, names: Sequence[str], repairs: Repairs) -> Iterator[TableRow]:
