@@ -122,7 +122,7 @@ def main() -> None:
 
     from muslin.data import read
     from muslin.data.dataset import pixel_array
-    from muslin.workflows.evaluate import to_model_input
+    from muslin.workflows.model_input import to_model_input
 
     # names alone: where files lie on this machine says nothing
     words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]

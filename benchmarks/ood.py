@@ -36,7 +36,7 @@ def main() -> None:
     from muslin.data import read
     from muslin.data.dataset import pixel_array
     from muslin.models.predictor import Predictor
-    from muslin.workflows.evaluate import to_model_input
+    from muslin.workflows.model_input import to_model_input
     from muslin.workflows.train import train
 
     head = start_result((__doc__ or "").splitlines()[0], arguments.note)

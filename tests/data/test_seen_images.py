@@ -23,8 +23,8 @@ from muslin.models.predictor import Predictor
 from muslin.models.seen_images import ImageDigests, digest_dataset
 from muslin.workflows.compare import CompareOptions, compare
 from muslin.workflows.evaluate import EvaluateOptions, evaluate
+from muslin.workflows.model_input import to_model_input
 from muslin.workflows.run_folder import Run, split_for_recipe
-from muslin.workflows.selected_part import to_model_input
 from small_models import small_bundle
 
 FEW = {"epochs": 1, "batch_size": 20}

@@ -14,6 +14,7 @@ from muslin.models.bundle import Bundle
 from muslin.models.output_cache import OutputCache, read_photo
 from muslin.models.predictor import Predictor
 from muslin.storage.row_cache import rows_folder
+from noted_decoding import noted_decoding
 from small_models import convolving_bundle, small_bundle, with_features
 
 SIDE = 8
@@ -44,28 +45,13 @@ def bundle() -> Bundle:
     return convolving_bundle(random.random((4, 1, 3, 3), np.float32), pixels)
 
 
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the photos that are decoded from now on."""
-    import muslin.images
-
-    names: list[str] = []
-    decode = muslin.images.decode
-
-    def noting(*args: Any, **options: Any) -> Any:
-        names.append(options["name"])
-        return decode(*args, **options)
-
-    monkeypatch.setattr(muslin.images, "decode", noting)
-    return names
-
-
 def test_cached_predictions_are_equal_and_decode_nothing(photos, monkeypatch):
     plain = Predictor(bundle()).predict(photos)
     first = Predictor(bundle()).with_cache().predict(photos)
-    names = decoded(monkeypatch)
+    names = noted_decoding(monkeypatch)
     again = Predictor(bundle()).with_cache().predict(photos)
     assert plain == first == again
-    assert names == [str(photos[7])], "only the unreadable photo is tried again"
+    assert names == [photos[7].name], "only the unreadable photo is tried again"
     assert again[7].error
     assert any(prediction.notes for prediction in again)
 
@@ -81,7 +67,7 @@ def test_scores_out_of_distribution_come_from_cached_features(photos, monkeypatc
     model = with_features(small_bundle())
     plain = Predictor(model).predict(photos)
     Predictor(model).with_cache().predict(photos)
-    names = decoded(monkeypatch)
+    names = noted_decoding(monkeypatch)
     assert Predictor(model).with_cache().predict(photos) == plain
     assert len(names) == 1
     assert {p.predictions["label"].decision for p in plain if not p.error} == {"review", "out of scope"}
@@ -90,9 +76,9 @@ def test_scores_out_of_distribution_come_from_cached_features(photos, monkeypatc
 def test_a_changed_photo_is_decoded_again(photos, monkeypatch):
     Predictor(bundle()).with_cache().predict(photos)
     Image.fromarray(np.full((SIDE, SIDE), 255, np.uint8)).save(photos[3])
-    names = decoded(monkeypatch)
+    names = noted_decoding(monkeypatch)
     changed = Predictor(bundle()).with_cache().predict(photos)
-    assert names == [str(photos[3]), str(photos[7])]
+    assert names == [photos[3].name, photos[7].name]
     assert changed == Predictor(bundle()).predict(photos)
 
 
@@ -105,7 +91,7 @@ def test_a_photo_that_is_mended_is_predicted(photos):
 def test_another_model_decodes_again(photos, monkeypatch):
     Predictor(bundle()).with_cache().predict(photos)
     other = Predictor(small_bundle())
-    names = decoded(monkeypatch)
+    names = noted_decoding(monkeypatch)
     assert other.with_cache().predict(photos) == other.predict(photos)
     assert len(names) == 2 * len(photos) - 1, "a copy is decoded once, with a cache"
 
@@ -124,9 +110,9 @@ def test_work_that_is_stopped_is_cached(photos, monkeypatch):
     predictions: Iterator[Any] = Predictor(bundle()).with_cache().predict_iter(photos)
     next(predictions)
     predictions.close()  # type: ignore[attr-defined]
-    names = decoded(monkeypatch)
+    names = noted_decoding(monkeypatch)
     Predictor(bundle()).with_cache().predict(photos[:64])
-    assert names == [str(photos[7])]
+    assert names == [photos[7].name]
 
 
 def test_a_row_of_another_shape_counts_as_absent(photos, folder):

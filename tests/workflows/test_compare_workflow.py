@@ -14,8 +14,10 @@ from command_line import invoke
 from muslin.data import read
 from muslin.data.dataset import Target
 from muslin.errors import DataError
-from muslin.models.bundle import Bundle, seal
+from muslin.models.bundle import Bundle, open_bundle, seal
+from muslin.models.predictor import Predictor
 from muslin.workflows.compare import compare
+from noted_decoding import noted_decoding
 from small_models import LABEL, brightness_model, having_seen, small_bundle, with_model
 
 
@@ -54,6 +56,27 @@ def test_better_model_is_named_with_its_interval(job: Path, capfd: Any) -> None:
     assert bag.split()[-1] == "second"
     with Image.open(io.BytesIO((job / "sheet.png").read_bytes())) as sheet:
         assert sheet.width > 500
+
+
+@pytest.mark.parametrize("network", [None, "efficientnet-lite0"])
+def test_second_comparison_decodes_nothing(job: Path, monkeypatch: pytest.MonkeyPatch, network: str | None) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(job / "cache"))
+    (job / "photos/Bag/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for name in ("good", "blind") if network else ():
+        bundle = open_bundle(job / f"{name}.muslin")
+        seal(replace(bundle, network={**bundle.network, "name": network}), job / f"{name}.muslin")
+    plain = [Predictor.open(f"{name}.muslin").predict_pixels for name in ("blind", "good")]
+    first = compare("blind.muslin", "good.muslin", "photos")
+    pixels = np.stack([first.dataset.images[i] for i in range(60)])
+    for predict, found in zip(plain, first.predictions["label"], strict=True):
+        np.testing.assert_array_equal(predict(pixels)["label"].argmax(axis=1), found)
+    names = noted_decoding(monkeypatch)
+    again = compare("blind.muslin", "good.muslin", "photos")
+    assert set(names) <= {"broken.png"}
+    assert again.to_dict() == first.to_dict()
+    Image.fromarray(np.full((8, 8), 99, np.uint8)).save(job / "photos/Bag/00.png")
+    compare("blind.muslin", "good.muslin", "photos")
+    assert set(names) == {"broken.png", "00.png"}
 
 
 def test_fail_if_worse_than_stops_the_worse_model(job: Path, capfd: Any) -> None:

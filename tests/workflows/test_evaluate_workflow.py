@@ -20,7 +20,9 @@ from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import SeenImages, digest_images
 from muslin.workflows.evaluate import EvaluateOptions, evaluate, evaluate_output, predict_dataset
-from muslin.workflows.selected_part import select_part, to_model_input
+from muslin.workflows.model_input import to_model_input
+from muslin.workflows.selected_part import select_part
+from noted_decoding import noted_decoding
 from small_models import LABEL, SIDE, small_bundle
 
 
@@ -197,21 +199,6 @@ def photo_data(folder: Path) -> dict[str, Path]:
     shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
     shutil.copytree(folder / "photos", folder / "seen", ignore=lambda _, names: names[::3])
     return {"folder": folder / "photos", "table": folder / "table.csv", "zip": folder / "photos.zip"}
-
-
-def noted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the photos that are decoded from now on."""
-    import muslin.images
-
-    names: list[str] = []
-    decode = muslin.images.decode
-
-    def noting(*args: Any, **options: Any) -> Any:
-        names.append(Path(options["name"]).name)
-        return decode(*args, **options)
-
-    monkeypatch.setattr(muslin.images, "decode", noting)
-    return names
 
 
 @pytest.mark.parametrize(

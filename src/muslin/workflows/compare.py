@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, Target, align, pixel_array
+from muslin.data.dataset import UNKNOWN, Dataset, Target, align
 from muslin.errors import BundleError, DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.product_calibration import count_ambiguous, first_photos, product_labels, product_probabilities
@@ -19,6 +19,7 @@ from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.storage.outputs import Output
 from muslin.text import plural
 from muslin.workflows.inputs import check_output, check_photos, check_targets_used
+from muslin.workflows.model_input import infer_dataset, open_with_cache
 from muslin.workflows.selected_part import SeenCounts, SelectedPart, select_part
 
 MAX_IMAGES_SHOWN = 32
@@ -92,7 +93,8 @@ def compare(
 ) -> ComparisonResult:
     """Compare two models on the same images.
 
-    Images that either model was trained or validated on are set aside, unless `options.split` asks for them.
+    Images that either model was trained or validated on are set aside, unless `options.split` asks for them. What was
+    decoded and computed for photos is cached, so that the same comparison again decodes only the photos of a sheet.
 
     Args:
         out: a new PNG file for the images on which the models disagree; of several targets one file each, such as
@@ -106,7 +108,7 @@ def compare(
     from muslin.data import read_and_log
 
     options = options or CompareOptions()
-    predictors = [model if isinstance(model, Predictor) else Predictor.open(model) for model in (a, b)]
+    predictors = [open_with_cache(model) for model in (a, b)]
     for predictor in predictors if options.require_unseen else ():
         if predictor.bundle.seen_images is None:
             raise BundleError("seen_images_missing", path=predictor.name)
@@ -137,7 +139,7 @@ def _compare_selected(
     images = _common_images([each.images for each in selected], log)
     images[0] = _with_messages(predictors, selected, images[0], log)
     aligned = align(images[0], [target for target, _ in pairs])
-    outputs = [p.predict_pixels(pixel_array(each)) for p, each in zip(predictors, images, strict=True)]
+    outputs = [infer_dataset(p, each).probabilities for p, each in zip(predictors, images, strict=True)]
     predictions = _predict_both(predictors, pairs, outputs)
     comparisons = {
         target.name: compare_predictions(

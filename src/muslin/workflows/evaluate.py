@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target, align
-from muslin.data.photos import pixel_batches
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.precision_choice import choose_precision
@@ -18,12 +17,12 @@ from muslin.evaluation.reliability import Predictions, Reliability, measure_reli
 from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
-from muslin.models.input_cache import DigestedPhotos
-from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
+from muslin.models.predictor import ModelOutput, Predictor
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
 from muslin.workflows.inputs import check_output, check_photos, check_targets_used
-from muslin.workflows.selected_part import SeenCounts, select_part, to_model_input
+from muslin.workflows.model_input import infer_dataset, open_with_cache, to_model_input
+from muslin.workflows.selected_part import SeenCounts, select_part
 
 MAX_SLICES = 100
 """Values of a column that become slices; with more, each has too few images."""
@@ -111,7 +110,7 @@ def evaluate(
     options = options or EvaluateOptions()
     output_file = None if out is None else Output.of(out)
     check_output(output_file, (model,), (data,))
-    predictor = (model if isinstance(model, Predictor) else Predictor.open(model)).with_cache()
+    predictor = open_with_cache(model)
     precision = DEFAULT_PRECISION if options.precision is None else options.precision
     predictor.policies(precision, options.guarantee)  # refuses bad options before any work
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
@@ -234,10 +233,7 @@ def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, Mo
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
     aligned = align(to_model_input(predictor, dataset), predictor.targets)
-    if isinstance(aligned.images, DigestedPhotos) and len(aligned):
-        return aligned, predictor.infer_photos(aligned.images)
-    # Photos are decoded while the network works on those before them
-    return aligned, concat_outputs([predictor.infer(batch) for batch in pixel_batches(aligned)])
+    return aligned, infer_dataset(predictor, aligned)
 
 
 def _read_column(data: str | Path | Dataset, read_options: Mapping[str, Any], name: str) -> dict[str, str]:

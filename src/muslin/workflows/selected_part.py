@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, Split, indices_by_part
-from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, readable_photos, resize_photos
+from muslin.data.photos import PhotoImages
 from muslin.errors import DataError
-from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import IMAGENET, RANDOM
 from muslin.messages import Log, Message, no_log
 from muslin.models.input_cache import DigestedPhotos, cache_name
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import ImageDigests, ImageRole, digest_dataset
 from muslin.storage.row_cache import RowCache
+from muslin.workflows.model_input import to_model_input
 
 MAX_LEAK_IMAGES = 100_000
 """Training and evaluated images among which near-copies are searched; more would take minutes."""
@@ -218,26 +218,6 @@ def _with_roles(part: SelectedPart, roles: Roles | None, unseen: bool) -> Select
 
 def _take(part: SelectedPart, indices: Indices) -> SelectedPart:
     return replace(part, images=part.images.take(indices), chosen=part.chosen[indices])
-
-
-def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:
-    """`dataset` with its photos as the model takes them; pixel images are unchanged."""
-    preprocessing = predictor.bundle.preprocessing
-    images, wanted = dataset.images, (preprocessing.shape, preprocessing.transform)
-    if isinstance(images, ResizedPhotos) and (images.size, images.transform) == wanted:
-        return dataset
-    has_backbone = is_backbone(predictor.bundle.network.get("name"))
-    if isinstance(images, PhotoImages) and (has_backbone or predictor.cache):
-        resized = resize_photos(dataset, *wanted)
-        assert isinstance(resized.images, ResizedPhotos)
-        if not predictor.cache:
-            cached = replace(resized, images=resized.images.cached())  # read again to predict and to compare
-            return readable_photos(cached, log=log)
-        digested = DigestedPhotos.of(resized.images, pixel_copies=not has_backbone)
-        readable = readable_photos(replace(resized, images=digested), log=log)
-        digested.rows.flush()
-        return readable
-    return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
 
 
 def _cached_near_copies(both: Dataset, n_train: int) -> NDArray[np.bool_]:

@@ -36,6 +36,7 @@ from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.guarantee import choose_guarantee
 from muslin.workflows.inputs import check_output
+from muslin.workflows.model_input import open_with_cache
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, whose cells should be unique to a product."""
@@ -119,7 +120,7 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     check_local(data, options.read_options.get("images"), options.taxonomy)
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
-    predictor = (model if isinstance(model, Predictor) else Predictor.open(model)).with_cache()
+    predictor = open_with_cache(model)
     check_guarantee(options.guarantee)
     read_options = options.read_options
     with open_cache(), data_boundary(Path(data), allow_outside=bool(read_options.get("allow_outside"))):

@@ -1,0 +1,52 @@
+"""A data set as a model takes it, and the model's output for it.
+
+Whatever runs a model over many photos does it here, so that one place decides what is cached: a photo that was decoded
+and predicted once is not decoded again.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from muslin.data.dataset import Dataset
+from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
+from muslin.learn.networks import is_backbone
+from muslin.messages import Log, no_log
+from muslin.models.input_cache import DigestedPhotos
+from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
+
+
+def open_with_cache(model: str | Path | Predictor) -> Predictor:
+    """The model, which caches what it gives for photos; see `Predictor.with_cache`.
+
+    Raises:
+        BundleError: it cannot be opened.
+    """
+    return (model if isinstance(model, Predictor) else Predictor.open(model)).with_cache()
+
+
+def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:
+    """`dataset` with its photos as the model takes them; pixel images are unchanged."""
+    preprocessing = predictor.bundle.preprocessing
+    images, wanted = dataset.images, (preprocessing.shape, preprocessing.transform)
+    if isinstance(images, ResizedPhotos) and (images.size, images.transform) == wanted:
+        return dataset
+    has_backbone = is_backbone(predictor.bundle.network.get("name"))
+    if isinstance(images, PhotoImages) and (has_backbone or predictor.cache):
+        resized = resize_photos(dataset, *wanted)
+        assert isinstance(resized.images, ResizedPhotos)
+        if not predictor.cache:
+            cached = replace(resized, images=resized.images.cached())  # read again to predict and to compare
+            return readable_photos(cached, log=log)
+        digested = DigestedPhotos.of(resized.images, pixel_copies=not has_backbone)
+        readable = readable_photos(replace(resized, images=digested), log=log)
+        digested.rows.flush()
+        return readable
+    return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
+
+
+def infer_dataset(predictor: Predictor, dataset: Dataset) -> ModelOutput:
+    """The model's output for images as of `to_model_input`, in their order."""
+    if isinstance(dataset.images, DigestedPhotos) and len(dataset):
+        return predictor.infer_photos(dataset.images)
+    # Photos are decoded while the network works on those before them
+    return concat_outputs([predictor.infer(batch) for batch in pixel_batches(dataset)])
