@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import muslin
+from command_line import invoke
 from muslin.cli import cli
 from muslin.cli.options import ChoiceOption
 from muslin.data.dataset import Dataset, PixelImages
@@ -249,6 +250,29 @@ def test_the_programs_in_the_how_tos_run(page, prints, working_folder, capsys):
     blocks = FENCE.findall((ROOT / "docs/how-to" / page).read_text())
     exec("\n".join(block for _, language, block in blocks if language == "python"), {})
     assert prints in capsys.readouterr().out
+
+
+def test_the_programs_on_plain_onnx_predict_as_muslin(working_folder, capfd):
+    rng = np.random.default_rng(0)
+    for name, size in (("shirt.png", (400, 300)), ("boots.jpg", (90, 260))):
+        light = np.linspace(40, 250, size[0] * size[1]).reshape(size[1], size[0], 1)
+        pixels = np.clip(light + rng.normal(0, 9, (size[1], size[0], 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(working_folder / name)
+    page = ROOT / "docs/how-to/export-onnx.md"
+    (words,) = commands(page)
+    assert invoke(capfd, *words).code == 0
+    blocks = [block for _, language, block in FENCE.findall(page.read_text()) if language == "python"]
+    names: dict[str, object] = {}
+    exec("\n".join(blocks), names)
+    assert capfd.readouterr().out.splitlines()[-1].startswith("boots.jpg ")
+    predictor = muslin.open("model.muslin")
+    pixels = rng.integers(0, 256, (5, 28, 28, 1), dtype=np.uint8)
+    np.testing.assert_allclose(names["predict"](pixels)["label"], predictor.predict_pixels(pixels)["label"], atol=1e-6)
+    for name in ("shirt.png", "boots.jpg"):
+        predicted = predictor.predict(name)[0].predictions["label"]
+        (probabilities,) = names["predict"](names["to_pixels"](name))["label"]
+        np.testing.assert_allclose(probabilities, list(predicted.probabilities.values()), atol=1e-5)
+        assert names["labels_of"](names["targets"][0], probabilities) == [predicted.label]
 
 
 def test_the_readme_shows_the_output_of_the_demo():

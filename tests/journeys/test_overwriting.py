@@ -32,6 +32,7 @@ WORDS = {
     "compare": "compare model.muslin second.muslin shop.csv --images photos --target kind -o {out}.png",
     "look": "look shop.csv --images photos --target kind -o {out}.png",
     "explain": "explain model.muslin photos/Bag/0.png -o {out}.html",
+    "export": "export model.muslin --onnx {out}.onnx",
 }
 """Commands that write one file: the words, where {out} is the output without its suffix."""
 
@@ -43,6 +44,7 @@ INPUTS = {
     "compare": ["model.muslin", "second.muslin", "shop.csv", "photos/Trouser/3.png"],
     "look": ["shop.csv", "photos/Trouser/3.png"],
     "explain": ["model.muslin", "photos/Bag/0.png"],
+    "export": ["model.muslin"],
 }
 """Per command files that it reads."""
 
@@ -86,7 +88,7 @@ def suffix(name: str) -> str:
 
 def test_every_command_with_an_output_is_tried() -> None:
     def writes(command: click.Command) -> bool:
-        return any({"--out", "--csv"} & set(option.opts) for option in command.params)
+        return any({"--out", "--csv", "--onnx"} & set(option.opts) for option in command.params)
 
     assert {name for name, command in COMMANDS.items() if writes(command)} | {"convert"} == {
         *(name.split()[0] for name in WORDS),

@@ -1,4 +1,4 @@
-"""Commands on models: evaluate, predict, tag, compare, inspect, explain, studio."""
+"""Commands on models: evaluate, predict, tag, compare, inspect, export, explain, studio."""
 
 import sys
 from pathlib import Path
@@ -206,6 +206,32 @@ def inspect_command(model: str, as_json: bool) -> None:
         print_json(model_summary(bundle))
     else:
         print_model(bundle)
+
+
+@command(
+    "export model",
+    shared.file_option("--onnx FILE", "A new .onnx file for the model.", suffix=".onnx", required=True),
+    shared.file_option("--labels FILE", "Also write the classes to this new text file, one a line."),
+    shared.overwrite_option("Replace the files if they exist."),
+    shared.json_option,
+)
+def export_command(model: str, onnx: Path, labels: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Write a model as a plain ONNX file, for programs without muslin.
+
+    Its outputs are calibrated probabilities; its metadata has the classes and the preprocessing.
+    """
+    from muslin.storage.outputs import Output
+    from muslin.workflows.export_onnx import export_onnx
+
+    exported = export_onnx(model, Output(onnx, overwrite), labels and Output(labels, overwrite))
+    if as_json:
+        print_json(exported.to_dict())
+        return
+    for path in filter(None, (exported.onnx, exported.labels)):
+        echo(f"wrote {path}")
+    echo(f"input   {exported.input}, pixels 0 to 255")
+    for name in exported.outputs:
+        echo(f"output  {name}")
 
 
 @command(

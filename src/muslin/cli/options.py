@@ -226,13 +226,18 @@ def seed_option(help: str, default: int | None = 0) -> click.Option:
 
 def out_option(help: str, metavar: str = "FILE", *, suffix: str = "", **settings: Any) -> click.Option:
     """`-o`, `--out`: where to write; with `suffix`, a file whose name must end so."""
+    return file_option(f"-o --out {metavar}", help, suffix=suffix, **settings)
+
+
+def file_option(spec: str, help: str, *, suffix: str = "", **settings: Any) -> click.Option:
+    """An option whose value is a file to write, as `option` takes it; see `out_option`."""
 
     def check(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
         if value is not None and suffix and value.suffix.lower() != suffix:
             raise MuslinError("output_suffix", path=str(value), suffix=suffix)
         return value
 
-    return option(f"-o --out {metavar}", help, type=PATH, callback=check, **settings)
+    return option(spec, help, type=PATH, callback=check, **settings)
 
 
 def _output(values: dict[str, Any]) -> Any:
