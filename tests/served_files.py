@@ -13,10 +13,14 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with the usual 5, of many clients at once some wait for seconds
+
+
 @contextmanager
 def serving(handler) -> Iterator[str]:
     """The address of a real server on loopback."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
