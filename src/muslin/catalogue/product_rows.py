@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.formats.products_in_tables import (
-    WOOCOMMERCE_COLUMNS,
     RowProducts,
     columns_of_products,
+    is_woocommerce,
+    products_by_column,
     products_in_columns,
 )
 from muslin.data.photo_lookup import cell_name
@@ -135,13 +136,11 @@ def _products_of_rows(table: TableFile, photo_column: str, asked: str | None) ->
     def cells(name: str) -> Iterator[Cell]:
         return (row.cells[0] for row in table.rows([name]))
 
-    is_woocommerce = {name.strip().lower() for name in table.columns} >= WOOCOMMERCE_COLUMNS
-    if asked is not None or not is_woocommerce:
-        name, _ = choose_product_column(table.path, table.columns, cells, asked, [photo_column])
-        if name is None:
-            return None
-    columns = read_table(table, no_log, columns_of_products(table.columns, asked))
-    return products_in_columns(columns, asked, [photo_column])
+    read = columns_of_products(table.columns, asked)
+    if asked is None and is_woocommerce(table.columns):
+        return products_in_columns(read_table(table, no_log, read), None, [photo_column])
+    name, note = choose_product_column(table.path, table.columns, cells, asked, [photo_column])
+    return None if name is None else products_by_column(read_table(table, no_log, read), name, note)
 
 
 def _column_of_first_rows(table: TableFile, numbers: NDArray[np.int64], excluded: set[str]) -> str | None:

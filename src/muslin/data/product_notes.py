@@ -24,7 +24,7 @@ def product_notes(dataset: Dataset) -> Iterator[Message]:
             conflicts.append(f"{name} ({'; '.join(labels)})")
     if conflicts:
         yield Message("products_with_several_labels", **examples(conflicts))
-    yield from note_of_many_photos((names[i], int(counts[i])) for i in np.flatnonzero(counts > MANY_PHOTOS))
+    yield from note_of_many_photos(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def note_of_many_photos(products: Iterable[tuple[str, int]]) -> list[Message]:

@@ -1,7 +1,7 @@
 """The plan of a tagging: everything that is checked before the first photo is decoded."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from muslin.data.dataset import Target
 from muslin.data.formats import detect_format
 from muslin.data.open_cache import open_cache
 from muslin.data.photos import Photo
-from muslin.data.product_notes import MANY_PHOTOS, note_of_many_photos
+from muslin.data.product_notes import note_of_many_photos
 from muslin.data.registry import DATASETS
 from muslin.data.tables import AddedColumn, TableFile, detect_kind, open_table
 from muslin.data.tables.dataset_table import DatasetTable
@@ -213,16 +213,19 @@ def _survey(rows: ProductRows) -> tuple[int, bool, list[Message]]:
         DataError: there is no product.
     """
     products, most = 0, 0
-    large: list[tuple[str, int]] = []
-    for product in rows:
-        products += 1
-        count = len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.cells)
-        most = max(most, count)
-        large += [(product.name, count)] if count > MANY_PHOTOS else []
+
+    def count_photos() -> Iterator[tuple[str, int]]:
+        nonlocal products, most
+        for product in rows:
+            count = len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.cells)
+            products, most = products + 1, max(most, count)
+            yield product.name, count
+
+    notes = note_of_many_photos(count_photos())
     if not products:
         raise DataError("no_rows", path=str(rows.table.path))
     # of other data, reading says so
-    return products, most > 1, note_of_many_photos(large) if isinstance(rows.photos, TablePhotos) else []
+    return products, most > 1, notes if isinstance(rows.photos, TablePhotos) else []
 
 
 def _notes_of_ids(rows: ProductRows) -> list[Message]:

@@ -44,7 +44,7 @@ class RowProducts:
 
 
 def columns_of_products(columns: Iterable[str], asked: str | None) -> list[str]:
-    """Of a table's columns, those that `products_in_columns` reads."""
+    """Of a table's columns, those that `products_in_columns` and `products_by_column` read."""
     read = {*SHOPIFY_COLUMNS, *WOOCOMMERCE_COLUMNS, "id"}
 
     def is_read(name: str) -> bool:
@@ -63,19 +63,31 @@ def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str 
     Raises:
         DataError: the column does not exist, or has the same cell in every row.
     """
-    lower = {name.strip().lower(): name for name in reversed(table.columns)}
-    if asked is None and lower.keys() >= WOOCOMMERCE_COLUMNS:
-        return _woocommerce_products(table, lower)
+    if asked is None and is_woocommerce(table.columns):
+        return _woocommerce_products(table)
     columns = list(table.columns)
     name, note = choose_product_column(table.path, columns, lambda c: table.columns[c].cells, asked, excluded)
-    if name is None:
-        return None
+    return None if name is None else products_by_column(table, name, note)
+
+
+def is_woocommerce(columns: Iterable[str]) -> bool:
+    """Whether these are the columns of WooCommerce's export."""
+    return {name.strip().lower() for name in columns} >= WOOCOMMERCE_COLUMNS
+
+
+def products_by_column(table: Table, name: str, note: Message | None) -> RowProducts | None:
+    """The product of each row by the column that `choose_product_column` gave; None where a guessed one is constant.
+
+    Raises:
+        DataError: the user named the column, and it has the same cell in every row.
+    """
     table.check_column(name)
     if len(set(table.columns[name].cells)) == 1 < len(table):
-        if asked is None:
+        if note:
             return None
         raise DataError("product_column_constant", path=str(table.path), column=name, n=len(table))
     names, unnamed = _names(table, name), _unnamed_rows(table, name)
+    lower = {column.strip().lower(): column for column in reversed(table.columns)}
     if lower.keys() >= SHOPIFY_COLUMNS and name == lower["handle"] and note:
         note = Message("shopify_export", column=name, products=len(set(names)), rows=len(table))
         return RowProducts(names, (name,), (note, *unnamed), fills_labels=True)
@@ -88,8 +100,9 @@ def rows_as_products(table: Table, n_photos: int) -> RowProducts:
     return RowProducts(names, (), (Message("rows_are_products", products=len(table), photos=n_photos),))
 
 
-def _woocommerce_products(table: Table, lower: dict[str, str]) -> RowProducts | None:
+def _woocommerce_products(table: Table) -> RowProducts | None:
     """A row's parent, or else the row itself, by its SKU, ID or number; None where no row has a parent."""
+    lower = {name.strip().lower(): name for name in reversed(table.columns)}
     skus, parents = _texts(table, lower["sku"]), _texts(table, lower["parent"])
     if not any(parents):
         return None
