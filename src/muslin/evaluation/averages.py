@@ -10,11 +10,12 @@ from muslin.evaluation.intervals import Interval, wilson_interval
 
 @dataclass(frozen=True)
 class Averages:
-    """Means of the class metrics over classes with images; a class that is never predicted has precision 0.
+    """Metrics of all classes together; a class that is never predicted has precision 0.
 
     Attributes:
         precision, recall, f1: in 0..1.
-        precision_interval, recall_interval, f1_interval: 95 %, see `class_averages`.
+        precision_interval, recall_interval, f1_interval: 95 %, see what computes them: `class_averages`, or
+            `muslin.evaluation.multilabel`.
     """
 
     precision: float

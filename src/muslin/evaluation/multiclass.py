@@ -195,15 +195,7 @@ def evaluate_multiclass(
         calibration_bins=calibration.bins,
         confused_pairs=_confused_pairs(confusion, true, predicted, errors, labelled),
         confident_errors=tuple(
-            ConfidentError(
-                int(labelled[i]),
-                str(labelled[i] if ids is None else ids[labelled[i]]),
-                int(true[i]),
-                int(predicted[i]),
-                float(probabilities[i, predicted[i]]),
-                float(probabilities[i, true[i]]),
-            )
-            for i in errors[:MAX_CONFIDENT_ERRORS]
+            _confident_error(i, true, predicted, probabilities, labelled, ids) for i in errors[:MAX_CONFIDENT_ERRORS]
         ),
         binary=binary_metrics(true, probabilities, classes, threshold) if len(classes) == 2 else None,
     )
@@ -254,6 +246,20 @@ def _class_metrics(name: str, index: int, confusion: NDArray[np.int64]) -> Class
     precision, recall = rate_with_interval(correct, predicted), rate_with_interval(correct, support)
     f1 = f1_with_interval(correct, predicted, support)
     return ClassMetrics(name, support, predicted, correct, *precision, *recall, *f1)
+
+
+def _confident_error(
+    place: int,
+    true: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    probabilities: Probabilities,
+    labelled: NDArray[np.int64],
+    ids: Sequence[str] | NDArray[np.object_] | None,
+) -> ConfidentError:
+    """The error at a place in `true`, `predicted` and `probabilities`, which are those of the images `labelled`."""
+    image, of_image, classes = int(labelled[place]), probabilities[place], (int(true[place]), int(predicted[place]))
+    id_ = str(image if ids is None else ids[image])
+    return ConfidentError(image, id_, *classes, float(of_image[classes[1]]), float(of_image[classes[0]]))
 
 
 def _confused_pairs(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
+from muslin.evaluation.averages import Averages
 from muslin.evaluation.binary import weighted_average_precision
 from muslin.evaluation.intervals import Interval, bootstrap_weights, percentile_interval, rate_with_interval
 from muslin.evaluation.multiclass import MAX_CONFIDENT_ERRORS, check_probabilities
@@ -53,19 +54,13 @@ class LabelMetrics:
 
 
 @dataclass(frozen=True)
-class LabelAverages:
+class LabelAverages(Averages):
     """Metrics of all labels, each with its 95 % bootstrap interval over images (`…_interval`).
 
     `micro` counts every labelled cell alike. `macro` is the mean over labels with support; a label that is never
     predicted has precision 0.
     """
 
-    precision: float
-    precision_interval: Interval
-    recall: float
-    recall_interval: Interval
-    f1: float
-    f1_interval: Interval
     average_precision: float
     average_precision_interval: Interval
 
