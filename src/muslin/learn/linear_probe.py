@@ -89,13 +89,17 @@ def fit_linear_heads(
     if not history:  # the first step was the last
         after_iteration(result.x)
     history[-1]["converged"] = bool(result.success)
-    for name, (weight, bias) in objective.split_parameters(torch.from_numpy(result.x)).items():
+    _set_heads(net, objective, torch.from_numpy(result.x))
+    return history
+
+
+@torch.no_grad()
+def _set_heads(net: Net, objective: "_Objective", parameters: Tensor) -> None:
+    for name, (weight, bias) in objective.split_parameters(parameters).items():
         scaled = weight / objective.std[:, None]  # so that the head takes features as the backbone gives them
         head = net.layers[head_name(name)]
-        with torch.no_grad():
-            head.weight.copy_(scaled.T)  # type: ignore[operator]
-            head.bias.copy_(bias - objective.mean @ scaled)  # type: ignore[operator]
-    return history
+        head.weight.copy_(scaled.T)  # type: ignore[operator]
+        head.bias.copy_(bias - objective.mean @ scaled)  # type: ignore[operator]
 
 
 @torch.no_grad()

@@ -81,20 +81,7 @@ def tag(
         journal.remove()
     for note in unreadable_notes:
         log(note)
-    return TaggingResult(
-        job.out,
-        job.products,
-        counts.unreadable,
-        {name: {decision: n for decision, n in each.items() if n} for name, each in counts.decisions.items()},
-        _guarantees(job),
-        tuple(column.name for column in job.columns),
-        (*job.notes, *unreadable_notes),
-        resumed,
-        job.precision,
-        job.acceptance,
-        counts.rows,
-        job.has_several and job.acceptance.keys() <= job.predictor.bundle.product_calibration.keys(),
-    )
+    return _result(job, counts, resumed, unreadable_notes)
 
 
 @dataclass
@@ -163,6 +150,23 @@ def _write(job: TagJob, journal: Journal) -> _Counts:
     with job.output.open(unless_same=job.options.resume) as file:
         job.table.write_with_columns(file, job.columns, cells_of_rows())
     return counts
+
+
+def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[Message, ...]) -> TaggingResult:
+    return TaggingResult(
+        job.out,
+        job.products,
+        counts.unreadable,
+        {name: {decision: n for decision, n in each.items() if n} for name, each in counts.decisions.items()},
+        _guarantees(job),
+        tuple(column.name for column in job.columns),
+        (*job.notes, *unreadable_notes),
+        resumed,
+        job.precision,
+        job.acceptance,
+        counts.rows,
+        job.has_several and job.acceptance.keys() <= job.predictor.bundle.product_calibration.keys(),
+    )
 
 
 def _guarantees(job: TagJob) -> dict[str, PrecisionGuarantee]:
