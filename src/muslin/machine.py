@@ -34,3 +34,46 @@ def physical_cores() -> int:
         return len({Path(topology.format(cpu)).read_text() for cpu in allowed})
     except (AttributeError, OSError):
         return os.cpu_count() or 1
+
+
+def gpus(root: Path = Path("/"), system: str = "") -> list[str]:
+    """The graphics processors on which PyTorch could train, by name, as the system's drivers list them.
+
+    None is started, and no library of theirs is loaded. Graphics inside an ordinary processor do not count: PyTorch
+    does not train on most of them.
+
+    Args:
+        root: the folder in which `/proc`, `/sys`, `/dev` and `/usr` are looked up.
+        system: system and architecture as in `description`; by default this computer's.
+    """
+    if (system or f"{platform.system()} {platform.machine()}") == "Darwin arm64":
+        return ["Apple"]  # each of these processors has one
+    return [*_nvidia_gpus(root), *_amd_gpus(root)]
+
+
+def _nvidia_gpus(root: Path) -> list[str]:
+    names = [
+        _fields(path).get("Model", "NVIDIA") for path in sorted(root.glob("proc/driver/nvidia/gpus/*/information"))
+    ]
+    devices = list(root.glob("dev/nvidia[0-9]*"))
+    if not (names or devices) and (root / "dev/dxg").exists() and (root / "usr/lib/wsl/lib/libcuda.so.1").exists():
+        devices = [root / "dev/dxg"]  # in Windows' Linux
+    return names or ["NVIDIA"] * len(devices)
+
+
+def _amd_gpus(root: Path) -> list[str]:
+    """By ROCm's list of processors, of which those with cores of both kinds are not GPUs of their own."""
+    if not (root / "dev/kfd").exists():
+        return []
+    nodes = [_fields(path) for path in sorted(root.glob("sys/class/kfd/kfd/topology/nodes/*/properties"))]
+    return ["AMD" for node in nodes if node.get("cpu_cores_count") == "0" and node.get("simd_count", "0") != "0"]
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """The lines `name: value` or `name value` of a file of the system."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.replace(":", " ", 1).split(maxsplit=1) for line in lines)
+    return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}

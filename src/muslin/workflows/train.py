@@ -82,6 +82,8 @@ def train(
     run = start_run(plan, out)
     if plan.choice.reason and not plan.reason_logged:
         log(plan.choice.reason)
+    if found := machine.gpus():
+        log(Message("gpu_unused", names=list(dict.fromkeys(found))))
     with _resume_command(run), locked_folder(run.folder, "run_locked"):
         return finish_run(run, plan.data, callbacks)
 
