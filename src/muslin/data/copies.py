@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.extras import require_extra
 from muslin.messages import Message, examples
 
 MAX_CONFLICT_LABELS = 5
@@ -20,7 +21,11 @@ def unit_numbers(count: int, edges: NDArray[np.int64], *groupings: NDArray[np.ob
     Args:
         edges: int64 (edges, 2), pairs of copies.
         groupings: object (count,) each: the groups and the products of a Dataset.
+
+    Raises:
+        MissingPartError: SciPy is not installed.
     """
+    require_extra("train")
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from muslin.data.copies import groupings_of, unit_numbers, units_of
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
 from muslin.errors import TrainingError
+from muslin.extras import require_extra
 from muslin.messages import Message
 from muslin.text import MAX_NAME_CHARACTERS, is_safe_name
 
@@ -40,6 +41,7 @@ def split(
     Raises:
         TrainingError: a model cannot hold a name, the training set is empty or has one class, or another set has a
             class that it lacks.
+        MissingPartError: scikit-learn, which draws, is not installed.
     """
     for name in (name for target in dataset.targets for name in (target.name, *target.classes)):
         if not is_safe_name(name):
@@ -90,6 +92,7 @@ def _draw_images(
 
     A set of copies that is larger than the part to be drawn stays in training.
     """
+    require_extra("train")
     from sklearn.model_selection import train_test_split
 
     unit_of = units_of(dataset, indices, near_pairs)
@@ -144,6 +147,7 @@ def _draw_groups(
     drawn, because one image is in very many groups, they stay in training; where none would be left, each group counts
     alone.
     """
+    require_extra("train")
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
     groups = _group_numbers(dataset, indices)

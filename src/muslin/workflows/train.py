@@ -20,6 +20,7 @@ from muslin.data.audit.corrections import APPLIED_COLUMNS, correct_labels, read_
 from muslin.data.dataset import Dataset
 from muslin.data.reader import check_read
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.extras import require_extra
 from muslin.learn import recipes
 from muslin.learn.networks import describe
 from muslin.learn.recipe_choice import AUTO
@@ -31,15 +32,7 @@ from muslin.workflows import run_folder as runs
 from muslin.workflows.network_folds import all_but_test, cross_fit_networks, with_time_of_others
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_results import cross_fit, write_results
-from muslin.workflows.training_data import (
-    Callbacks,
-    OnProgress,
-    ShouldStop,
-    TrainingData,
-    prepare_data,
-    read_source,
-    require_training,
-)
+from muslin.workflows.training_data import Callbacks, OnProgress, ShouldStop, TrainingData, prepare_data, read_source
 from muslin.workflows.training_plan import TrainingPlan, TrainOptions, plan_training
 
 if TYPE_CHECKING:
@@ -169,7 +162,7 @@ def resume(
     record = run.record
     finished = record["status"] == "finished" and run.model.exists()
     if not finished:
-        require_training()
+        require_extra("train")
         from muslin.learn.checkpoint import has_steps
 
         resumes, _ = has_steps(_checkpoint(run, record)), run.history

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from muslin.data.similar_images import (
     vectors_of_features,
     vectors_of_pixels,
 )
-from muslin.errors import MissingPartError
+from muslin.extras import require_extra
 from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message, no_log
@@ -138,20 +137,10 @@ def _has_test_part(dataset: Dataset) -> bool:
 def _extract_features(
     dataset: Dataset, recipe: PretrainedRecipe, seed: int, max_unreadable: float, callbacks: Callbacks
 ) -> tuple[Dataset, "Features"]:
-    require_training()
+    require_extra("train")
     from muslin.learn.train import extract_features
 
     threads, log, should_stop = machine.physical_cores(), callbacks.log, callbacks.should_stop
     features, problems = extract_features(dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop)
     readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
     return photos.exclude_unreadable(dataset, problems, max_unreadable, log), features.take(readable)
-
-
-def require_training() -> None:
-    """
-    Raises:
-        MissingPartError: this installation can only predict.
-    """
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]  # imports nothing
-    if missing:
-        raise MissingPartError("training_not_installed", packages=missing)

@@ -12,8 +12,9 @@ from muslin.data.dataset import Dataset
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages
 from muslin.data.reader import check_read
 from muslin.errors import TrainingError
+from muslin.extras import install_command, require_extra
 from muslin.learn import recipes
-from muslin.learn.pretrained import INSTALL, has_imagenet_weights
+from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message
@@ -21,7 +22,7 @@ from muslin.workflows import time_budget
 from muslin.workflows.network_folds import network_fold_numbers
 from muslin.workflows.recipe_trial import choose_by_trial
 from muslin.workflows.run_folder import split_for_recipe
-from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source, require_training
+from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source
 from muslin.workflows.unused_settings import check_settings_used
 
 
@@ -82,7 +83,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     _check_options(options)
     options = _with_absolute_weights(options)
     requested = _requested_recipe(options, callbacks.log)
-    require_training()
+    require_extra("train")
     dataset, source = _read(data, options, callbacks.log)
     dataset, excluded, corrections = _edit_dataset(dataset, options, callbacks.log)
     photos.check_any_readable(dataset, callbacks.log)
@@ -182,5 +183,5 @@ def _requested_recipe(options: TrainOptions, log: Log) -> Recipe:
     if not uses_imagenet or has_imagenet_weights(recipe.network):
         return recipe
     names = {"recipe": recipe.name, "network": recipe.network, "instead": FROM_SCRATCH}
-    log(Message("pretrained_weights_missing", **names, install=INSTALL))
+    log(Message("pretrained_weights_missing", **names, install=install_command("train")))
     return recipes.recipe(FROM_SCRATCH, **options.settings)

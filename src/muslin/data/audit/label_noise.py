@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.extras import require_extra
+
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.floating[Any]]
 FloatArray = NDArray[np.float64]
@@ -225,6 +227,7 @@ def _percentiles(counts: NDArray[np.int64]) -> tuple[int, int]:
 
 def _fit(labels: Labels, logarithms: FloatArray, kinds: FloatArray, start: FloatArray) -> FloatArray:
     """The logarithm of the temperature, the log odds of a wrong label and of a similar class, and the biases."""
+    require_extra("train")
     from scipy.optimize import minimize
 
     n_classes = logarithms.shape[1]

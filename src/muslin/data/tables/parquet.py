@@ -24,6 +24,7 @@ from muslin.data.photos import MAX_PHOTO_BYTES
 from muslin.data.tables.cells import AddedColumn, Cell, Row, to_cell, typed_value
 from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_as_data_error
 from muslin.errors import DataError, ImageError
+from muslin.extras import require_extra
 from muslin.library_errors import reason_of
 
 BATCH_ROWS = 4096
@@ -60,7 +61,9 @@ def open_parquet(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[Any]:
 
     Raises:
         DataError: pyarrow cannot read it, now or within the block.
+        MissingPartError: pyarrow is not installed.
     """
+    require_extra("parquet")
     import pyarrow.parquet as pq
 
     with damage_as_data_error(path, Parquet.damaged):

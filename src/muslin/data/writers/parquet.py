@@ -16,6 +16,7 @@ from muslin.data.formats.dataset_from_tables import UNKNOWN_SUFFIX
 from muslin.data.tables.parquet import SCHEMA_KEY
 from muslin.data.writers.samples import Written, photo_files
 from muslin.errors import DataError
+from muslin.extras import require_extra
 from muslin.messages import Log, Message
 from muslin.storage.atomic import atomic_file
 from muslin.strict_json import json_text
@@ -31,8 +32,10 @@ def write(dataset: Dataset, dest: Path, log: Log) -> Written:
 
     Raises:
         DataError: a name is not valid Unicode.
+        MissingPartError: pyarrow is not installed.
         StorageError: `dest` exists or cannot be written.
     """
+    require_extra("parquet")
     warnings: list[Message] = []
     excluded: list[Message] = []
     with atomic_file(dest, replace=False) as file:
