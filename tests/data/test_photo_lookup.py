@@ -336,7 +336,7 @@ def test_rows_and_photos_that_are_not_used_are_counted(tmp_path: Path) -> None:
     assert fixes["photos_not_named"]["names"] == ["3"]
     assert fixes["photos_missing"]["names"] == ["gone.jpg"]
     assert (fixes["photos_first_of_several"]["count"], fixes["photos_first_of_several"]["unused"]) == (1, 2)
-    assert (fixes["photo_columns_unused"]["column"], fixes["photo_columns_unused"]["others"]) == ("front", ["back"])
+    assert fixes["photo_columns_unused"] == {"columns": ["front"], "others": ["back"]}
 
 
 def test_number_beside_names_of_files_is_no_photo(tmp_path: Path) -> None:

@@ -127,12 +127,13 @@ GIVEN: dict[str, Any] = {
 def test_every_option_of_reading_has_a_value_here() -> None:
     names = {field.name for field in fields(ReadOptions)} - {
         "targets",
+        "image_columns",
         "all_targets",
         "model_targets",
         "allow_outside",
         "format_chosen",
         "guess_products",
-    } | {"target"}
+    } | {"target", "image_column"}
     assert names == GIVEN.keys()
     assert names <= inspect.signature(read).parameters.keys()
 

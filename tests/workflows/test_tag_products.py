@@ -113,6 +113,29 @@ def test_variations_of_woocommerce_belong_to_their_parent(shop: Path) -> None:
     assert (result.products, red["tag"], blue["tag"]) == (4, "Bag", "")
 
 
+def test_photos_in_several_columns_are_one_product(shop: Path) -> None:
+    content = "front_image,back_image,nr\nblack.png,gray.png,1\nwhite.png,,2\n,gone.jpg,3\n"
+    result, written, notes = tagged(shop, content)
+    _, as_cell, _ = tagged_again(shop, "image,nr\nblack.png|gray.png,1\nwhite.png,2\ngone.jpg,3\n")
+    assert [row["probability"] for row in written] == [row["probability"] for row in as_cell]
+    assert notes["photo_columns_joined"]["columns"] == ["front_image", "back_image"]
+    assert "photo_columns_chosen" not in notes
+    assert (result.products, result.unreadable) == (3, 1)
+    assert "gone.jpg" in written[2]["error"]
+    _, first, notes = tagged_again(shop, content, read_options={"product": "none"})
+    assert [row["tag"] for row in first] == ["Trouser", "Bag", ""]
+    assert notes["photo_columns_unused"]["others"] == ["back_image"]
+
+
+def test_columns_of_photos_that_the_user_names(shop: Path) -> None:
+    content = "image,swatch,nr\nblack.png,gray.png,1\nwhite.png,gray.png,2\n"
+    _, one, _ = tagged(shop, content)
+    result, both, notes = tagged_again(shop, content, read_options={"image_column": ["image", "swatch"]})
+    assert notes["photo_columns_chosen"]["columns"] == ["image", "swatch"]
+    assert "reason" in result.columns
+    assert [row["probability"] for row in one] != [row["probability"] for row in both]
+
+
 def test_constant_column_of_products_is_refused(shop: Path) -> None:
     with pytest.raises(DataError) as error:
         tagged(shop, "shop,image\na,white.png\na,black.png\n", read_options={"product": "shop"})

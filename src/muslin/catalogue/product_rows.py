@@ -1,6 +1,6 @@
 """The rows of a catalogue that show one product: their photos together, and the product's cells back in its rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,12 +27,12 @@ class RowsOfProduct(NamedTuple):
     """The rows of one product.
 
     Attributes:
-        name: the product's, or the cell with its photos.
-        cells: per row its number and the cell with its photos.
+        name: the product's, or the first cell with its photos.
+        rows: per row its number and the cells with its photos.
     """
 
     name: str
-    cells: list[tuple[int, Cell]]
+    rows: list[tuple[int, tuple[Cell, ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,17 +58,17 @@ class ProductRows:
 
     def __iter__(self) -> Iterator[RowsOfProduct]:
         """The rows of each product. In memory are those of products of which not all rows have come."""
-        rows = self.table.rows([self.photos.column])
+        rows = self.table.rows(self.photos.photo_columns)
         if self.numbers is None:
-            for number, (cell,) in rows:
-                yield RowsOfProduct(cell_name(cell), [(number, cell)])
+            for number, cells in rows:
+                yield RowsOfProduct(next(filter(None, map(cell_name, cells)), ""), [(number, cells)])
             return
         last_row = np.zeros(len(self.names), dtype=np.int64)
         last_row[self.numbers] = np.arange(len(self.numbers))
-        waiting: dict[int, list[tuple[int, Cell]]] = {}
+        waiting: dict[int, list[tuple[int, tuple[Cell, ...]]]] = {}
         first = 0
-        for index, (number, (cell,)) in enumerate(rows):
-            waiting.setdefault(int(self.numbers[index]), []).append((number, cell))
+        for index, (number, cells) in enumerate(rows):
+            waiting.setdefault(int(self.numbers[index]), []).append((number, cells))
             while first < len(last_row) and last_row[first] <= index:
                 yield RowsOfProduct(self.names[first], waiting.pop(first))
                 first += 1
@@ -78,12 +78,12 @@ class ProductRows:
 
         A row without a photo counts only where no row has one.
         """
-        named = [(number, cell) for number, cell in product.cells if cell] or product.cells[:1]
+        named = [(number, cells) for number, cells in product.rows if any(cells)] or product.rows[:1]
         if self.all_of_row:
-            found = (pair for number, cell in named for pair in self.photos.find_all(number, cell))
+            found = (photo for number, cells in named for photo in self.photos.find_all(number, cells))
         else:
-            found = ((cell_name(cell), self.photos.find(number, cell)) for number, cell in named)
-        return list(dict(found).items())
+            found = (self.photos.find(number, cells) for number, cells in named)
+        return list({photo.name: photo.photo for photo in found}.items())
 
     def spread(self, cells: Iterable[Row]) -> Iterator[Row]:
         """The cells of each row of the table, from those of each product: on all its rows, or on the first alone."""
@@ -118,19 +118,19 @@ def find_products(
     if isinstance(photos, DatasetTable):  # which was read with `asked`
         found = None if photos.products is None else RowProducts(photos.products, (photos.product_column,))
     else:
-        found = _products_of_rows(table, photos.column, asked)
+        found = _products_of_rows(table, photos.photo_columns, asked)
     if found is None:
         return ProductRows(table, photos, all_of_row=not wants_no_column(asked)), []
     numbers, notes = product_numbers(found.names), list(found.notes)
     names = tuple(dict.fromkeys(found.names))
     has_several = len(names) < len(numbers)
-    title = _column_of_first_rows(table, numbers, {*found.columns, photos.column}) if has_several else None
+    title = _column_of_first_rows(table, numbers, {*found.columns, *photos.photo_columns}) if has_several else None
     if title is not None:
         notes.append(Message("tags_on_first_rows", column=title))
     return ProductRows(table, photos, found.columns, numbers, names, on_first_row=title is not None), notes
 
 
-def _products_of_rows(table: TableFile, photo_column: str, asked: str | None) -> RowProducts | None:
+def _products_of_rows(table: TableFile, photo_columns: Sequence[str], asked: str | None) -> RowProducts | None:
     """The product of each row. The columns that say it are in memory only where rows of one product are found."""
 
     def cells(name: str) -> Iterator[Cell]:
@@ -138,8 +138,8 @@ def _products_of_rows(table: TableFile, photo_column: str, asked: str | None) ->
 
     read = columns_of_products(table.columns, asked)
     if asked is None and is_woocommerce(table.columns):
-        return products_in_columns(read_table(table, no_log, read), None, [photo_column])
-    name, note = choose_product_column(table.path, table.columns, cells, asked, [photo_column])
+        return products_in_columns(read_table(table, no_log, read), None, photo_columns)
+    name, note = choose_product_column(table.path, table.columns, cells, asked, photo_columns)
     return None if name is None else products_by_column(read_table(table, no_log, read), name, note)
 
 

@@ -120,8 +120,10 @@ def _shape(context: click.Context, option: click.Parameter, value: str | None) -
 
 
 def _read_options(values: dict[str, Any]) -> dict[str, Any]:
-    targets = values.pop("target")
-    return given({**values, "target": targets[0] if len(targets) == 1 else list(targets) or None})
+    several = {name: list(values.pop(name)) for name in ("target", "image_column")}
+    return given(
+        {**values, **{name: names[0] if len(names) == 1 else names or None for name, names in several.items()}}
+    )
 
 
 read_options = Group(
@@ -134,7 +136,10 @@ read_options = Group(
     option("--shape HxW[xC]", "Image size, such as 28x28, of a file with one image per row.", callback=_shape),
     option("--images PATH", "Folder, zip or tar with the photos that a table names."),
     option("--allow-outside", "Also open files outside the photo folder that DATA names or links to."),
-    option("--image-column COLUMN", "Column of a table that names the photo."),
+    option(
+        "--image-column COLUMN...",
+        "Column of a table that names the photo. Repeat it for several whose photos show one product.",
+    ),
     option("--target COLUMN...", "Column with the label: its name, `first` or `last`. Repeat it for several."),
     option(
         "--label-separator [COLUMN=]SEP...",

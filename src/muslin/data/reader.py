@@ -14,7 +14,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.junk_labels import drop_junk_labels, junk_proposals
 from muslin.data.rare_classes import reduce_rare_classes
 from muslin.data.registry import DATASETS, recognise, with_registered_classes
-from muslin.data.tables.columns import wants_no_column
+from muslin.data.tables.columns import column_names, wants_no_column
 from muslin.errors import DataError, unknown
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.local_path import check_local
@@ -29,7 +29,7 @@ def read(
     shape: tuple[int, int, int] | tuple[int, int] | None = None,
     target: str | Sequence[str] | None = None,
     images: str | Path | None = None,
-    image_column: str | None = None,
+    image_column: str | Sequence[str] | None = None,
     group: str | None = None,
     product: str | None = None,
     split_column: str | None = None,
@@ -54,7 +54,8 @@ def read(
         target: the column of labels: its name, or `first` or `last` where columns have no names; several names for
             a table of photos.
         images: the folder, zip or tar with the photos that a table or a list names.
-        image_column: the table's column with the paths or ids of the photos.
+        image_column: the table's column with the paths or ids of the photos; several whose photos, in one row, show one
+            product.
         group: the table's column of groups, none of which is ever split between parts; `none` for no groups, unless
             a column is called so. By default guessed from names and photos.
         product: the table's column with the product that each photo shows, whose photos stay together; `none` to take
@@ -80,14 +81,16 @@ def read(
     check_local(data, test, images)
     if rare_classes and not min_per_class:
         raise DataError("rare_without_minimum")
-    names = (target,) if isinstance(target, str) else tuple(target or ())
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise DataError("option_repeated", option=f"--target {repeated[0]}")
+    names = column_names(target)
+    image_columns = column_names(image_column)
+    for option, given in (("--target", names), ("--image-column", image_columns)):
+        if repeated := [name for name in given if given.count(name) > 1]:
+            raise DataError("option_repeated", option=f"{option} {repeated[0]}")
     options = ReadOptions(
         shape=_full_shape(shape),
         targets=names,
         images=None if images is None else str(images),
-        image_column=image_column,
+        image_columns=image_columns,
         group=group,
         product=None if wants_no_column(product) else product,
         guess_products=not wants_no_column(product),

@@ -15,7 +15,7 @@ READ_OPTIONS = {
     "shape": AnyOf((None, Array(Number(1, 2**16, int), 2, 3))),
     "target": _TEXTS,
     "images": _TEXT_OR_NONE,
-    "image_column": _TEXT_OR_NONE,
+    "image_column": _TEXTS,
     "group": _TEXT_OR_NONE,
     "product": _TEXT_OR_NONE,
     "split_column": _TEXT_OR_NONE,

@@ -19,6 +19,7 @@ from muslin.data.photos import Photo
 from muslin.data.product_notes import note_of_many_photos
 from muslin.data.registry import DATASETS
 from muslin.data.tables import AddedColumn, TableFile, detect_kind, open_table
+from muslin.data.tables.columns import column_names, wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.new_table import DELIMITERS
@@ -109,7 +110,7 @@ class TagJob:
             "catalogue": self.table.digest,
             "model": prediction_digest(self.predictor.bundle),
             "precision": [self.precision, self.options.guarantee, *thresholds],
-            "photos": [str(given.get("images", "")), self.rows.photos.column, bool(given.get("allow_outside"))],
+            "photos": [str(given.get("images", "")), *self.rows.photos.photo_columns, bool(given.get("allow_outside"))],
             "products": [*self.rows.columns, self.rows.all_of_row],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
@@ -129,7 +130,7 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     products, has_several, of_photos = _survey(rows)
     notes += [*of_photos, *_notes_of_ids(rows)]
     if isinstance(photos, TablePhotos):
-        notes = [Message("photo_column_chosen", column=photos.column), *photos.notes, *photos.fixes, *notes]
+        notes = [*_chosen_columns(photos), *photos.notes, *photos.fixes, *notes]
     taxonomy = _taxonomy(options, predictor)
     columns, renamed = _new_columns(table, predictor.targets, taxonomy, has_several)
     _check_encodable(table, predictor.targets, taxonomy)
@@ -153,6 +154,14 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
         columns,
         (*all_notes, *chosen.notes),
     )
+
+
+def _chosen_columns(photos: TablePhotos) -> list[Message]:
+    """A note on the columns of the photos, unless another one says so."""
+    first, *others = photos.photo_columns
+    if any(note.code == "photo_columns_joined" for note in photos.notes):
+        return []
+    return [Message("photo_columns_chosen", **({"columns": [first, *others]} if others else {"column": first}))]
 
 
 def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
@@ -187,7 +196,8 @@ def _open_data(
         raise DataError("tag_options_unused", path=str(path), options=unused)
     if not next(table.rows(()), None):
         raise DataError("no_rows", path=str(path))
-    photos = table_photos(table, options.get("images"), options.get("image_column"))
+    several = not wants_no_column(options.get("product"))
+    photos = table_photos(table, options.get("images"), column_names(options.get("image_column")), several=several)
     check_images_used(photos, options.get("images"))
     return table, photos
 
@@ -217,7 +227,7 @@ def _survey(rows: ProductRows) -> tuple[int, bool, list[Message]]:
     def count_photos() -> Iterator[tuple[str, int]]:
         nonlocal products, most
         for product in rows:
-            count = len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.cells)
+            count = len(rows.find(product) if isinstance(rows.photos, TablePhotos) else product.rows)
             products, most = products + 1, max(most, count)
             yield product.name, count
 

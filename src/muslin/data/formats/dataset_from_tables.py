@@ -24,14 +24,14 @@ from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
 from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photo_lookup import MAX_NAME
-from muslin.data.photo_roles import known_roles, role_in_column, role_of, roles_of_names
-from muslin.data.photos import Photo, PhotoImages, StoredImage
+from muslin.data.photo_roles import known_roles, role_in_column, role_in_name, role_of
+from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import NO_COLUMN, Column, Table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
+from muslin.data.tables.photo_column import RowPhoto, TablePhotos, check_images_used, table_photos
 from muslin.errors import DataError, ImageError
 from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
@@ -71,16 +71,15 @@ class _Roles:
 
 @dataclass(frozen=True)
 class _FoundPhotos:
-    """All photos that rows name, in their order: the index of the row, the name, and the photo or why there is none."""
+    """All photos that rows name, in their order, and the index of each one's row."""
 
     rows: NDArray[np.intp]
-    names: tuple[Cell, ...]
-    photos: tuple[StoredImage | ImageError, ...]
+    photos: tuple[RowPhoto, ...]
 
     @property
     def readable(self) -> NDArray[np.intp]:
         """The places of those that exist."""
-        return np.flatnonzero([not isinstance(photo, ImageError) for photo in self.photos])
+        return np.flatnonzero([not isinstance(each.photo, ImageError) for each in self.photos])
 
 
 def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -119,18 +118,18 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     readable = found.readable
     rows = found.rows[readable]
     table, products = _row_products(table, len(found.rows), roles, fixes)
-    named = found.rows[[getattr(photo, "code", "") != "photo_not_named" for photo in found.photos]]
+    named = found.rows[[getattr(each.photo, "code", "") != "photo_not_named" for each in found.photos]]
     unnamed = ~np.isin(np.arange(len(table)), named)
     targets, labels, described = _encode_targets(_without_cells(table, unnamed), roles, rows, options, fixes)
     parts, part_origin = _parts(opened, table, roles)
-    origin = [f"{len(table):,} rows", f"photos: {opened[0].photos.column}"]
+    origin = [f"{len(table):,} rows", f"photos: {', '.join(opened[0].photos.photo_columns)}"]
     origin += [f"label: {', '.join(described)}" if described else "", f"part: {part_origin}" if part_origin else ""]
     origin += [f"product: {products.columns[0] if products.columns else 'each row'}" if products else ""]
     dataset = Dataset(
         name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
         format="table",
         images=PhotoImages(
-            tuple(photo for photo in found.photos if not isinstance(photo, ImageError)),
+            tuple(each.photo for each in found.photos if not isinstance(each.photo, ImageError)),
             [each.photos.keep_alive for each in opened],
         ),
         targets=tuple(targets),
@@ -140,7 +139,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         origin="; ".join(filter(None, origin)),
     )
     if products:
-        dataset = _with_products(dataset, table, products, (opened[0].photos.column, roles.role), rows, fixes)
+        dataset = _with_products(dataset, table, products, roles.role, found, fixes)
     dataset = _without_repeated(_with_groups(dataset, table, roles, rows, fixes), fixes)
     return _as_described(replace(dataset, fixes=tuple(fixes)), opened[0].parquet)
 
@@ -187,7 +186,9 @@ def _open(sources: Sequence[TableSource], options: ReadOptions, log: Log) -> Ite
             names = {"found": list(table.columns), "expected": list(shard.columns), "other": str(shard.path)}
             raise DataError("shard_columns_differ", path=str(table.path), **names)
         if len(table):
-            photos = table_photos(file, source.places or options.images, options.image_column)
+            photos = table_photos(
+                file, source.places or options.images, options.image_columns, several=options.guess_products
+            )
             yield _OpenTable(source, table, photos, file if isinstance(file, Parquet) else None)
 
 
@@ -214,7 +215,7 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
     files = [each.parquet for each in opened if each.parquet]
     description = files[0].description if files else {}
     group, split, role = options.group, options.split_column, description.get("role")
-    photo_columns = {each.photos.column for each in opened}
+    photo_columns = {name for each in opened for name in each.photos.photo_columns}
     asked = options.product or (description.get("product", NO_COLUMN) if description else None)
     asked = asked if options.guess_products else NO_COLUMN
     products = products_in_columns(table, asked, {group, *photo_columns, *options.targets})
@@ -241,7 +242,7 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
         except DataError as error:
             if error.code != "label_column_not_found" or not any(file.photo_columns for file in files):
                 raise
-    for name in filter(None, (opened[0].photos.column, group, split, *targets)):
+    for name in filter(None, (*opened[0].photos.photo_columns, group, split, *targets)):
         table.check_column(name)  # also refuses a guessed one whose name is another column's too
         if name in targets and name not in listed and has_too_many_classes(table.columns[name]):
             n = len(table.columns[name].categories)
@@ -339,8 +340,8 @@ def _parts(opened: Sequence[_OpenTable], table: Table, roles: _Roles) -> tuple[N
     if len({each.source.part for each in opened}) > 1:
         sizes = [len(each.table) for each in opened]
         return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "a table for each"
-    cells = (cell for each in opened for cell in each.table.columns[each.photos.column].cells)
-    if parts := parts_in_paths(opened[0].table.path, map(str, cells)):
+    cells = (cells for each in opened for cells in _photo_cells(each))
+    if parts := parts_in_paths(opened[0].table.path, (str(next(filter(None, row), "")) for row in cells)):
         return np.array(parts, dtype=object), "the photos' folders"
     return None, ""
 
@@ -380,34 +381,29 @@ def _columns_within_products(dataset: Dataset, table: Table, rows: NDArray[np.in
 def _find_photos(opened: Sequence[_OpenTable], table: Table, *, several: bool) -> _FoundPhotos:
     """The photo of each row; with `several` each photo of a row that names several."""
     rows: list[int] = []
-    names: list[Cell] = []
-    photos: list[StoredImage | ImageError] = []
-    cells = ((each.photos, cell) for each in opened for cell in each.table.columns[each.photos.column].cells)
-    for row, (number, (lookup, cell)) in enumerate(zip(table.row_numbers.tolist(), cells, strict=True)):
-        found: list[tuple[Cell, StoredImage | ImageError]] = [*lookup.find_all(number, cell)] if several else []
-        if len(found) < 2:
-            found = [(cell, found[0][1] if found else lookup.find(number, cell))]
-        for name, photo in found:
-            rows.append(row)
-            names.append(name)
-            photos.append(photo)
-    return _FoundPhotos(np.array(rows, dtype=np.intp), tuple(names), tuple(photos))
+    photos: list[RowPhoto] = []
+    cells = ((each.photos, cells) for each in opened for cells in _photo_cells(each))
+    for row, (number, (place, each)) in enumerate(zip(table.row_numbers.tolist(), cells, strict=True)):
+        found = place.find_all(number, each) if several else [place.find(number, each)]
+        rows += [row] * len(found)
+        photos += found
+    return _FoundPhotos(np.array(rows, dtype=np.intp), tuple(photos))
+
+
+def _photo_cells(opened: _OpenTable) -> Iterator[tuple[Cell, ...]]:
+    """The cells of each row that name photos."""
+    return zip(*(opened.table.columns[name].cells for name in opened.photos.photo_columns), strict=True)
 
 
 def _with_products(
-    dataset: Dataset,
-    table: Table,
-    products: RowProducts,
-    columns: tuple[str, str | None],
-    rows: NDArray[np.intp],
-    fixes: list[Message],
+    dataset: Dataset, table: Table, products: RowProducts, role: str | None, photos: _FoundPhotos, fixes: list[Message]
 ) -> Dataset:
-    """`dataset`, of the photos in `rows`, with the products and roles; says which products have no photo.
+    """`dataset`, of the readable `photos`, with the products and roles; says which products have no photo.
 
     Args:
-        columns: of the photos and of their roles.
+        role: the column of the photos' roles.
     """
-    photo_column, role = columns
+    rows = photos.rows[photos.readable]
     fixes += products.notes
     of_photos = np.array(products.names, dtype=object)[rows]
     if lost := sorted(set(products.names) - set(of_photos)):
@@ -419,10 +415,9 @@ def _with_products(
     if role:
         cells = table.columns[role].cells
         roles = known_roles([role_of(str(cells[row])) for row in rows.tolist()])
-    elif of_column := role_in_column(photo_column):
-        roles = known_roles([of_column] * len(rows))
     else:
-        roles = roles_of_names(map(str, dataset.ids))
+        named = (photos.photos[place] for place in photos.readable.tolist())
+        roles = known_roles([role_in_column(photo.column) or role_in_name(photo.name) for photo in named])
     return replace(dataset, products=of_photos, roles=roles)
 
 
@@ -430,8 +425,7 @@ def _ids(opened: Sequence[_OpenTable], found: _FoundPhotos) -> NDArray[np.object
     """Per photo the cell that names it, or the row's number; with the part where each has a table."""
     parts = [each.source.part for each in opened for _ in range(len(each.table))]
     numbers = [number for each in opened for number in each.table.row_numbers.tolist()]
-    names = ["|".join(cell) if isinstance(cell, tuple) else cell for cell in found.names]
-    names = [name or str(numbers[row]) for name, row in zip(names, found.rows.tolist(), strict=True)]
+    names = [each.name or str(numbers[row]) for each, row in zip(found.photos, found.rows.tolist(), strict=True)]
     names = [name if len(name) <= MAX_NAME else f"{name[:80]}…" for name in names]  # which names no photo
     if len(set(parts)) > 1:
         names = [f"{parts[row]}/{name}" for name, row in zip(names, found.rows.tolist(), strict=True)]

@@ -107,7 +107,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     contents = Contents(path)
     with contents.renaming_errors():
         chosen, fixes = choose_tables(contents, options)
-        is_chosen = options.targets or options.image_column or options.split_column or options.format_chosen
+        is_chosen = options.targets or options.image_columns or options.split_column or options.format_chosen
         if not is_chosen and (by_folder := _class_folders(contents)):
             _folders_have_labels(by_folder, contents, chosen, options)  # which refuses other ones
         dataset = read_tables(contents.sources(chosen.names, options.images), options, log)
@@ -159,7 +159,7 @@ def _naming_photos(contents: Contents, options: ReadOptions) -> list[TableGroup]
     def names_photos(source: TableSource) -> bool:
         try:
             table = open_table(source.path)
-            table_photos(table, source.places, options.image_column)
+            table_photos(table, source.places, options.image_columns)
         except DataError as error:
             damage.extend([error] if error.code in DAMAGE and contents.has_photos else [])
             return False

@@ -15,7 +15,8 @@ class ReadOptions:
         targets: the columns that hold labels: their names, or `first` or `last` where columns have no names; empty:
             detect them.
         images: the folder, zip or tar with the photos.
-        image_column, group, split_column: a table's columns with the photo's name, its group and its part.
+        image_columns: a table's columns with the names of photos; of several, a row's photos show one product.
+        group, split_column: a table's columns with the photo's group and its part.
         product: the table's column that names the product of each row.
         guess_products: without `product`, find out which images show one product.
         label_separator: what separates labels in a table's cells: `|`, `;`, `,` or `none`, for all targets or, as
@@ -31,7 +32,7 @@ class ReadOptions:
     shape: tuple[int, int, int] | None = None
     targets: tuple[str, ...] = ()
     images: str | None = None
-    image_column: str | None = None
+    image_columns: tuple[str, ...] = ()
     group: str | None = None
     product: str | None = None
     guess_products: bool = True
@@ -48,7 +49,11 @@ class ReadOptions:
         """The options that the user set, under the names of the arguments of `muslin.read`."""
         chosen = [field.name for field in fields(self) if getattr(self, field.name) not in (None, ())]
         permissions = ("all_targets", "model_targets", "allow_outside", "format_chosen", "guess_products")
-        return ["target" if name == "targets" else name for name in chosen if name not in permissions]
+        return [_ARGUMENTS.get(name, name) for name in chosen if name not in permissions]
+
+
+_ARGUMENTS = {"targets": "target", "image_columns": "image_column"}
+"""The arguments of `muslin.read` that are called otherwise."""
 
 
 def by_name(texts: Iterable[str], option: str, names: Collection[str]) -> dict[str, str]:

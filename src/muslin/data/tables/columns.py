@@ -74,6 +74,11 @@ def wants_no_column(asked: str | None) -> bool:
     return asked is not None and asked.lower() == NO_COLUMN
 
 
+def column_names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The names of columns that a user gave: one, several or none."""
+    return (given,) if isinstance(given, str) else tuple(given or ())
+
+
 def check_column(path: Path, name: str, columns: Iterable[str]) -> None:
     """Raises DataError where not exactly one of the `columns` is called `name`."""
     columns = list(columns)

@@ -10,6 +10,7 @@ from muslin.data.photo_lookup import cell_name
 from muslin.data.photos import PhotoImages
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.new_table import NewTable
+from muslin.data.tables.photo_column import RowPhoto
 from muslin.data.tables.table_file import Repairs, TableRow
 
 
@@ -20,9 +21,9 @@ class DatasetTable(NewTable):
         products: the product of each row, which is in a column of its own; None where the data have no products.
     """
 
-    column = "image"
+    photo_columns = ("image",)
     product_column = "product"
-    columns: tuple[str, ...] = (column,)
+    columns: tuple[str, ...] = photo_columns
 
     def __init__(self, dataset: Dataset, path: Path, out: Path) -> None:
         """Raises DataError where `out` is of a kind that is not written."""
@@ -31,7 +32,7 @@ class DatasetTable(NewTable):
         self._ids, self._images = list(map(str, dataset.ids)), dataset.images
         self.products = None if dataset.products is None else tuple(map(str, dataset.products))
         if self.products is not None:
-            self.columns = (self.column, self.product_column)
+            self.columns = (*self.photo_columns, self.product_column)
         digest = hashlib.sha256("\n".join((*self._ids, *(self.products or ()))).encode("utf-8", "surrogateescape"))
         if isinstance(self._images, PixelImages):
             digest.update(self._images.pixels.tobytes())
@@ -44,11 +45,12 @@ class DatasetTable(NewTable):
             product = self.products[number - 1] if self.products else ""
             yield TableRow(number, tuple(product if name == self.product_column else id_ for name in names))
 
-    def find(self, row_number: int, cell: Cell) -> Any:
-        """The image in a row: the place of a photo, or pixels uint8 (height, width, channels)."""
-        images = self._images
-        return images.photos[row_number - 1] if isinstance(images, PhotoImages) else images[row_number - 1]
+    def find(self, row_number: int, cells: Sequence[Cell]) -> RowPhoto:
+        """The image in a row, with its id: the place of a photo, or pixels uint8 (height, width, channels)."""
+        images: Any = self._images
+        image = images.photos[row_number - 1] if isinstance(images, PhotoImages) else images[row_number - 1]
+        return RowPhoto(cell_name(cells[0]), image, "")
 
-    def find_all(self, row_number: int, cell: Cell) -> list[tuple[str, Any]]:
-        """The id and the image of a row, as of TablePhotos."""
-        return [(cell_name(cell), self.find(row_number, cell))]
+    def find_all(self, row_number: int, cells: Sequence[Cell]) -> list[RowPhoto]:
+        """The image of a row, as of TablePhotos."""
+        return [self.find(row_number, cells)]

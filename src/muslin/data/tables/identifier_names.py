@@ -58,7 +58,7 @@ CODES = frozenset(_CODES.split())
 
 def is_identifier(name: str) -> bool:
     """Whether a column is called as numbers of things are: `sample_id`, `SampleID`, `Art.-Nr.`, `货号`."""
-    words = _words(name)
+    words = words_of(name)
     if not words:
         return False
     if words[-1] in CODES and not _is_class(words):
@@ -79,12 +79,12 @@ def is_group_name(name: str) -> bool:
 
 def joined_words(name: str) -> str:
     """A column's name without spaces, case and signs: `productid` for `Product ID` and `product_id`."""
-    return "".join(_words(name))
+    return "".join(words_of(name))
 
 
 def names_unit(name: str) -> bool:
     """Whether a word of a column's name is a thing, a person or a shop that can have several photos."""
-    return not (UNITS | MAKERS).isdisjoint(_words(name))
+    return not (UNITS | MAKERS).isdisjoint(words_of(name))
 
 
 def _is_class(words: list[str]) -> bool:
@@ -92,7 +92,7 @@ def _is_class(words: list[str]) -> bool:
     return words[-1] in NUMBERS and len(words) > 1 and UNITS.isdisjoint(words[:-1])
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
     """The words of a column's name in lower case: `SampleID` and `sample id` are `sample`, `id`."""
     text = re.sub(r"(?<=[a-zà-ÿ0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
     return re.findall(r"[^\W_]+°?", text.casefold())

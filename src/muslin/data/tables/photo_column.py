@@ -1,19 +1,21 @@
-"""The column of a table that names its photos, and the photos that its cells name."""
+"""The columns of a table that name its photos, and the photos that its cells name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from muslin.data.archives import walk
 from muslin.data.photo_lookup import PhotoLookup, Place, cell_name
 from muslin.data.photo_paths import is_url, photo_suffix
+from muslin.data.photo_roles import shows_product
 from muslin.data.photos import Photo, StoredImage
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.parquet import Parquet
+from muslin.data.tables.photo_series import columns_of_product
 from muslin.data.tables.table_file import check_width
 from muslin.errors import DataError, ImageError
 from muslin.messages import Message
@@ -41,31 +43,59 @@ SAMPLE_CELLS, MIN_SAMPLE_ROWS = 20_000, 4
 T = TypeVar("T")
 
 
+class RowPhoto(NamedTuple):
+    """A photo of a row: how it is called, the photo or why there is none, and the column that names it."""
+
+    name: str
+    photo: StoredImage | ImageError
+    column: str
+
+
 @dataclass(frozen=True)
 class TablePhotos:
     """The photos of a table.
 
     Attributes:
-        column: its column that names them.
+        photo_columns: its columns that name them; where there are several, a row's photos show one product.
         lookup: finds them.
         notes: what was chosen.
         rows: the table whose rows hold the photos themselves.
     """
 
-    column: str
+    photo_columns: tuple[str, ...]
     lookup: PhotoLookup
     notes: tuple[Message, ...] = ()
     rows: Parquet | None = None
 
-    def find(self, row_number: int, cell: Cell) -> StoredImage | ImageError:
-        """The photo of a row, or why there is none."""
-        return self.rows.photo(self.column, row_number, cell) if self.rows else self.lookup.find(cell, row_number)
-
-    def find_all(self, row_number: int, cell: Cell) -> list[tuple[str, StoredImage | ImageError]]:
-        """The name and the photo, or why there is none, of each photo of a row; at least one."""
+    def find(self, row_number: int, cells: Sequence[Cell]) -> RowPhoto:
+        """The first photo of a row whose cells in `photo_columns` are given, or why there is none."""
+        column, cell = self._filled(row_number, cells)[0]
         if self.rows:
-            return [(cell_name(cell), self.find(row_number, cell))]
-        return list(self.lookup.find_all(cell, row_number))
+            return RowPhoto(*self._in_cell(row_number, column, cell)[0], column)
+        return RowPhoto(cell_name(cell), self.lookup.find(cell, row_number), column)
+
+    def find_all(self, row_number: int, cells: Sequence[Cell]) -> list[RowPhoto]:
+        """Each photo of a row, once, or why there is none; at least one."""
+        found: dict[Any, RowPhoto] = {}
+        for column, cell in self._filled(row_number, cells):
+            for name, photo in self._in_cell(row_number, column, cell):
+                key = (photo.path, photo.start) if isinstance(photo, Photo) else (column, name)
+                found.setdefault(key, RowPhoto(name, photo, column))
+        return list(found.values())
+
+    def _in_cell(self, row_number: int, column: str, cell: Cell) -> Sequence[tuple[str, StoredImage | ImageError]]:
+        """The name of each photo that a cell holds or names, and the photo or why there is none."""
+        if self.rows:
+            name = cell_name(cell) or (f"{column} {row_number}" if self.photo_columns[1:] else "")
+            return [(name, self.rows.photo(column, row_number, cell))]
+        return self.lookup.find_all(cell, row_number)
+
+    def _filled(self, row_number: int, cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
+        """The columns of a row that name photos, or the first one where none does, each with its cell."""
+        pairs = list(zip(self.photo_columns, cells, strict=True))
+        if self.rows and pairs[1:]:  # a photo in a cell can be without a name
+            return [(c, cell) for c, cell in pairs if cell or self.rows.photo_cell(c, row_number)] or pairs[:1]
+        return [pair for pair in pairs if pair[1]] or pairs[:1]
 
     @property
     def fixes(self) -> tuple[Message, ...]:
@@ -79,41 +109,76 @@ class TablePhotos:
 
 
 def table_photos(
-    table: TableFile, images: str | Path | Sequence[Path | Place] | None = None, image_column: str | None = None
+    table: TableFile,
+    images: str | Path | Sequence[Path | Place] | None = None,
+    image_columns: Sequence[str] = (),
+    *,
+    several: bool = True,
 ) -> TablePhotos:
-    """The column that holds the photos, or whose cells name them, and what finds them.
+    """The columns that hold the photos, or whose cells name them, and what finds them.
 
     Args:
         images: a folder, zip or tar, or several; by default the table's folder and PHOTO_FOLDERS in it, and a folder
             called as the table.
-        image_column: the column's name; by default it is guessed.
+        image_columns: the columns' names; by default they are guessed: one, with those that show the same product, see
+            `muslin.data.tables.photo_series`.
+        several: whether a row can have several photos; otherwise one column is chosen.
 
     Raises:
-        DataError: there is no such column, no such place, no column that names a photo in one, or a small file's
-            photos recur too often.
+        DataError: there is no such column, no such place, no column that names a photo in one, a small file's photos
+            recur too often, or several columns are named where one is used.
     """
     check_width(table)
-    if isinstance(table, Parquet) and (columns := [c for c in table.photo_columns if image_column in (None, c)]):
-        table.check_photos(columns[0])
-        return TablePhotos(columns[0], PhotoLookup([]), rows=table)
+    if image_columns[1:] and not several:
+        raise DataError("image_columns_of_no_product", path=str(table.path), columns=list(image_columns))
+    if isinstance(table, Parquet) and table.photo_columns and {*image_columns} <= {*table.photo_columns}:
+        return _photos_within(table, image_columns, several)
     if images is None:
         lookup = PhotoLookup(*_places_beside(table.path))
     else:
         lookup = PhotoLookup([Path(images)] if isinstance(images, str | Path) else images)
-    if image_column is not None:
-        check_column(table.path, image_column, table.columns)
-        if not any(isinstance(lookup.locate(cell).photo, Photo) for _, (cell,) in table.rows([image_column])):
-            raise _not_found(table, [image_column], lookup)
-        return TablePhotos(image_column, lookup)
+    if image_columns:
+        for name in image_columns:
+            check_column(table.path, name, table.columns)
+        cells_of_columns = (cell for _, row in table.rows(image_columns) for cell in row)
+        if not any(isinstance(lookup.locate(cell).photo, Photo) for cell in cells_of_columns):
+            raise _not_found(table, image_columns, lookup)
+        return TablePhotos(tuple(image_columns), lookup)
     names = [name for name in dict.fromkeys(table.columns) if name]
     count = max(min(SAMPLE_ROWS, SAMPLE_CELLS // max(len(names), 1)), MIN_SAMPLE_ROWS)
     for sample in (islice(table.rows(names), count), _spread(table.rows(names), count)):
         cells = dict(zip(names, zip(*(row.cells for row in sample), strict=True), strict=False))
         for as_spelled in (True, False):
             if columns := _columns_of_photos(cells, lookup, as_spelled):
-                notes = [Message("photo_columns_unused", column=columns[0], others=columns[1:])] if columns[1:] else []
-                return TablePhotos(columns[0], lookup, tuple(notes))
+                return _with_other_columns(table, columns, lookup, several)
     raise _not_found(table, names, lookup)
+
+
+def _with_other_columns(table: TableFile, columns: Sequence[str], lookup: PhotoLookup, several: bool) -> TablePhotos:
+    """The photos of the first of `columns`, and with `several` of those that show the same product."""
+    joined, lost = [columns[0]], list[str]()
+    if several:
+        joined, lost = columns_of_product(table, columns[0], lambda cell: lookup.locate(cell).photo, _names_file)
+    return TablePhotos(tuple(joined), lookup, _notes_of_columns(joined, [*columns, *lost]))
+
+
+def _photos_within(table: Parquet, asked: Sequence[str], several: bool) -> TablePhotos:
+    """The photos that a table holds itself, in the columns `asked`, or in those that show one product."""
+    first = table.photo_columns[0]
+    series = [name for name in table.photo_columns if name == first or shows_product(name)]
+    joined = asked or (series if several and shows_product(first) else [first])
+    for name in joined:
+        table.check_photos(name)
+    notes = () if asked else _notes_of_columns(joined, table.photo_columns)
+    return TablePhotos(tuple(joined), PhotoLookup([]), notes, table)
+
+
+def _notes_of_columns(joined: Sequence[str], found: Iterable[str]) -> tuple[Message, ...]:
+    """Which columns of photos are read together, and which of those that name photos are not read."""
+    unused = [name for name in dict.fromkeys(found) if name not in joined]
+    notes = [Message("photo_columns_joined", columns=list(joined), column=joined[0])] if joined[1:] else []
+    notes += [Message("photo_columns_unused", columns=list(joined), others=unused)] if unused else []
+    return tuple(notes)
 
 
 def check_images_used(photos: TablePhotos, images: str | Path | None) -> None:
@@ -123,7 +188,9 @@ def check_images_used(photos: TablePhotos, images: str | Path | None) -> None:
         DataError: `images` would have no effect.
     """
     if images is not None and photos.rows:
-        raise DataError("images_in_table", path=str(photos.rows.path), column=photos.column, images=str(images))
+        raise DataError(
+            "images_in_table", path=str(photos.rows.path), column=photos.photo_columns[0], images=str(images)
+        )
 
 
 def _places_beside(table: Path) -> tuple[list[Path], Boundary]:
