@@ -1,5 +1,7 @@
 """Folds for cross-fitting and for the audit: units are whole, classes even, and what is odd is said."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
@@ -35,6 +37,13 @@ def test_fewer_groups_than_folds_and_a_lone_class_are_said() -> None:
     assert len(set(folds)) == 3
     with refuses("one_group"):
         fold_numbers(dataset([0, 1], ["a", "a"]), np.arange(2), 5, seed=0)
+
+
+def test_a_label_whose_images_are_all_in_one_fold_is_said() -> None:
+    labels = {"label": np.array([[1, 0, 0], [1, 1, 0], [0, 1, UNKNOWN], [1, 0, 1]], dtype=np.int8)}
+    several = replace(dataset([0] * 4), targets=(Target("label", ("red", "blue", "new"), "multilabel"),), labels=labels)
+    _, notes = fold_numbers(several, np.arange(4), 4, seed=0)
+    assert [(note.code, note.params["names"]) for note in notes] == [("classes_of_one_fold", ["new"])]
 
 
 def test_near_duplicates_are_in_one_fold_with_their_group() -> None:

@@ -9,6 +9,7 @@ from muslin.learn.recipes import (
     LADDER,
     METHODS,
     RECIPES,
+    cross_fitting_folds,
     eval_image_size,
     image_scale,
     recipe,
@@ -44,6 +45,19 @@ def test_all_faults_are_reported_together():
     assert faults["setting_choice"]["nearest"] == "linear"
     assert faults["setting_not_read"]["name"] == "weights"
     assert error.value.to_dict()["params"]["faults"][0]["code"]
+
+
+@pytest.mark.parametrize("name", ["quick", "photo", "photo-tuned"])
+def test_one_fold_is_refused(name):
+    with refuses("one_fold"):
+        recipe(name, folds="1")
+    assert [recipe(name, folds=folds).folds for folds in (0, 2)] == [0, 2]
+
+
+def test_folds_of_a_linear_probe_with_tta_are_not_used():
+    assert cross_fitting_folds(recipe("photo")) == 5
+    assert cross_fitting_folds(recipe("photo", tta_flip=True)) == 0
+    assert cross_fitting_folds(recipe("quick", tta_flip=True, folds=3)) == 3
 
 
 def test_unknown_recipe_is_refused_with_the_nearest_name():

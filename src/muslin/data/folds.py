@@ -39,7 +39,7 @@ def fold_numbers(
     first = dataset.targets[0]
     folds = assign_folds(fold_strata(first, dataset.labels[first.name][indices]), units, n_folds, seed)
     for target in dataset.targets:
-        if target.kind == "multiclass" and (names := _classes_of_one_fold(dataset, target, indices, folds)):
+        if names := _classes_of_one_fold(target, dataset.labels[target.name][indices], folds):
             notes.append(Message("classes_of_one_fold", target=target.name, **examples(names)))
     return folds, notes
 
@@ -103,8 +103,14 @@ def fold_strata(target: Target, labels: NDArray[np.integer[Any]]) -> Indices:
     return np.where(yes.any(axis=1), rarest, UNKNOWN).astype(np.int64)
 
 
-def _classes_of_one_fold(dataset: Dataset, target: Target, indices: Indices, folds: Indices) -> list[str]:
+def _classes_of_one_fold(target: Target, labels: NDArray[np.integer[Any]], folds: Indices) -> list[str]:
     """The classes whose images are all in one fold: their out-of-fold predictions cannot be correct."""
-    labels = dataset.labels[target.name][indices]
-    present = np.unique(labels[labels != UNKNOWN])
-    return [target.classes[c] for c in present if len(np.unique(folds[labels == c])) < 2]
+    if target.kind == "multiclass":
+        samples = np.flatnonzero(labels != UNKNOWN)
+        classes = labels[samples]
+    else:
+        samples, classes = np.nonzero(labels == 1)
+    first, last = np.full(len(target.classes), len(folds)), np.full(len(target.classes), -1)
+    np.minimum.at(first, classes, folds[samples])
+    np.maximum.at(last, classes, folds[samples])
+    return [target.classes[index] for index in np.flatnonzero(first == last)]

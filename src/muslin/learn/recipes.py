@@ -258,6 +258,12 @@ def recipe_network(recipe: Recipe, input_shape: tuple[int, int, int], targets: t
     return build_network(recipe.network, input_shape, targets, tta_flip=recipe.tta_flip, **own)
 
 
+def cross_fitting_folds(recipe: Recipe) -> int:
+    """The number of folds whose out-of-fold predictions calibrate the model; 0 where the validation set does."""
+    assert isinstance(recipe, SGDRecipe | LinearProbeRecipe)
+    return recipe.folds if _unmet(recipe, "folds") is None else 0
+
+
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
@@ -332,6 +338,8 @@ def _parse_number(setting: Setting, kind: type, value: Any) -> Any:
     fault: dict[str, Any] = {"name": setting.name, "value": str(value)}
     if not valid:
         raise RecipeError("setting_not_number" if kind is float else "setting_not_integer", **fault)
+    if setting.name == "folds" and number == 1:
+        raise RecipeError("one_fold")
     if not setting.low <= number <= setting.high:
         fault |= {"low": setting.low, "high": setting.high, "unit": setting.unit}
         raise RecipeError("setting_out_of_range", **fault)
