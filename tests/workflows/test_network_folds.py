@@ -50,6 +50,16 @@ def test_all_images_but_the_test_set_calibrate_and_train(run: Run, synthetic: Sy
     assert not list(run.folder.glob("checkpoint-fold-*"))
 
 
+def test_validation_metrics_of_folds_are_out_of_fold(run: Run) -> None:
+    metrics, data = run.record["validation"]["label"], bundle_of(run).calibration_data["label"]
+    assert (metrics["n"], metrics["out_of_fold"]) == (N_FITTED, True)
+    assert metrics["accuracy"] == data.correct.mean()
+    for row in run.history:
+        assert row["validation_images"] == N_FITTED
+        assert row["out_of_fold"]
+    assert run.history[-1]["validation_accuracy"] == pytest.approx(metrics["accuracy"])
+
+
 def test_time_left_counts_the_trainings_of_folds(run: Run, reports: list[Progress]) -> None:
     assert len(reports) == MAIN_STEPS + 2 * FOLD_STEPS
     last_of_main = reports[MAIN_STEPS - 1]

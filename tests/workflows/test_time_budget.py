@@ -111,7 +111,7 @@ def test_run_ends_after_max_steps(synthetic, tmp_path):
     )  # fmt: skip
     assert {report.epochs for report in reports} == {done.record["epochs"]} == {len(done.history)} == {2}
     assert [report.step for report in reports] == [1, 2, 3, 4, 1]
-    assert {note.code for note in logged} == {"validation_too_small"}
+    assert {note.code for note in logged} == {"calibrating_on_validation_set", "validation_too_small"}
     assert [row["learning_rate"] for row in done.history][-1] < recipe("quick").learning_rate / 4
     assert total_steps(200, recipe("quick", **settings)) == 5
     assert done.record["images_seen"] == 133 + 40, "one epoch of 133 images, and one step"

@@ -49,3 +49,11 @@ def test_speed_and_epochs_are_those_of_the_steps_that_run() -> None:
     assert (progress.epoch, progress.epochs, progress.step) == (2, 2, 1)
     assert progress.images_per_s == images_seen(133, short, 5) / 2.0 == 173 / 2.0
     assert progress.left_s == 0
+
+
+def test_set_without_validation_images_says_that_nothing_calibrates(tmp_path: Path) -> None:
+    logged: list[Any] = []
+    options = {"recipe": "quick", "settings": SETTINGS | {"validation_fraction": 0}, "log": logged.append}
+    muslin.train(make_garments(100, seed=0).dataset, out=tmp_path / "run", **options)
+    [note] = [note for note in logged if note.code == "not_calibrated"]
+    assert (note.hint_code, note.params["total"]) == ("folds", 80)

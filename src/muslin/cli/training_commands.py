@@ -100,7 +100,7 @@ def train_command(
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Writes a folder with the model, its evaluation and a report."""
     from muslin.models.predictor import Predictor
-    from muslin.reporting.terminal.acceptance import print_acceptance
+    from muslin.reporting.terminal.acceptance import print_acceptance, print_tag_precision
     from muslin.reporting.terminal.model import print_run
     from muslin.reporting.terminal.progress import training_progress
     from muslin.workflows import train as train_workflow
@@ -128,5 +128,8 @@ def train_command(
     else:
         print_run(run.folder, run.record)
         predictor = Predictor.open(run.model)
-        print_acceptance(predictor.acceptance())
-        print_acceptance(predictor.acceptance(per_product=True), of="product")
+        of_images, of_products = predictor.acceptance(), predictor.acceptance(per_product=True)
+        print_acceptance(of_images)
+        print_acceptance(of_products, of="product")
+        print_tag_precision(of_images)
+        print_tag_precision(of_products, of="product")

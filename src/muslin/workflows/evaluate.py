@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Dataset, Target, align
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
+from muslin.evaluation.metrics import Labels
 from muslin.evaluation.precision_choice import choose_precision
 from muslin.evaluation.product_metrics import ProductMetrics, measure_products
 from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
@@ -153,13 +154,7 @@ def evaluate_output(
         labels, probabilities = dataset.labels[target.name], output.probabilities[target.name]
         if (labels == UNKNOWN).all():
             continue
-        thresholds = predictor.thresholds.get(target.name, ())
-        arrays, ids = (labels, probabilities, target.classes), dataset.ids
-        evaluation: AnyEvaluation
-        if target.kind == "multilabel":
-            evaluation = evaluate_multilabel(*arrays, thresholds, ids=ids)
-        else:
-            evaluation = evaluate_multiclass(*arrays, ids=ids, threshold=(*thresholds, DEFAULT_THRESHOLD)[0])
+        evaluation = evaluate_target(predictor, target, labels, output, dataset.ids)
         raw = output.raw_probabilities[target.name]
         predictions = Predictions(labels, raw, probabilities, output.is_ood, dataset.clusters, slice_values, leaked)
         reliability = _reliability(predictor, target, predictions, options)
@@ -171,6 +166,22 @@ def evaluate_output(
         targets = [target.name for target in predictor.targets]
         raise DataError("target_unlabelled", path=dataset.name, targets=targets)
     return evaluations
+
+
+def evaluate_target(
+    predictor: Predictor, target: Target, labels: Labels, output: ModelOutput, ids: NDArray[np.object_]
+) -> AnyEvaluation:
+    """The metrics of one target's predictions, without their reliability.
+
+    Args:
+        labels: integer (n,), or (n, classes) for a multilabel target.
+        ids: (n,) names of the images.
+    """
+    thresholds = predictor.thresholds.get(target.name, ())
+    arrays = labels, output.probabilities[target.name], target.classes
+    if target.kind == "multilabel":
+        return evaluate_multilabel(*arrays, thresholds, ids=ids)
+    return evaluate_multiclass(*arrays, ids=ids, threshold=(*thresholds, DEFAULT_THRESHOLD)[0])
 
 
 def _reliability(

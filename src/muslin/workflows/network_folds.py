@@ -4,7 +4,7 @@ Each fold has its own checkpoint, so an interrupted run continues within a fold,
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from muslin.learn.modules import Net
     from muslin.learn.training_loop import Progress
 
+History = list[dict[str, Any]]
+"""Of a training, a row per epoch."""
+
 NOTHING = np.array([], dtype=np.int64)
 
 
@@ -34,48 +37,81 @@ def all_but_test(parts: Split) -> Split:
     return replace(parts, train=np.sort(np.concatenate([parts.train, parts.validation])), validation=NOTHING)
 
 
-def network_fold_numbers(
-    dataset: Dataset, parts: Split, recipe: SGDRecipe, seed: int, log: Log = no_log
-) -> NDArray[np.int64]:
+def draw_folds(data: TrainingData, n_folds: int, seed: int, log: Log = no_log) -> NDArray[np.int64]:
     """Per image its fold, int64 (n,); -1 in the test set.
 
     Raises:
         TrainingError: all images are in one group.
     """
-    samples, folds = all_but_test(parts).train, np.full(len(dataset), -1)
-    folds[samples], notes = fold_numbers(dataset, samples, recipe.folds, seed)
-    log(Message("cross_fitting", n=len(samples), folds=int(folds.max()) + 1))
+    samples, folds = all_but_test(data.split).train, np.full(len(data.dataset), -1)
+    folds[samples], notes = fold_numbers(data.dataset, samples, n_folds, seed, data.near_pairs)
+    held_out = len(data.split.validation) or None
+    log(Message("cross_fitting", n=len(samples), folds=int(folds.max()) + 1, held_out=held_out))
     for note in notes:
         log(note)
     return folds
 
 
-def cross_fit_networks(
-    run: Run, record: Mapping[str, Any], data: TrainingData, callbacks: Callbacks
-) -> tuple[CalibrationSet, float]:
-    """Out-of-fold predictions and OOD scores of all images but the test set; and the seconds that they took.
+@dataclass(frozen=True, eq=False)
+class NetworkFolds:
+    """What cross-fitting of networks gives.
+
+    Attributes:
+        calibration_set: out-of-fold predictions and OOD scores of all images but the test set.
+        train_s: seconds of training.
+        validation: per epoch the mean loss and accuracy of the folds' held-out images, as the keys `validation_…` of a
+            row of the history.
+    """
+
+    calibration_set: CalibrationSet
+    train_s: float
+    validation: list[dict[str, Any]]
+
+
+def cross_fit_networks(run: Run, record: Mapping[str, Any], data: TrainingData, callbacks: Callbacks) -> NetworkFolds:
+    """Train a network for each fold on the other folds, and predict the fold with it.
 
     Raises:
         StoppedError, StorageError: the checkpoint of the fold is intact.
     """
-    recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
-    assert isinstance(recipe, SGDRecipe)
-    dataset, parts = data.dataset, data.split
-    folds = network_fold_numbers(dataset, parts, recipe, seed, callbacks.log)
+    recipe, seed, dataset = recipes.recipe_from_dict(record["recipe"]), record["seed"], data.dataset
+    folds = draw_folds(data, recipes.cross_fitting_folds(recipe), seed, callbacks.log)
     probabilities = {t.name: np.zeros((len(dataset), len(t.classes)), np.float32) for t in dataset.targets}
-    scores, seconds, n_folds = np.zeros(len(dataset), np.float32), 0.0, int(folds.max()) + 1
+    scores, histories, n_folds = np.zeros(len(dataset), np.float32), [], int(folds.max()) + 1
     for fold in range(n_folds):
-        callbacks.log(Message("fold_training", fold=fold + 1, folds=n_folds))
         held_out, fitted_to = np.flatnonzero(folds == fold), np.flatnonzero((folds >= 0) & (folds != fold))
+        split = Split(fitted_to, held_out, NOTHING)
         on_progress = with_time_of_others(callbacks.on_progress, n_folds - fold - 1)
         fold_callbacks = replace(callbacks, on_progress=on_progress)
-        net, fold_s = _train_fold(run.fold_checkpoint(fold), record, data, fitted_to, fold_callbacks)
-        seconds += fold_s
-        for name, values in _out_of_fold(net, dataset, fitted_to, held_out, scores, seed).items():
+        net, history = _train_fold(run.fold_checkpoint(fold), record, data, split, fold_callbacks)
+        histories.append(history)
+        callbacks.log(_fold_message(fold, n_folds, histories))
+        for name, values in _out_of_fold(net, dataset, split, scores, seed).items():
             probabilities[name][held_out] = values
     samples = np.flatnonzero(folds >= 0)
     predicted = {name: values[samples] for name, values in probabilities.items()}
-    return CalibrationSet(samples, predicted, scores[samples]), seconds
+    train_s = sum(float(history[-1]["elapsed_s"]) for history in histories)
+    return NetworkFolds(CalibrationSet(samples, predicted, scores[samples]), train_s, _mean_validation(histories))
+
+
+def _fold_message(fold: int, n_folds: int, histories: list[History]) -> Message:
+    last, spent_s = histories[-1][-1], sum(history[-1]["elapsed_s"] for history in histories)
+    left_s = spent_s / len(histories) * (n_folds - fold - 1)
+    metrics = {"accuracy": last["validation_accuracy"], "n": last["validation_images"]}
+    return Message("fold_trained", fold=fold + 1, folds=n_folds, left_s=left_s or None, **metrics)
+
+
+def _mean_validation(histories: list[History]) -> list[dict[str, Any]]:
+    """Per epoch of the shortest history the mean over all held-out images."""
+    rows = []
+    for epoch in zip(*histories, strict=False):
+        counts = [row["validation_images"] for row in epoch]
+        mean: dict[str, Any] = {"validation_images": sum(counts), "out_of_fold": True}
+        for name in ("validation_loss", "validation_accuracy"):
+            known = [(row[name], n) for row, n in zip(epoch, counts, strict=True) if row[name] is not None and n]
+            mean[name] = sum(value * n for value, n in known) / sum(n for _, n in known) if known else None
+        rows.append(mean)
+    return rows
 
 
 def with_time_of_others(on_progress: OnProgress, others: int) -> OnProgress:
@@ -94,46 +130,42 @@ def with_time_of_others(on_progress: OnProgress, others: int) -> OnProgress:
 
 
 def _train_fold(
-    path: Path, record: Mapping[str, Any], data: TrainingData, fitted_to: NDArray[np.int64], callbacks: Callbacks
-) -> tuple["Net", float]:
+    path: Path, record: Mapping[str, Any], data: TrainingData, split: Split, callbacks: Callbacks
+) -> tuple["Net", History]:
+    """The network trained on the other folds, and its history; no row of it is reported, because the run's has none."""
     from muslin.learn.checkpoint import Checkpoint, has_steps
     from muslin.learn.torch_setup import ComputeSettings
-    from muslin.learn.train import initial_network, training_arrays
+    from muslin.learn.train import initial_network, training_arrays, validation_subset
     from muslin.learn.training_loop import fit
 
     recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
     assert isinstance(recipe, SGDRecipe)
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, len(fitted_to)))
+    recipe = replace(recipe, batch_size=min(recipe.batch_size, len(split.train)))
     checkpoint = Checkpoint(path, runs.planned_digest(record))
     features = None if has_steps(checkpoint) else data.features
-    split = Split(fitted_to, NOTHING, NOTHING)
     net = initial_network(data.dataset, split, recipe, seed=seed, features=features)
     history = fit(
         net,
-        training_arrays(data.dataset, fitted_to),
-        training_arrays(data.dataset, NOTHING),
+        training_arrays(data.dataset, split.train),
+        training_arrays(data.dataset, validation_subset(split)),
         recipe,
         seed=seed,
         compute=ComputeSettings(**record["compute"]),
         checkpoint=checkpoint,
-        on_progress=callbacks.on_progress,
+        on_progress=lambda progress: callbacks.on_progress(replace(progress, row=None)),
         should_stop=callbacks.should_stop,
     )
-    return net, float(history[-1]["elapsed_s"])
+    return net, history
 
 
 def _out_of_fold(
-    net: "Net",
-    dataset: Dataset,
-    fitted_to: NDArray[np.int64],
-    held_out: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    seed: int,
+    net: "Net", dataset: Dataset, split: Split, scores: NDArray[np.float32], seed: int
 ) -> dict[str, NDArray[np.float32]]:
-    """The predictions for `held_out`; its OOD scores, by a detector of this network, are written to `scores`."""
+    """The predictions for the held-out images; their OOD scores, by its detector, are written to `scores`."""
     from muslin.learn.train import image_features, predict_images, training_arrays
 
-    reference = np.sort(np.random.default_rng(seed).permutation(fitted_to)[:MAX_REFERENCE_IMAGES])
+    held_out = split.validation
+    reference = np.sort(np.random.default_rng(seed).permutation(split.train)[:MAX_REFERENCE_IMAGES])
     rows = [image_features(net, training_arrays(dataset, chosen)[0]) for chosen in (reference, held_out)]
     detector = fit_ood_detector(*rows)
     if detector is not None:

@@ -4,22 +4,22 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from muslin.data.copies import leaked_into
-from muslin.data.folds import fold_numbers
+from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.learn import recipes
 from muslin.learn.recipes import LinearProbeRecipe
-from muslin.messages import Log, Message
+from muslin.messages import Log
 from muslin.models.bundle import Bundle
 from muslin.models.seen_images import SeenImages
 from muslin.storage.outputs import Output
 from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate, validation_notes
+from muslin.workflows.network_folds import all_but_test, draw_folds
 from muslin.workflows.run_folder import Run
 from muslin.workflows.training_data import Callbacks, TrainingData
 
 if TYPE_CHECKING:
     from muslin.learn.modules import Net
+    from muslin.models.predictor import Predictor
 
 
 def cross_fit(
@@ -29,19 +29,14 @@ def cross_fit(
     from muslin.learn.cross_val import cross_val_predict, fit_predict_heads
     from muslin.learn.linear_probe import fit_linear_heads
 
-    dataset, parts, features = data.dataset, data.split, data.features
+    dataset, features = data.dataset, data.features
     assert features is not None
-    samples = np.sort(np.concatenate([parts.train, parts.validation]))
-    folds = np.full(len(dataset), -1)
-    folds[samples], notes = fold_numbers(dataset, samples, recipe.folds, seed, data.near_pairs)
-    callbacks.log(Message("cross_fitting", n=len(samples), folds=int(folds.max()) + 1))
-    for note in notes:
-        callbacks.log(note)
+    folds = draw_folds(data, recipe.folds, seed, callbacks.log)
+    everything = all_but_test(data.split)
     arguments, should_stop = (net, features, dict(dataset.labels)), callbacks.should_stop
     predicted = cross_val_predict(folds, fit_predict_heads(*arguments, recipe, should_stop=should_stop))
-    everything = replace(parts, train=samples, validation=samples[:0])
     fit_linear_heads(*arguments, everything, recipe, should_stop=should_stop)
-    return CalibrationSet(samples, {name: values[samples] for name, values in predicted.items()})
+    return CalibrationSet(everything.train, {name: values[everything.train] for name, values in predicted.items()})
 
 
 def write_results(
@@ -69,6 +64,8 @@ def write_results(
     evaluations = evaluate_output(predictor, test, output, leaked=leaked)
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
     record |= {"status": "finished", "test": metrics}
+    if calibration_set is not None:
+        record["validation"] = _out_of_fold_metrics(predictor, dataset, calibration_set)
     seal(replace(bundle, provenance={**bundle.provenance, "test": metrics}), run.model)
     EvaluationResult("test", evaluations, test, data.seen["test"]).write(
         Output(run.folder / "evaluation.json", overwrite=True)
@@ -77,6 +74,22 @@ def write_results(
     inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)
     run.write_record(record)
+
+
+def _out_of_fold_metrics(
+    predictor: "Predictor", dataset: Dataset, calibration_set: CalibrationSet
+) -> dict[str, dict[str, Any]]:
+    """Per labelled target the main metric of the out-of-fold predictions."""
+    from muslin.workflows.evaluate import evaluate_target, headline_metric
+
+    images, output = calibration_set.indices, predictor.to_output(calibration_set.probabilities, None)
+    metrics = {}
+    for target in predictor.targets:
+        labels = dataset.labels[target.name][images]
+        if (labels != UNKNOWN).any():
+            evaluation = evaluate_target(predictor, target, labels, output, dataset.ids[images])
+            metrics[target.name] = headline_metric(evaluation) | {"out_of_fold": True}
+    return metrics
 
 
 def _infer_from_features(record: dict[str, Any], net: "Net", data: TrainingData) -> InferRaw | None:

@@ -67,9 +67,11 @@ _RECORD = {
     "versions": {str: str},
 }
 
-RESULTS = frozenset(["images_seen", "train_s", "test"])
+RESULTS = frozenset(["images_seen", "train_s", "test", "validation"])
 """What a finished run adds to its record."""
 
-RECORD = Object(_RECORD | {"images_seen": AnyOf((None, COUNT)), "train_s": Number(0, 1e9)}, required=frozenset(_RECORD))
+_OPTIONAL = {"calibration_reason": _TEXT_OR_NONE, "images_seen": AnyOf((None, COUNT)), "train_s": Number(0, 1e9)}
+
+RECORD = Object(_RECORD | _OPTIONAL, required=frozenset(_RECORD))
 
 HISTORY_ROW = Object({"epoch": Number(1, 2**31, int), "elapsed_s": Number(0, 1e9)}, required=frozenset(["epoch"]))

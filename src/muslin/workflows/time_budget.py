@@ -152,15 +152,20 @@ def fit_epochs_to_budget(recipe: SGDRecipe, seconds: float, n: int, speed: Train
     return best
 
 
-def fit_time_budget(seconds: float, dataset: Dataset, split: Split, recipes: Sequence[SGDRecipe]) -> RecipeChoice:
-    """The slowest of `recipes` (quickest first) of which at least `MIN_STEPS_RATIO` fits `seconds`.
+def fit_time_budget(
+    budget_s: float, dataset: Dataset, split: Split, recipes: Sequence[SGDRecipe], trainings: int = 1
+) -> RecipeChoice:
+    """The slowest of `recipes` (quickest first) of which at least `MIN_STEPS_RATIO` fits the budget.
+
+    Args:
+        trainings: that the budget is for, such as those of folds.
 
     Raises:
         RecipeError: the budget allows fewer than `MIN_STEPS` steps.
     """
     from muslin.learn.torch_setup import choose_compute_settings
 
-    compute, n = choose_compute_settings(), len(split.train)
+    compute, n, seconds = choose_compute_settings(), len(split.train), budget_s / trainings
     chosen = recipes[0]
     for slower in recipes[1:]:
         speed = measure_speed(dataset, split, slower, compute, SHORT_TRIAL_S)
@@ -174,11 +179,13 @@ def fit_time_budget(seconds: float, dataset: Dataset, split: Split, recipes: Seq
     if steps < min(MIN_STEPS, full_steps):
         epochs = math.ceil(MIN_STEPS / steps_per_epoch(n, chosen))
         shortest = replace(chosen, epochs=epochs, max_steps=MIN_STEPS)
-        min_s = estimate_train_s(shortest, n, speed)
-        raise RecipeError("time_budget_too_short", budget_s=seconds, n=n, min_s=min_s)
-    lengths = {"steps": steps, "full_steps": full_steps, "budget_s": seconds, "expected_s": expected_s}
+        min_s = trainings * estimate_train_s(shortest, n, speed)
+        raise RecipeError("time_budget_too_short", budget_s=budget_s, n=n, min_s=min_s)
+    lengths = {"steps": steps, "full_steps": full_steps, "budget_s": budget_s, "expected_s": trainings * expected_s}
+    if trainings > 1:
+        lengths["trainings"] = trainings
     reason = Message("recipe_fits_budget", recipe=best.name, **lengths)
-    return RecipeChoice(best, reason, expected_s)
+    return RecipeChoice(best, reason, trainings * expected_s)
 
 
 def ladder_recipes(recipe: SGDRecipe, n: int, settings: Mapping[str, Any]) -> list[SGDRecipe]:

@@ -20,6 +20,7 @@ from muslin.data.audit.corrections import APPLIED_COLUMNS, correct_labels, read_
 from muslin.data.dataset import Dataset
 from muslin.data.reader import check_read
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.evaluation.intervals import wilson_interval
 from muslin.extras import require_extra
 from muslin.learn import recipes
 from muslin.learn.networks import describe
@@ -28,7 +29,9 @@ from muslin.learn.recipes import LinearProbeRecipe, SGDRecipe
 from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.locks import locked_folder
+from muslin.text import short_interval
 from muslin.workflows import run_folder as runs
+from muslin.workflows.calibration_choice import calibration_without_folds
 from muslin.workflows.network_folds import all_but_test, cross_fit_networks, with_time_of_others
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_results import cross_fit, write_results
@@ -77,6 +80,8 @@ def train(
         log(plan.choice.reason)
     if found := machine.gpus():
         log(Message("gpu_unused", names=list(dict.fromkeys(found))))
+    if plan.calibration_reason:
+        log(plan.calibration_reason)
     with _resume_command(run), locked_folder(run.folder, "run_locked"):
         return finish_run(run, plan.data, callbacks)
 
@@ -116,6 +121,7 @@ def _planned_record(plan: TrainingPlan) -> dict[str, Any]:
         "status": "training",
         "recipe": recipe.to_dict(),
         "recipe_reason": plan.choice.reason,
+        "calibration_reason": plan.calibration_reason,
         "expected_s": plan.choice.expected_s,
         "seed": options.seed,
         "command": runs.command_to_repeat(plan.source, recipe, options.seed, *files, options.max_unreadable),
@@ -190,19 +196,24 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
     """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
     record = run.record
     recipe = recipes.recipe_from_dict(record["recipe"])
-    folds = recipe.folds if isinstance(recipe, SGDRecipe) and recipe.folds > 1 else 0
-    training = data if not folds else replace(data, split=all_but_test(data.split))
-    on_progress = with_time_of_others(callbacks.on_progress, folds) if folds else callbacks.on_progress
+    folds = recipes.cross_fitting_folds(recipe)
+    training, on_progress = data, callbacks.on_progress
+    if folds and isinstance(recipe, SGDRecipe):
+        training = replace(data, split=all_but_test(data.split))
+        on_progress = with_time_of_others(on_progress, folds)
     net, history = _train_network(run, record, training, replace(callbacks, on_progress=on_progress))
-    run.write_history(history)
-    record["epochs"] = len(history)
-    record["train_s"] = round(history[-1]["elapsed_s"], 3)
-    calibration_set = None
-    if isinstance(recipe, LinearProbeRecipe) and recipe.folds > 1 and not recipe.tta_flip:
+    train_s, calibration_set = history[-1]["elapsed_s"], None
+    if not folds and not record.get("calibration_reason"):
+        callbacks.log(calibration_without_folds(recipe, data, train_s))
+    if folds and isinstance(recipe, LinearProbeRecipe):
         calibration_set = cross_fit(net, data, recipe, record["seed"], callbacks)
     elif folds:
-        calibration_set, folds_s = cross_fit_networks(run, record, data, callbacks)
-        record["train_s"] = round(record["train_s"] + folds_s, 3)
+        fitted = cross_fit_networks(run, record, data, callbacks)
+        calibration_set, train_s = fitted.calibration_set, train_s + fitted.train_s
+        for row, out_of_fold in zip(history, fitted.validation, strict=False):
+            row.update(out_of_fold)
+    run.write_history(history)
+    record["epochs"], record["train_s"] = len(history), round(train_s, 3)
     write_results(run, record, net, data, calibration_set, callbacks.log)
     run.remove_fold_checkpoints()
     return run
@@ -249,7 +260,13 @@ def _train_network(
 
 def _convergence(history: list[dict[str, Any]], recipe: LinearProbeRecipe) -> Message:
     code = "linear_probe_converged" if history[-1]["converged"] else "linear_probe_not_converged"
-    return Message(code, epochs=len(history), max_epochs=recipe.epochs)
+    last = history[-1]
+    metrics = {name: last[name] for name in ("train_accuracy", "train_images")}
+    if (accuracy := last["validation_accuracy"]) is not None:
+        n = last["validation_images"]
+        metrics |= {"validation_accuracy": accuracy, "validation_images": n}
+        metrics["interval"] = short_interval(wilson_interval(round(accuracy * n), n))
+    return Message(code, epochs=len(history), max_epochs=recipe.epochs, **metrics)
 
 
 def _checkpoint(run: Run, record: Mapping[str, Any]) -> "Checkpoint":

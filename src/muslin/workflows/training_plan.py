@@ -19,7 +19,8 @@ from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_re
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message
 from muslin.workflows import time_budget
-from muslin.workflows.network_folds import network_fold_numbers
+from muslin.workflows.calibration_choice import choose_folds
+from muslin.workflows.network_folds import draw_folds
 from muslin.workflows.recipe_trial import choose_by_trial
 from muslin.workflows.run_folder import split_for_recipe
 from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source
@@ -60,6 +61,7 @@ class TrainingPlan:
 
     Attributes:
         choice: the recipe, fitted to the data and the time budget; `reason_logged` if its reason has been logged.
+        calibration_reason: why folds calibrate the model or do not, if muslin chose.
         source: where the data are, for `run.json`; None for data in memory.
         excluded: part and id of the excluded samples.
         corrections: the corrected labels.
@@ -68,6 +70,7 @@ class TrainingPlan:
     options: TrainOptions
     data: TrainingData
     choice: RecipeChoice
+    calibration_reason: Message | None
     reason_logged: bool
     source: Mapping[str, Any] | None
     excluded: list[tuple[str, str]] | None
@@ -93,9 +96,9 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     if logged:
         callbacks.log(logged)  # before photos are decoded, which takes a while
     prepared = prepare_data(dataset, choice.recipe, options.seed, options.max_unreadable, callbacks)
-    choice = _fit_to_data(choice, prepared, options)
+    choice, calibration_reason = _fit_to_data(choice, prepared, options)
     already = choice.reason is not None and choice.reason is logged
-    return TrainingPlan(options, prepared, choice, already, source, excluded, corrections)
+    return TrainingPlan(options, prepared, choice, calibration_reason, already, source, excluded, corrections)
 
 
 def _check_options(options: TrainOptions) -> None:
@@ -157,21 +160,29 @@ def _choose_before_decoding(
     return choice
 
 
-def _fit_to_data(choice: RecipeChoice, data: TrainingData, options: TrainOptions) -> RecipeChoice:
-    """The chosen recipe with enough epochs for few images, or with as many as fit the time budget."""
-    n_train = len(data.split.train)
+def _fit_to_data(
+    choice: RecipeChoice, data: TrainingData, options: TrainOptions
+) -> tuple[RecipeChoice, Message | None]:
+    """The chosen recipe with enough epochs for few images, or with as many as fit the time budget; and why folds
+    calibrate it or do not, where muslin chose."""
+    n_train, reason = len(data.split.train), None
     recipe = recipes.with_min_steps(choice.recipe, n_train)
     if not isinstance(recipe, SGDRecipe):
-        return replace(choice, recipe=recipe)
-    trainings = 1
-    if recipe.folds > 1:  # of which one is refused here, before the first training
-        trainings += int(network_fold_numbers(data.dataset, data.split, recipe, options.seed).max()) + 1
+        return replace(choice, recipe=recipe), None
+    folds = recipe.folds
+    if folds:  # of which one is refused here, before the first training
+        folds = int(draw_folds(data, folds, options.seed).max()) + 1
     if options.time_budget_s is None:
-        return replace(choice, recipe=recipe)
+        return replace(choice, recipe=recipe), None
     candidates = [recipe]
     if options.recipe == AUTO:
         candidates = time_budget.ladder_recipes(recipe, n_train, options.settings)
-    return time_budget.fit_time_budget(options.time_budget_s / trainings, data.dataset, data.split, candidates)
+    if "folds" not in options.settings:
+        chosen = choose_folds(options.time_budget_s, data, candidates[0])
+        folds, reason = chosen.folds, chosen.reason
+        candidates = [replace(each, folds=folds) for each in candidates]
+    fitted = time_budget.fit_time_budget(options.time_budget_s, data.dataset, data.split, candidates, 1 + folds)
+    return fitted, reason
 
 
 def _requested_recipe(options: TrainOptions, log: Log) -> Recipe:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from muslin.evaluation.precision_choice import Acceptance, AcceptanceRow
-from muslin.reporting.terminal.console import console_for, print_table
+from muslin.evaluation.precision_choice import Acceptance, AcceptanceRow, choose_precision
+from muslin.messages import Message
+from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import escape_controls, percent, plural, short_interval
 
 if TYPE_CHECKING:
@@ -23,6 +24,21 @@ def print_acceptance(acceptance: Acceptance, *, of: str = "image") -> None:
                 f"\n{target}predictions that can be accepted of {plural(rows[0].n, f'calibration {of}')}", style="bold"
             )
             print_acceptance_rows(rows, out)
+
+
+def print_tag_precision(acceptance: Acceptance, *, of: str = "photo") -> None:
+    """Print which precision `tag` chooses where the user names none, and the share that it accepts at it.
+
+    Args:
+        of: what is accepted: photos or products.
+    """
+    out, precision = console_for(), choose_precision(acceptance)
+    for name, rows in acceptance.items():
+        target = name if len(acceptance) > 1 else None
+        for row in rows:
+            if row.precision == precision:
+                code = "tag_precision" if row.accepted else "tag_precision_none"
+                print_lines(out, Message(code, target=target, unit=f"{of}s", precision=precision, share=row.share))
 
 
 def print_acceptance_rows(rows: Sequence[AcceptanceRow], out: "EscapingConsole") -> None:

@@ -22,6 +22,8 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
     for name, test in record["test"].items():
         target = f"{escape_controls(name)}: " if len(record["test"]) > 1 else ""
         out.print(f"{target}{_test_metric(test)}", style="bold", soft_wrap=True)
+        if validation := record.get("validation", {}).get(name):
+            print_lines(out, f"{target}{_out_of_fold_metric(validation)}")
     train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
     epochs = images_seen / record["data"]["split_sizes"]["train"] if images_seen else record["epochs"]
@@ -149,10 +151,18 @@ def _calibration_summary(bundle: Bundle, name: str, data: CalibrationData) -> di
     }
 
 
+def _out_of_fold_metric(metric: Mapping[str, Any]) -> str:
+    return f"{_metric_on(metric, 'image')}, out of fold: each predicted by a model that was not trained on it"
+
+
+def _metric_on(metric: Mapping[str, Any], noun: str) -> str:
+    name = "accuracy" if "accuracy" in metric else "f1"
+    interval = f"{interval_text(metric['interval'])} with 95 % confidence"
+    return f"{name.replace('f1', 'F1')} {percent(metric[name])} on {plural(metric['n'], noun)} ({interval})"
+
+
 def _test_metric(test: Mapping[str, Any]) -> str:
-    name = "accuracy" if "accuracy" in test else "f1"
-    interval = f"{interval_text(test['interval'])} with 95 % confidence"
-    text = f"{name.replace('f1', 'F1')} {percent(test[name])} on {test['n']:,} test images ({interval})"
+    text = _metric_on(test, "test image")
     if products := test.get("products"):
         share, count = percent(products["accuracy"]), plural(products["n"], "product")
         text += f"; {share} on {count} ({interval_text(products['interval'])})"

@@ -1,4 +1,4 @@
-"""The progress of training and tagging: a live line on a terminal, one plain line per epoch in a pipe."""
+"""The progress of training and tagging: a live line on a terminal, and a plain line for some epochs also in a pipe."""
 
 import sys
 import time
@@ -13,6 +13,10 @@ from muslin.text import duration, short_interval
 
 if TYPE_CHECKING:
     from muslin.learn.training_loop import Progress
+
+
+MAX_EPOCH_LINES = 10
+"""Of more epochs, the first, about as many between and the last have a line; the run's folder has the metrics of all."""
 
 
 @contextmanager
@@ -39,7 +43,7 @@ def training_progress() -> Iterator[Callable[["Progress"], None]]:
                     f"{_speed(progress)}{duration(progress.left_s)} left"
                 ),
             )
-            if progress.row:
+            if _has_line(progress):
                 bar.console.print(_epoch_line(progress), highlight=False)
 
         yield show
@@ -69,8 +73,16 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _print_epoch(progress: "Progress") -> None:
-    if progress.row:
+    if _has_line(progress):
         log(_epoch_line(progress))
+
+
+def _has_line(progress: "Progress") -> bool:
+    """Whether the end of an epoch is said. Not of a linear probe, whose log says how it ended."""
+    if progress.row is None or progress.images_per_s is None:
+        return False
+    every = -(-progress.epochs // MAX_EPOCH_LINES)
+    return progress.epoch in (1, progress.epochs) or progress.epoch % every == 0
 
 
 def _epoch_line(progress: "Progress") -> str:
