@@ -13,7 +13,7 @@ from muslin.data.copies import units_of
 from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe
 from muslin.messages import Message
 from muslin.workflows.network_folds import all_but_test
-from muslin.workflows.time_budget import SHORT_TRIAL_S, estimate_train_s, measure_speed
+from muslin.workflows.time_budget import measure_train_s
 from muslin.workflows.training_data import TrainingData
 
 FOLDS = 5
@@ -37,8 +37,6 @@ def choose_folds(budget_s: float, data: TrainingData, recipe: SGDRecipe) -> Fold
     Args:
         recipe: the quickest that may be chosen.
     """
-    from muslin.learn.torch_setup import choose_compute_settings
-
     dataset, split, n_images = data.dataset, data.split, len(data.split.validation)
     counts = {"n": n_images, "folds": FOLDS, "total": len(split.train) + n_images}
     if dataset.parts is not None and "validation" in dataset.parts:
@@ -47,8 +45,7 @@ def choose_folds(budget_s: float, data: TrainingData, recipe: SGDRecipe) -> Fold
         return FoldsChoice(0, Message("folds_not_needed", **counts))
     if not _can_be_divided(data):
         return FoldsChoice(0, None)
-    speed = measure_speed(dataset, split, recipe, choose_compute_settings(), SHORT_TRIAL_S)
-    needed_s = (1 + FOLDS) * estimate_train_s(recipe, len(split.train), speed)
+    needed_s = (1 + FOLDS) * measure_train_s(dataset, split, recipe)
     if needed_s > budget_s:
         return FoldsChoice(0, Message("folds_over_budget", **counts, trainings=1 + FOLDS, needed_s=needed_s))
     return FoldsChoice(FOLDS, Message("folds_within_budget", **counts))

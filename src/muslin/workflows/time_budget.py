@@ -133,6 +133,14 @@ def estimate_train_s(recipe: SGDRecipe, n: int, speed: TrainingSpeed) -> float:
     return seconds
 
 
+def measure_train_s(dataset: Dataset, split: Split, recipe: SGDRecipe) -> float:
+    """Seconds of a whole training on the training set, estimated from a short trial."""
+    from muslin.learn.torch_setup import choose_compute_settings
+
+    speed = measure_speed(dataset, split, recipe, choose_compute_settings(), SHORT_TRIAL_S)
+    return estimate_train_s(recipe, len(split.train), speed)
+
+
 def fit_epochs_to_budget(recipe: SGDRecipe, seconds: float, n: int, speed: TrainingSpeed) -> SGDRecipe:
     """`recipe` with as many steps as `seconds` allow, at most `MAX_EPOCHS_RATIO` times its epochs."""
     best = replace(recipe, min_steps=0)

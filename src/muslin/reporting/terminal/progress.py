@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 MAX_EPOCH_LINES = 10
-"""Of more epochs, the first, about as many between and the last have a line; the run's folder has the metrics of all."""
+"""Of more epochs, the first, about as many between and the last have a line; `history.jsonl` has all."""
 
 
 @contextmanager
