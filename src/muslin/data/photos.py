@@ -6,7 +6,7 @@ import os
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -59,6 +59,7 @@ MAX_THREADS = 8
 MAX_UNREADABLE = 0.2
 """Default bound on the fraction of unreadable photos: more are no accident but a bad copy, so training stops."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -239,14 +240,13 @@ class ResizedPhotos(PhotoImages):
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Raises ImageError, which names the file, where it cannot be decoded."""
-        from muslin.images import apply_transform
+        from muslin.images import apply_transform, decoding_side
 
         photo = self.photos[index]
         if self.cache and (cached := self.cache.get(photo)) is not None:
             return cached
-        # `fit` scales a photo as a whole, so the JPEG decoder can do half of that; other transforms use single pixels
-        min_side_px = 2 * max(self.size[:2]) if self.transform == "fit" else None
-        image = apply_transform(self.decode(index, min_side_px), self.transform, self.size)[0]
+        decoded = self.decode(index, decoding_side(self.transform, self.size))
+        image = apply_transform(decoded, self.transform, self.size)[0]
         if self.cache:
             self.cache.add(photo, image)
         return image
@@ -280,18 +280,27 @@ def decoding_threads() -> int:
 
 
 def parallel_map(work: Callable[[int], T], count: int, threads: int | None = None) -> Iterator[T]:
-    """`work(0)`, `work(1)`, … in order, from threads that stay at most a few results ahead of the consumer.
+    """`work(0)`, `work(1)`, … as `ordered_map` gives them."""
+    return ordered_map(work, range(count), threads)
+
+
+def ordered_map(
+    work: Callable[[S], T], items: Iterable[S], threads: int | None = None, ahead_per_thread: int = 4
+) -> Iterator[T]:
+    """`work(item)` for each item in order, from threads that stay at most a few results ahead of the consumer.
 
     Args:
+        items: taken one by one, in the consumer's thread.
         threads: by default `decoding_threads()`.
+        ahead_per_thread: how many results ahead.
     """
     threads = threads or decoding_threads()
     with ThreadPoolExecutor(threads) as pool:
         ahead: deque[Future[T]] = deque()
         try:
-            for place in range(count):
-                ahead.append(pool.submit(work, place))
-                if len(ahead) > 4 * threads:
+            for item in items:
+                ahead.append(pool.submit(work, item))
+                if len(ahead) > ahead_per_thread * threads:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.explain.layers import WEIGHTED, LayeredModel, Trace
-from muslin.images import DecodedImage, TransformTrace, apply_transform, decode
+from muslin.images import DecodedImage, TransformTrace, decode, decoding_side, transform_decoded
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
 
@@ -91,23 +91,25 @@ def trace_preprocessing(
         ImageError: the image cannot be read.
     """
     notes: tuple[str, ...] = ()
+    preprocessing, trace = bundle.preprocessing, TransformTrace(skip)
+    is_rotated = False
     if isinstance(source, np.ndarray):
-        pixels, sent_pixels, is_rotated = source, source, False
+        decoded = sent = DecodedImage(source, (), source.shape[:2])
     else:
-        decoded = decode(source, name=name)
-        pixels, notes = decoded.pixels, decoded.notes
+        side = decoding_side(preprocessing.transform, preprocessing.shape)
+        decoded = decode(source, name=name, min_side_px=side)
+        notes = decoded.notes
         has_orientation = any(note.code == "exif_orientation" for note in notes)
-        sent = decode(source, name=name, upright=False) if has_orientation else decoded
-        sent_pixels, is_rotated = sent.pixels, decoded.notes != sent.notes
-    height, width, channels = sent_pixels.shape
-    size = {"height": height, "width": width, "channels": channels}
-    steps = [PreprocessingStep("decoded", sent_pixels, params=size)]
+        sent = decode(source, name=name, min_side_px=side, upright=False) if has_orientation else decoded
+        is_rotated = decoded.notes != sent.notes
+    height, width = sent.full_size
+    size = {"height": height, "width": width, "channels": sent.pixels.shape[2]}
+    steps = [PreprocessingStep("decoded", sent.pixels, params=size)]
     if is_rotated:
         skipped = "exif_rotated" in skip
-        pixels = sent_pixels if skipped else pixels
-        steps.append(PreprocessingStep("exif_rotated", pixels, optional=True, skipped=skipped))
-    preprocessing, trace = bundle.preprocessing, TransformTrace(skip)
-    model_input, note = apply_transform(pixels, preprocessing.transform, preprocessing.shape, trace)
+        decoded = sent if skipped else decoded
+        steps.append(PreprocessingStep("exif_rotated", decoded.pixels, optional=True, skipped=skipped))
+    model_input, note = transform_decoded(decoded, preprocessing.transform, preprocessing.shape, trace)
     steps += [
         PreprocessingStep(step.name, step.pixels, step.optional, step.optional and step.name in trace.skip)
         for step in trace.steps

@@ -1,9 +1,17 @@
 """Images: bytes → pixels within limits (`decoder`), and pixels → what a model takes (`transforms`)."""
 
 from muslin.images.decoder import SIGNATURES, DecodedImage, decode, encode_png, read_header
-from muslin.images.transforms import TRANSFORMS, TransformTrace, apply_transform, crop_resize, shrink
+from muslin.images.transforms import (
+    TRANSFORMS,
+    TransformTrace,
+    apply_transform,
+    crop_resize,
+    decoding_side,
+    shrink,
+    transform_decoded,
+)
 
 __all__ = [
     "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize", "decode",
-    "encode_png", "read_header", "shrink",
+    "decoding_side", "encode_png", "read_header", "shrink", "transform_decoded",
 ]  # fmt: skip

@@ -35,9 +35,10 @@ def decode_in_worker(source: bytes | Path, *, name: str, **options: Any) -> Deco
         raise ImageError("decoding_limits", name=name, seconds=MAX_DECODING_S, mb=MAX_DECODING_MB) from error
     image = np.frombuffer(pixels, np.uint8).reshape(found["shape"])
     image.flags.writeable = False
-    return DecodedImage(image, tuple(found["notes"]))
+    return DecodedImage(image, tuple(found["notes"]), tuple(found["full_size"]))
 
 
 def _decode(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     decoded = decode(content, **params)
-    return {"shape": decoded.pixels.shape, "notes": decoded.notes}, decoded.pixels.reshape(-1)
+    found = {"shape": decoded.pixels.shape, "notes": decoded.notes, "full_size": decoded.full_size}
+    return found, decoded.pixels.reshape(-1)

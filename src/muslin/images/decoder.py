@@ -6,6 +6,7 @@ Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) 
 import ctypes
 import io
 import logging
+import math
 import re
 import threading
 import warnings
@@ -83,10 +84,12 @@ class DecodedImage:
     Attributes:
         pixels: uint8 (height, width, 1 or 3), upright, read-only.
         notes: what was done beyond decoding, such as a rotation or a choice of frame.
+        full_size: (height, width) of the pixels, before a JPEG was decoded at a smaller size.
     """
 
     pixels: Pixels
     notes: tuple[Message, ...] = ()
+    full_size: tuple[int, int] = (0, 0)
 
 
 def decode(
@@ -240,6 +243,9 @@ ORIENTATIONS: dict[int, Callable[[Pixels], Pixels]] = {
 }
 """Per EXIF orientation (Exif 2.32, tag 0x0112), the operation that makes an image upright."""
 
+TURNING = (5, 6, 7, 8)
+"""EXIF orientations that exchange height and width."""
+
 
 def _decode_image(
     image: Image.Image, name: str, kind: str, data: bytes, min_side_px: int | None, upright: bool
@@ -255,18 +261,21 @@ def _decode_image(
         if Tag.DNGVersion in tags or tags.get(Tag.NewSubfileType, 0) & TIFF_IS_REDUCED:
             raise ImageError("raw_preview", name=name)
         orientation = _orientation(image)  # Pillow makes a TIFF upright itself, while loading
-    is_large = image.width * image.height > MAX_FULL_DECODE_PIXELS
-    if kind == "JPEG" and min_side_px and is_large and image.mode in ("L", "RGB"):
+    full_size = image.height, image.width
+    if kind == "JPEG" and min_side_px and math.prod(full_size) > MAX_FULL_DECODE_PIXELS and image.mode in ("L", "RGB"):
         image.draft(None, (min_side_px, min_side_px))
     _load(image, name)
-    if kind != "TIFF":
+    if kind == "TIFF":
+        full_size = image.height, image.width
+    else:
         orientation = _orientation(image)
     pixels, more_notes = _opaque_pixels(image, name, kind, data)
     if orientation in ORIENTATIONS and (upright or kind == "TIFF"):
         notes.append(Message("exif_orientation", orientation=orientation))
         if kind != "TIFF":
             pixels = ORIENTATIONS[orientation](pixels)
-    return DecodedImage(np.ascontiguousarray(pixels), (*notes, *more_notes))
+            full_size = full_size[::-1] if orientation in TURNING else full_size
+    return DecodedImage(np.ascontiguousarray(pixels), (*notes, *more_notes), full_size)
 
 
 def _load(image: Image.Image, name: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from muslin.errors import ImageError, unknown
-from muslin.images.decoder import WHITE, Pixels, check_pixels, is_gray, to_array, to_pil
+from muslin.images.decoder import WHITE, DecodedImage, Pixels, check_pixels, is_gray, to_array, to_pil
 from muslin.messages import Message
 
 Size = tuple[int, int, int]
@@ -71,6 +71,26 @@ def apply_transform(pixels: Pixels, transform: str, size: Size, trace: Transform
     if transform not in TRANSFORMS:
         raise ImageError("transform_unknown", **unknown(transform, TRANSFORMS))
     return TRANSFORMS[transform](pixels, size, trace)
+
+
+def decoding_side(transform: str, size: Size) -> int | None:
+    """The `min_side_px` with which `muslin.images.decode` decodes an image for a transform; None for the whole image.
+
+    `fit` scales an image as a whole, so the JPEG decoder can do a part of that; other transforms use single pixels.
+    Every image that a network takes is decoded in this way, so that training, evaluation and prediction agree.
+    """
+    return 2 * max(size[:2]) if transform == "fit" else None
+
+
+def transform_decoded(
+    decoded: DecodedImage, transform: str, size: Size, trace: TransformTrace | None = None
+) -> Transformed:
+    """As `apply_transform`, of an image that was decoded with `decoding_side`; the sentence names its full size."""
+    pixels, note = apply_transform(decoded.pixels, transform, size, trace)
+    height, width = decoded.full_size
+    if note and note.params.get("before"):
+        note = Message(note.code, **{**note.params, "before": f"{width}×{height}"})
+    return pixels, note
 
 
 def scale_and_pad(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> Transformed:

@@ -4,23 +4,21 @@ Read from `Predictor.predict` down: images are decoded and transformed by `musli
 given to the graph, which does the rest.
 """
 
-import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.archives import FolderNotes, walk
 from muslin.data.dataset import Target
-from muslin.data.photos import IMAGE_SUFFIXES, PhotoImages, is_hidden, parallel_map
+from muslin.data.photos import IMAGE_SUFFIXES, is_hidden, ordered_map
 from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
 from muslin.evaluation.precision_choice import Acceptance, acceptance_table, of_products
 from muslin.evaluation.selective import (
@@ -32,22 +30,20 @@ from muslin.evaluation.selective import (
     triage,
 )
 from muslin.evaluation.thresholds import change_thresholds, default_thresholds
-from muslin.library_errors import reason_of
 from muslin.machine import physical_cores
 from muslin.models import runtime
-from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, Preprocessing, check_tensor, open_bundle
+from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, check_tensor, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.input_cache import DigestedPhotos, image_key
-from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoContent, PhotoOutput, read_photo
+from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoOutput
+from muslin.models.photo_pipeline import batch_size, infer_stream
+from muslin.models.photo_reading import ReadImage, read_image
 from muslin.models.prediction import Prediction, target_prediction
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
-from muslin.models.runtime import run_session, runtime_errors
+from muslin.models.runtime import Sessions, run_session, runtime_errors
 from muslin.models.seen_images import digest_images
 from muslin.storage.boundary import UNBOUNDED, boundary_of
 from muslin.storage.local_path import check_local
-
-if TYPE_CHECKING:
-    import PIL.Image
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -65,7 +61,7 @@ MODEL_FILE = "model.muslin"
 _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
 _MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
 CHUNK = 64
-"""Images decoded ahead of the network, and given to it together."""
+"""Photos that are journalled together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +117,10 @@ class Predictor:
         self.path: Path | None = None
         self.cache: OutputCache | None = None
         self.name = name
+        per_batch = _BATCH_VALUES // math.prod(bundle.preprocessing.shape)
+        self._batch_size = max(1, min(per_batch, _MAX_BATCH_VALUES // bundle.cost.values))
         with locating_errors(path=name):
-            self._session = _checked_session(bundle, self.threads)
+            self._sessions = Sessions(lambda threads: _checked_session(bundle, threads), self.threads)
             if check:
                 self._check_golden_images()
 
@@ -225,16 +223,9 @@ class Predictor:
 
         An image may also be a `Photo`, or an ImageError: the reason why it cannot be read.
         """
-        images, preprocessing, cache = iter(images), self.bundle.preprocessing, self.cache
         policies = self.policies(precision, guarantee)
-        try:
-            with ThreadPoolExecutor(self.threads) as pool:
-                while chunk := list(islice(images, CHUNK)):
-                    read = pool.map(lambda named: _read_image(named[0], named[1], preprocessing, cache), chunk)
-                    yield from self._predict_chunk(list(read), policies)
-        finally:
-            if cache:
-                cache.flush()
+        for chunk in self._infer_stream(images):
+            yield from self._predict_chunk(chunk, policies)
 
     def predict_products(
         self, products: Mapping[str, Any], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
@@ -301,14 +292,22 @@ class Predictor:
                 values[key] = cached.values
             else:
                 new[key] = index
-        keys_to_come, indices = iter(new), list(new.values())
-        decoded = parallel_map(lambda i: images[indices[i]], len(indices))
+        items = list(new.items())
+        size = batch_size(self._batch_size, self.threads)
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+
+        def infer(batch: Sequence[tuple[bytes, int]]) -> list[Mapping[str, Floats]]:
+            pixels = np.stack([images[index] for _, index in batch])
+            rows: list[Mapping[str, Floats]] = list(self._infer_each(pixels, in_threads=True))
+            for image, row in zip(pixels, rows, strict=True) if self.cache else ():
+                assert self.cache
+                # by what was decoded now: the file can have changed
+                self.cache.add(image_key(digest_images([image]).tobytes()), PhotoOutput(row, ()))
+            return rows
+
         try:
-            while batch := list(islice(decoded, CHUNK)):
-                for image, row in zip(batch, self._infer_each(np.stack(batch)), strict=True):
-                    values[next(keys_to_come)] = row
-                    if self.cache:  # by what was decoded now: the file can have changed
-                        self.cache.add(image_key(digest_images([image]).tobytes()), PhotoOutput(row, ()))
+            for batch, rows in zip(batches, ordered_map(infer, batches, self.threads), strict=True):
+                values.update(zip([key for key, _ in batch], rows, strict=True))
         finally:
             if self.cache:
                 self.cache.flush()
@@ -320,7 +319,7 @@ class Predictor:
         The features are None where the graph has no such output.
         """
         names = [target.name for target in self.targets]
-        if FEATURES in {entry.name for entry in self._session.get_outputs()}:
+        if FEATURES in {entry.name for entry in self._sessions.get().get_outputs()}:
             names.append(FEATURES)
         batches = list(self._run(pixels, names))
         outputs = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
@@ -383,18 +382,18 @@ class Predictor:
         }
 
     def _predict_chunk(
-        self, images: Sequence["_ReadImage"], policies: Mapping[str, AcceptancePolicy]
+        self, images: Sequence[ReadImage], policies: Mapping[str, AcceptancePolicy]
     ) -> Iterator[Prediction]:
-        readable = [image for image in images if image.prediction.error is None]
+        readable = [image.values for image in images if image.values is not None]
         if readable:
-            output = self._infer_images(readable)
+            output = self._to_output({name: np.stack([each[name] for each in readable]) for name in readable[0]})
             triages = {
                 t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood) for t in self.targets
             }
         rows = iter(range(len(readable)))
         for image in images:
             prediction = image.prediction
-            if prediction.error is None:
+            if image.values is not None:
                 row = next(rows)
                 predictions = {
                     t.name: target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
@@ -403,28 +402,47 @@ class Predictor:
                 prediction = replace(prediction, predictions=predictions)
             yield prediction
 
-    def _infer_images(self, images: Sequence["_ReadImage"]) -> ModelOutput:
-        """The output for images, of which some may be cached; the others are then cached too."""
-        new = [image.pixels for image in images if image.pixels is not None]
-        fresh = self._infer_each(np.stack(new)) if new else iter(())
-        values = []
-        for image in images:
-            values.append(image.cached.values if image.cached else next(fresh))
-            if self.cache and image.content and not image.cached:
-                self.cache.add(image.content.digest, PhotoOutput(values[-1], image.prediction.notes))
-        return self._to_output({name: np.stack([each[name] for each in values]) for name in values[0]})
+    def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
+        """Named images with the network's output, which can be cached, some dozen at a time."""
+        read = partial(read_image, preprocessing=self.bundle.preprocessing, cache=self.cache)
+        size = batch_size(self._batch_size, self.threads)
+        chunk: list[ReadImage] = []
+        try:
+            for batch in infer_stream(images, read, self._infer_images, threads=self.threads, batch_size=size):
+                chunk += batch
+                if len(chunk) >= CHUNK // 2:
+                    yield chunk
+                    chunk = []
+            if chunk:
+                yield chunk
+        finally:
+            if self.cache:
+                self.cache.flush()
 
-    def _infer_each(self, pixels: Pixels) -> Iterator[dict[str, Floats]]:
-        """The values of a PhotoOutput for each image, whose bits do not depend on the others in its batch."""
+    def _infer_images(self, images: Sequence[ReadImage], in_threads: bool) -> list[ReadImage]:
+        """The images with their output, of which some may be cached; the others are then cached too."""
+        new = [image.pixels for image in images if image.pixels is not None]
+        fresh = self._infer_each(np.stack(new), in_threads) if new else iter(())
+        return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
+
+    def _infer_each(self, pixels: Pixels, in_threads: bool = False) -> Iterator[dict[str, Floats]]:
+        """The values of a PhotoOutput for each image, whose bits do not depend on the others in its batch.
+
+        Args:
+            in_threads: whether other threads do the same, so that each is to use one core.
+        """
         detector = self.bundle.ood_detector
-        for batch in self._run(pixels, _output_names(self.bundle)):
+        size = len(pixels) if in_threads else None
+        for batch in self._run(pixels, _output_names(self.bundle), size, in_threads):
             for row in range(len(next(iter(batch.values())))):
                 values = {target.name: batch[target.name][row] for target in self.targets}
                 if detector:
                     values[OOD_SCORE] = detector.ood_score(batch[FEATURES][row : row + 1])
                 yield values
 
-    def _run(self, pixels: Pixels, names: list[str], batch_size: int | None = None) -> Iterator[dict[str, Floats]]:
+    def _run(
+        self, pixels: Pixels, names: list[str], batch_size: int | None = None, in_threads: bool = False
+    ) -> Iterator[dict[str, Floats]]:
         """The graph's outputs of these names, one batch of images at a time; one empty batch for no images."""
         shape = self.bundle.preprocessing.shape
         pixels = np.asarray(pixels)
@@ -436,12 +454,11 @@ class Predictor:
             widths[FEATURES] = detector.reference_features.shape[1]
         if not len(pixels):
             yield {name: np.empty((0, widths.get(name, 0)), np.float32) for name in names}
-        usual = min(_BATCH_VALUES // int(np.prod(shape)), _MAX_BATCH_VALUES // self.bundle.cost.values)
-        size = max(1, batch_size or usual)
+        session, size = self._sessions.get(in_threads), max(1, batch_size or self._batch_size)
         for start in range(0, len(pixels), size):
             batch = pixels[start : start + size]
             with locating_errors(path=self.name):
-                outputs = dict(zip(names, run_session(self._session, names, {"pixels": batch}), strict=True))
+                outputs = dict(zip(names, run_session(session, names, {"pixels": batch}), strict=True))
                 for name, output in outputs.items():
                     width = widths.get(name) or getattr(output, "shape", (0, 0))[-1]
                     check_tensor(name, output, np.float32, (len(batch), width))
@@ -536,69 +553,3 @@ def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
     if not found:
         raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
     return [(str(path), found[path]) for path in sorted(found)]
-
-
-@dataclass(frozen=True, eq=False)
-class _ReadImage:
-    """An image on its way to the network: a prediction without predictions, which has the error of an unreadable one.
-
-    Attributes:
-        pixels: as the network takes them; None where there is an error, or the output is cached.
-        content: by which the output is cached; None where it is not.
-        cached: the output, where the cache has it.
-    """
-
-    prediction: Prediction
-    pixels: Pixels | None = None
-    content: PhotoContent | None = None
-    cached: PhotoOutput | None = None
-
-
-def _read_image(name: str, source: Any, preprocessing: Preprocessing, cache: OutputCache | None) -> _ReadImage:
-    from muslin.images import apply_transform
-
-    content = read_photo(name, source) if cache else None
-    if cache and content and (cached := cache.get(content.digest)):
-        return _ReadImage(Prediction(name, {}, cached.notes), content=content, cached=cached)
-    try:
-        # what is cached by a content is decoded from the same bytes, even where the file changes now
-        decoded, notes = _decoded(name, content or source)
-        pixels, note = apply_transform(decoded, preprocessing.transform, preprocessing.shape)
-    except ImageError as error:
-        return _ReadImage(Prediction(name, {}, error=error.with_params(path=name).message))
-    return _ReadImage(Prediction(name, {}, (*notes, note) if note else notes), pixels, content)
-
-
-def _decoded(name: str, source: Any) -> tuple[Pixels, tuple[str, ...]]:
-    """Pixels as `muslin.images.apply_transform` takes (and checks) them, and notes of the decoder."""
-    from PIL.Image import Image
-
-    from muslin.images import decode
-
-    if isinstance(source, ImageError):
-        raise source
-    if isinstance(source, np.ndarray):
-        return (source[:, :, np.newaxis] if source.ndim == 2 else source), ()
-    if isinstance(source, Image):
-        decoded = decode(_to_png(name, source), name=name, max_bytes=2**31)
-    elif hasattr(source, "content"):  # a StoredImage
-        photo = replace(source, name=name)
-        if photo.box:
-            return PhotoImages((photo,))[0], ()
-        decoded = decode(photo.content(), name=name)
-    elif isinstance(source, bytes | Path):
-        decoded = decode(source, name=name)
-    else:
-        raise ImageError("image_type", path=name, found=type(source).__name__)
-    return decoded.pixels, decoded.notes
-
-
-def _to_png(name: str, image: "PIL.Image.Image") -> bytes:
-    """As a file, so that transparency, 16 bits and EXIF orientation are handled in one place."""
-    file = io.BytesIO()
-    try:
-        writable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
-        writable.save(file, "PNG", compress_level=0, exif=image.getexif())
-    except Exception as error:  # its file may be read only now, and decoders raise errors of any kind
-        raise ImageError("pil_image_unreadable", path=name, reason=reason_of(error)) from error
-    return file.getvalue()

@@ -1,7 +1,8 @@
 """The only place that opens an ONNX Runtime session."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,6 +42,29 @@ def session(model: bytes, *, threads: int = 1, optimise: bool = True) -> Any:
             providers=["CPUExecutionProvider"],
             enable_fallback=False,  # else it prints, and tries the same again
         )
+
+
+class Sessions:
+    """A graph's session for one caller, which uses all threads; and one for callers in as many threads, each of which
+    uses its own. The second is opened when it is first needed. Thread-safe.
+
+    Args:
+        make: opens the graph with a number of threads.
+    """
+
+    def __init__(self, make: Callable[[int], Any], threads: int) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._with_all = make(threads)
+        self._with_one = self._with_all if threads == 1 else None
+
+    def get(self, in_threads: bool = False) -> Any:
+        """The session for one caller, or for callers in several threads."""
+        if not in_threads:
+            return self._with_all
+        with self._lock:
+            if self._with_one is None:
+                self._with_one = self._make(1)
+            return self._with_one
 
 
 def run_session(opened: Any, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Any]:
