@@ -111,7 +111,7 @@ def test_work_that_is_stopped_is_cached(photos, monkeypatch):
     next(predictions)
     predictions.close()  # type: ignore[attr-defined]
     names = noted_decoding(monkeypatch)
-    Predictor(bundle()).with_cache().predict(photos[:64])
+    Predictor(bundle()).with_cache().predict(photos[:32])
     assert names == [photos[7].name]
 
 
