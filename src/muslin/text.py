@@ -42,7 +42,17 @@ def percent(share: float, digits: int = 1) -> str:
         return f">{100 - least:.{digits}f} %"
     if rounded == 0 and share > 0:
         return f"<{least:.{digits}f} %"
-    return f"{rounded:.{digits}f} %"
+    return f"{rounded + 0.0:.{digits}f} %"  # zero without a sign
+
+
+def number_text(value: float, spec: str = ".4g") -> str:
+    """A number in this format with a true minus; zero, also one that rounds to it, has no sign.
+
+    >>> number_text(-0.25), number_text(-0.0), number_text(-0.04, "+.1f")
+    ('−0.25', '0', '0.0')
+    """
+    text = format(value, spec)
+    return format(0.0, spec.lstrip("+")) if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
 def interval_text(interval: tuple[float, float], digits: int = 1) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from muslin.learn import onnx_operators
 from muslin.learn.onnx_operators import Operator
 from muslin.messages import filled
+from muslin.text import number_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -402,7 +403,7 @@ def layer_detail(row: Mapping[str, Any], language: str = "en") -> str:
     try:
         if row["kind"] == "scale":
             for name, pixel in (("low", 0), ("high", 255)):
-                values[name] = f"{(pixel - row['mean']) / row['std']:.2g}".replace("-", "−")
+                values[name] = number_text(round((pixel - row["mean"]) / row["std"], 6), ".2g")
         return filled(kind_words(row["kind"], language).detail, values, language)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return ""

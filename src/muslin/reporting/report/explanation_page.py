@@ -21,6 +21,7 @@ from muslin.reporting.colours import blue_to_orange, viridis
 from muslin.reporting.image_grids import data_uri, is_small, png_uri
 from muslin.reporting.report.page import render_page
 from muslin.reporting.svg.svg import PercentPlot, inline_svg, svg_document, svg_polyline, svg_text
+from muslin.text import number_text
 
 Values = NDArray[np.floating[Any]]
 
@@ -176,5 +177,5 @@ def _curves(name: str, test: Mapping[str, Any]) -> str:
 
 
 def _number_text(value: Any, digits: int = 4) -> str:
-    """With a true minus, and `digits` significant digits."""
-    return f"{float(value):.{digits}g}".replace("-", "−")
+    """With `digits` significant digits."""
+    return number_text(float(value), f".{digits}g")

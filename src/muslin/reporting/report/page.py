@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from muslin.images.decoder import Pixels
 from muslin.reporting.colours import DARK, LIGHT
 from muslin.reporting.image_grids import data_uri, is_small
+from muslin.reporting.network_stages import LAYER_COLUMNS, layer_cells
 from muslin.reporting.svg.svg import FONT, STYLE, inline_svg
 from muslin.text import (
     ORDINARY_CHARACTERS,
@@ -76,7 +77,9 @@ def page_template(name: str) -> "Template":
         "inline": inline_svg,
         "sha256": _script_hash,
     }
-    return environment.get_template(name, globals={"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT})
+    shared = {"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT}
+    layers = {"layer_columns": LAYER_COLUMNS, "layer_cells": layer_cells}
+    return environment.get_template(name, globals=shared | layers)
 
 
 def render_page(template: str, **values: Any) -> str:

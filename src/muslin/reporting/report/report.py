@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split, Target, class_counts
 from muslin.evaluation import AnyEvaluation, ConfusedPair, Evaluation
 from muslin.evaluation.thresholds import predict_classes
+from muslin.reporting.network_stages import Stage, network_stages
 from muslin.reporting.report import insights
 from muslin.reporting.report.page import TEMPLATES, ImageTile, render_page
 from muslin.reporting.samples import mean_images, random_sample, sample_per_class
@@ -57,6 +58,11 @@ class ReportInputs:
     def is_linear_probe(self) -> bool:
         """Whether only the heads were trained, by a convex loss."""
         return bool(self.run.get("recipe", {}).get("method") == "linear_probe")
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The network's layers, folded where they are many."""
+        return network_stages(self.network["layers"])
 
     def test_labels(self, target: str) -> NDArray[np.integer[Any]]:
         """The true labels of the test images."""

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from muslin.learn.layer_kinds import kind_words, layer_detail
+from muslin.reporting.network_stages import network_stages
 from muslin.reporting.svg.svg import shorten_text, svg_document, svg_line, svg_rect, svg_text, text_width, wrap_text
 from muslin.text import percent, short_count
 
@@ -16,7 +17,7 @@ HEADINGS = ((NAMES, "layer"), (SHAPES, "output"), (COUNTS, "parameters"))
 
 
 def network_diagram(described: Mapping[str, Any]) -> str:
-    """The network from the image at the top to the prediction at the bottom, one row a layer.
+    """The network from the image at the top to the prediction at the bottom, one row a layer, or a stage of a deep one.
 
     A block's width follows the side of the image at that point, its height the number of channels (both by
     their logarithm); the bar at the right is the share of all parameters. Unknown kinds are drawn plainly.
@@ -24,7 +25,9 @@ def network_diagram(described: Mapping[str, Any]) -> str:
     `described`: as `muslin.learn.networks.describe` gives it.
     """
     total = max(1, int(described.get("parameters") or 0))
-    rows: list[Mapping[str, Any]] = [{"name": "", "kind": "image", "output": described["input"]}, *described["layers"]]
+    stages = network_stages(described["layers"])
+    image = {"name": "", "kind": "image", "output": described["input"]}
+    rows: list[Mapping[str, Any]] = [image, *(stage.row for stage in stages)]
     body = [*(svg_text(x, 18, name, "soft small") for x, name in HEADINGS), svg_line(NAMES, 30, WIDTH, 30, "rule")]
     y = 30.0
     explained: set[str] = set()

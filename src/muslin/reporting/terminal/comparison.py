@@ -5,7 +5,7 @@ from typing import TextIO
 
 from muslin.evaluation.compare import ClassDifference, Comparison, PairedDifference
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import interval_text, percent, plural
+from muslin.text import interval_text, number_text, percent, plural
 
 
 def print_comparison(
@@ -33,13 +33,13 @@ def print_comparison(
 
 def _class_row(row: ClassDifference) -> tuple[str, ...]:
     paired = row.paired
-    low, high = (100 * end for end in paired.interval)
+    difference, low, high = (number_text(100 * end, "+.1f") for end in (paired.difference, *paired.interval))
     return (
         row.name,
         f"{paired.n:,}",
         f"{100 * (paired.both_correct + paired.only_a_correct) / paired.n:.1f}",
         f"{100 * (paired.both_correct + paired.only_b_correct) / paired.n:.1f}",
-        f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f})",
+        f"{difference} ({low} to {high})",
         {"a": "first", "b": "second", None: ""}[row.better_model],
     )
 

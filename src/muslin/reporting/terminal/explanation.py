@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, TextIO
 
 from muslin.reporting.terminal.console import console_for, print_lines
-from muslin.text import percent
+from muslin.text import number_text, percent
 
 
 def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None) -> None:
@@ -22,7 +22,8 @@ def print_explanation(explanation: Mapping[str, Any], file: TextIO | None = None
                 score = "score" if versus is None else f"score above that of {versus}"
                 put(
                     f"  {score} {attribution['score']:.4f}: cells of {attribution['layer']} "
-                    f"{attribution['sum'] - attribution['bias']:+.4f}, bias {attribution['bias']:+.4f} ({exact})"
+                    f"{number_text(attribution['sum'] - attribution['bias'], '+.4f')}, "
+                    f"bias {number_text(attribution['bias'], '+.4f')} ({exact})"
                 )
         for check in (one["sanity_checks"] or {}).values():
             if isinstance(check, Mapping):

@@ -1,19 +1,22 @@
 """A finished run and a sealed model, as text on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muslin.evaluation.ood import FALSE_OOD_RATE
 from muslin.evaluation.precision_choice import acceptance_table
 from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
-from muslin.learn.layer_kinds import kind_words, layer_detail
 from muslin.models.bundle import Bundle
+from muslin.reporting.network_stages import LAYER_COLUMNS, layer_cells, network_stages
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import duration, escape_controls, interval_text, percent, plural
+
+if TYPE_CHECKING:
+    from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 
 def print_run(folder: Path, record: Mapping[str, Any]) -> None:
@@ -89,8 +92,7 @@ def print_model(bundle: Bundle) -> None:
         _seen_images_line(bundle),
         "",
     )
-    rows = [_layer_cells(layer) for layer in bundle.network.get("layers", ())]
-    print_table(out, "fffrr", ("layer", "kind", "what it does", "output", "parameters"), rows)
+    _print_layers(bundle.network.get("layers", ()), out)
     for key, unit in (("parameters", "parameters"), ("multiply_adds", "multiply-adds an image")):
         if (count := bundle.network.get(key)) is not None:
             print_lines(out, f"{count:,} {unit}")
@@ -104,15 +106,11 @@ def _seen_images_line(bundle: Bundle) -> str:
     return f"recognises its {counts['train']} training and {counts['validation']} validation images"
 
 
-def _layer_cells(layer: Mapping[str, Any]) -> tuple[str, ...]:
-    parameters = layer.get("parameters")
-    return (
-        layer.get("name", ""),
-        kind_words(layer.get("kind", "")).name,
-        layer_detail(layer),
-        "×".join(map(str, layer.get("output", ()))),
-        f"{parameters:,}" if parameters else "",
-    )
+def _print_layers(layers: Sequence[Mapping[str, Any]], out: "EscapingConsole") -> None:
+    stages = network_stages(layers)
+    print_table(out, "fffrr", LAYER_COLUMNS, [layer_cells(stage.row) for stage in stages])
+    if len(stages) < len(layers):
+        print_lines(out, f"{len(layers)} layers in {len(stages)} rows; muslin inspect --json lists every layer")
 
 
 def _provenance_lines(bundle: Bundle) -> list[str]:

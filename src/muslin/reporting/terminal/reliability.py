@@ -9,7 +9,7 @@ from muslin.evaluation.reliability import LeakMetrics, Reliability, SelectiveMet
 from muslin.evaluation.selective import SET_COVERAGE
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import escape_controls, interval_text, percent, plural, short_interval
+from muslin.text import escape_controls, interval_text, number_text, percent, plural, short_interval
 
 if TYPE_CHECKING:
     from muslin.reporting.terminal.escaping_console import EscapingConsole
@@ -142,12 +142,12 @@ def _print_slices(slices: tuple[SliceMetrics, ...], column: str, out: "EscapingC
 
 
 def _slice_row(row: SliceMetrics) -> tuple[str, ...]:
-    low, high = (100 * end for end in row.difference_interval)
+    difference, low, high = (number_text(100 * end, "+.1f") for end in (row.difference, *row.difference_interval))
     return (
         row.value,
         f"{row.n:,}",
         _with_interval(row.accuracy, row.accuracy_interval),
-        f"{100 * row.difference:+.1f} ({low:+.1f} to {high:+.1f})",
+        f"{difference} ({low} to {high})",
         "weak" if row.weak else "",
     )
 
