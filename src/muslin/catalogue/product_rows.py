@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from muslin.data.formats.products_in_tables import (
     RowProducts,
     columns_of_products,
-    is_woocommerce,
     products_by_column,
     products_in_columns,
 )
@@ -20,6 +19,7 @@ from muslin.data.tables.columns import wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.photo_column import TablePhotos
 from muslin.data.tables.product_column import choose_product_column, product_numbers
+from muslin.data.tables.shop_columns import woocommerce_columns
 from muslin.messages import Message, no_log
 
 
@@ -137,7 +137,7 @@ def _products_of_rows(table: TableFile, photo_columns: Sequence[str], asked: str
         return (row.cells[0] for row in table.rows([name]))
 
     read = columns_of_products(table.columns, asked)
-    if asked is None and is_woocommerce(table.columns):
+    if asked is None and woocommerce_columns(table.columns):
         return products_in_columns(read_table(table, no_log, read), None, photo_columns)
     name, note = choose_product_column(table.path, table.columns, cells, asked, photo_columns)
     return None if name is None else products_by_column(read_table(table, no_log, read), name, note)

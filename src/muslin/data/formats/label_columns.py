@@ -1,7 +1,7 @@
 """Which columns of a table can be labels."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from muslin.data.formats.one_hot import is_one_hot
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.identifier_names import is_identifier
+from muslin.data.tables.shop_columns import bookkeeping_columns, is_shop_export
 from muslin.errors import DataError
 
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "target", "tags", "attributes", "choice", "choices",
@@ -48,8 +49,8 @@ def label_columns(
     """The one column that could be the label, or with `every` all of them; or the columns of a one-hot table.
 
     A column is one if it is called as labels are; or if its cells recur, and are neither decimal numbers nor free text
-    nor names of photos. Identifiers such as `sample_id` are none. Also the other columns that could be the label, where
-    one was chosen because of its name.
+    nor names of photos. Identifiers such as `sample_id` and columns such as `Published` are none. Also returns the
+    other columns that could be the label, where one was chosen because of its name.
 
     Args:
         listed: the columns whose classes the file lists; no other one is guessed.
@@ -59,7 +60,8 @@ def label_columns(
     """
     left_out = {*excluded, *(name for name in table.columns if name.lower() in ANNOTATION_NAMES)}
     identifiers = [n for n in table.columns if is_identifier(n) and n not in (*left_out, *listed)]
-    left_out |= set(identifiers)
+    bookkeeping = [n for n in bookkeeping_columns(table.columns) if n not in (*left_out, *listed, *identifiers)]
+    left_out |= {*identifiers, *bookkeeping}
     columns = {name: column for name, column in table.columns.items() if name not in left_out}
     too_many = {name for name, column in columns.items() if has_too_many_classes(column)}
     recurring = [name for name, column in columns.items() if len(column.categories) < len(table)]  # the others are ids
@@ -67,7 +69,8 @@ def label_columns(
     unusable = {name: why for name, column in usable.items() if (why := _unusable(column, len(table)))}
     unusable |= dict.fromkeys(too_many, "distinct")
     possible = [name for name in columns if name not in unusable]
-    named = [name for name in usable if name.lower() in LABEL_NAMES and unusable.get(name) != "empty"]
+    is_shop = is_shop_export(table.columns)  # whose `Tags` are words to search by
+    named = [] if is_shop else _called_as_labels(usable, unusable, constant=not possible)
     if set(STYLES_TARGETS) <= set(columns):
         named = list(STYLES_TARGETS)
     elif listed:
@@ -85,7 +88,14 @@ def label_columns(
         shown = [f"{name} ({_shown_cells(columns[name])})" for name in possible]
         raise DataError("label_column_ambiguous", path=str(table.path), columns=possible, cells=shown)
     by_reason = {reason: [name for name, why in unusable.items() if why == reason] for reason in REASONS}
-    raise DataError("label_column_not_found", path=str(table.path), identifiers=identifiers, **by_reason)
+    none = {"identifiers": identifiers, "bookkeeping": bookkeeping}
+    raise DataError("label_column_not_found", path=str(table.path), **none, **by_reason)
+
+
+def _called_as_labels(columns: Iterable[str], unusable: Mapping[str, str], *, constant: bool) -> list[str]:
+    """The columns with a name of LABEL_NAMES that are not empty; with `constant` also those of one value."""
+    reasons = {"empty"} if constant else {"empty", "single"}
+    return [name for name in columns if name.lower() in LABEL_NAMES and unusable.get(name) not in reasons]
 
 
 def has_too_many_classes(column: Column) -> bool:

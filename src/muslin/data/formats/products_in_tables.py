@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 
 from muslin.data.photo_roles import ROLE_COLUMNS, role_of
 from muslin.data.tables.columns import Column, Table
-from muslin.data.tables.identifier_names import joined_words
-from muslin.data.tables.product_column import PRODUCT_COLUMNS, choose_product_column
+from muslin.data.tables.identifier_names import PRODUCT_COLUMNS, is_identifier, joined_words
+from muslin.data.tables.product_column import choose_product_column
+from muslin.data.tables.shop_columns import WooCommerceColumns, is_shop_column, shopify_handle, woocommerce_columns
 from muslin.errors import DataError
 from muslin.messages import Message, examples
-
-SHOPIFY_COLUMNS = frozenset({"handle", "image src", "image position"})
-"""In lower case, of Shopify's export: a row for each photo, of which only a product's first one has its labels."""
-
-WOOCOMMERCE_COLUMNS = frozenset({"sku", "parent", "images"})
-"""In lower case, of WooCommerce's export: a variation's row names its product in `Parent`, and often has no labels."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +40,9 @@ class RowProducts:
 
 def columns_of_products(columns: Iterable[str], asked: str | None) -> list[str]:
     """Of a table's columns, those that `products_in_columns` and `products_by_column` read."""
-    read = {*SHOPIFY_COLUMNS, *WOOCOMMERCE_COLUMNS, "id"}
-
-    def is_read(name: str) -> bool:
-        return name.strip().lower() in read or joined_words(name) in PRODUCT_COLUMNS
-
-    return [name for name in columns if name == asked or (asked is None and is_read(name))]
+    names = list(columns)
+    read = {name for name in names if is_shop_column(name) or joined_words(name) in PRODUCT_COLUMNS}
+    return [name for name in names if name == asked or (asked is None and name in read)]
 
 
 def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str | None]) -> RowProducts | None:
@@ -63,16 +55,11 @@ def products_in_columns(table: Table, asked: str | None, excluded: Iterable[str 
     Raises:
         DataError: the column does not exist, or has the same cell in every row.
     """
-    if asked is None and is_woocommerce(table.columns):
-        return _woocommerce_products(table)
+    if asked is None and (woocommerce := woocommerce_columns(table.columns)):
+        return _woocommerce_products(table, woocommerce)
     columns = list(table.columns)
     name, note = choose_product_column(table.path, columns, lambda c: table.columns[c].cells, asked, excluded)
     return None if name is None else products_by_column(table, name, note)
-
-
-def is_woocommerce(columns: Iterable[str]) -> bool:
-    """Whether these are the columns of WooCommerce's export."""
-    return {name.strip().lower() for name in columns} >= WOOCOMMERCE_COLUMNS
 
 
 def products_by_column(table: Table, name: str, note: Message | None) -> RowProducts | None:
@@ -87,8 +74,7 @@ def products_by_column(table: Table, name: str, note: Message | None) -> RowProd
             return None
         raise DataError("product_column_constant", path=str(table.path), column=name, n=len(table))
     names, unnamed = _names(table, name), _unnamed_rows(table, name)
-    lower = {column.strip().lower(): column for column in reversed(table.columns)}
-    if lower.keys() >= SHOPIFY_COLUMNS and name == lower["handle"] and note:
+    if note and name == shopify_handle(table.columns):
         note = Message("shopify_export", column=name, products=len(set(names)), rows=len(table))
         return RowProducts(names, (name,), (note, *unnamed), fills_labels=True)
     return RowProducts(names, (name,), (note, *unnamed) if note else unnamed)
@@ -100,19 +86,18 @@ def rows_as_products(table: Table, n_photos: int) -> RowProducts:
     return RowProducts(names, (), (Message("rows_are_products", products=len(table), photos=n_photos),))
 
 
-def _woocommerce_products(table: Table) -> RowProducts | None:
+def _woocommerce_products(table: Table, columns: WooCommerceColumns) -> RowProducts | None:
     """A row's parent, or else the row itself, by its SKU, ID or number; None where no row has a parent."""
-    lower = {name.strip().lower(): name for name in reversed(table.columns)}
-    skus, parents = _texts(table, lower["sku"]), _texts(table, lower["parent"])
+    skus, parents = _texts(table, columns.sku), _texts(table, columns.parent)
     if not any(parents):
         return None
-    ids = _texts(table, lower["id"]) if "id" in lower else [""] * len(table)
+    ids = _texts(table, columns.id) if columns.id else [""] * len(table)
     own = [sku or id_ or row for sku, id_, row in zip(skus, ids, _row_names(table), strict=True)]
     of_id = {f"id:{id_}": name for id_, name in zip(ids, own, strict=True) if id_}
     names = tuple(of_id.get(parent, parent) or name for parent, name in zip(parents, own, strict=True))
-    columns = lower["sku"], lower["parent"]
-    note = Message("woocommerce_export", columns=columns, products=len(set(names)), rows=len(table))
-    return RowProducts(names, columns, (note,), fills_labels=True)
+    said = columns.sku, columns.parent
+    note = Message("woocommerce_export", columns=said, products=len(set(names)), rows=len(table))
+    return RowProducts(names, said, (note,), fills_labels=True)
 
 
 def _texts(table: Table, name: str) -> list[str]:
@@ -120,9 +105,10 @@ def _texts(table: Table, name: str) -> list[str]:
 
 
 def _key_column(table: Table) -> str | None:
-    """The column whose cells name the rows: one of PRODUCT_COLUMNS without an empty or a repeated cell."""
+    """The column whose cells name the rows: one of identifiers without an empty or a repeated cell."""
     joined = {joined_words(name): name for name in reversed(table.columns)}
-    for name in (joined[each] for each in (*PRODUCT_COLUMNS, "id") if each in joined):
+    named = [joined[each] for each in (*PRODUCT_COLUMNS, "id") if each in joined]
+    for name in (*named, *filter(is_identifier, table.columns)):
         cells = table.columns[name].categories
         if len(cells) == len(table) and all(cells):
             return name

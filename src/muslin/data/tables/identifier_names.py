@@ -3,7 +3,14 @@
 import re
 import unicodedata
 
-_CERTAIN = "group groupid senderid productid itemid personid userid"
+PRODUCT_COLUMNS = ("handle", "urlhandle", "producthandle", "productid", "itemid", "styleid", "sku")
+"""Names, their words joined, of columns whose cells recur where a product has several rows, the likeliest first.
+
+Shopify's exports have a row for each photo and variant of a `Handle`; WooCommerce's list all photos of a product in one
+row."""
+
+GROUP_COLUMNS = ("group", "groupid", "senderid", "personid", "userid")
+"""Names, their words joined, of columns that are groups whatever their photos look like."""
 
 _UNITS = """
 sample specimen muster probe probestück exemplar échantillon echantillon muestra campione amostra próbka образец
@@ -36,9 +43,6 @@ sku skus spu ean ean8 ean13 gtin gtin13 gtin14 upc asin mpn isbn barcode uuid gu
 款號 商品编号 商品編號 商品id 商品号 产品编号 產品編號 样品编号 样本编号 编号 編號 条码 品番 型番 商品コード 商品番号
 サンプル番号 상품번호 품번 샘플번호
 """
-
-CERTAIN = frozenset(_CERTAIN.split())
-"""Names, their words joined, of columns that are groups whatever their photos look like."""
 
 UNITS = frozenset(_UNITS.split())
 """Things of which there are several photos."""
@@ -74,7 +78,7 @@ def is_identifier(name: str) -> bool:
 
 def is_group_name(name: str) -> bool:
     """Whether a column's name alone makes it a group."""
-    return joined_words(name) in CERTAIN
+    return joined_words(name) in GROUP_COLUMNS
 
 
 def joined_words(name: str) -> str:

@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.columns import check_column, wants_no_column
-from muslin.data.tables.identifier_names import joined_words
+from muslin.data.tables.identifier_names import PRODUCT_COLUMNS, joined_words
 from muslin.messages import Message
-
-PRODUCT_COLUMNS = ("handle", "producthandle", "productid", "itemid", "styleid", "sku")
-"""Names, their words joined, of columns whose cells recur where a product has several rows, the likeliest first.
-
-Shopify's exports have a row for each photo and variant of a `Handle`; WooCommerce's list all photos of a product in one
-row."""
 
 MAX_MEAN_ROWS = 20
 """Rows per product on average up to which a column is taken for products: the cells of a class recur more often."""
