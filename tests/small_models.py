@@ -10,6 +10,7 @@ from safetensors.numpy import save
 
 from muslin.data.dataset import Target
 from muslin.evaluation.ood import fit_ood_detector
+from muslin.evaluation.selective import fit_calibration_data
 from muslin.models.bundle import FEATURES, Bundle, Preprocessing
 from muslin.models.seen_images import SeenImages, digest_images
 
@@ -114,14 +115,29 @@ def convolving_bundle(kernels: NDArray[np.float32], pixels: NDArray[np.uint8], a
     )
 
 
-def with_features(plain: Bundle) -> Bundle:
-    """With two features that follow from the brightness; images brighter or darker than most are out of scope."""
-    model, middle = onnx.load_from_string(plain.model), np.array([[0.5, 0.49]], np.float32)
+def with_ood_detector(plain: Bundle, low: float, high: float) -> Bundle:
+    """`small_bundle` with two features that follow from the brightness; darker images than `low` and brighter ones than
+    `high` are out of scope."""
+    model, middle = onnx.load_from_string(plain.model), np.array([[high, low]], np.float32)
     model.graph.initializer.append(numpy_helper.from_array(middle, "middle"))
     model.graph.node.append(helper.make_node("Sub", ["column", "middle"], [FEATURES]))
     model.graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", 2]))
-    usual = np.linspace(0.49, 0.51, 2000, dtype=np.float32)[:, None] - middle
+    usual = np.linspace(low, high, 2000, dtype=np.float32)[:, None] - middle
     return replace(plain, model=model.SerializeToString(), ood_detector=fit_ood_detector(usual[::2], usual[1::2]))
+
+
+def with_calibration(bundle: Bundle, count: int = 2000) -> Bundle:
+    """`bundle`, whose predictions are correct as often as their probabilities at temperature 1.5 say."""
+    random, data = np.random.default_rng(0), {}
+    for target in bundle.targets:
+        raw = random.dirichlet(np.full(len(target.classes), 0.2), count).astype(np.float32)
+        powers = raw ** (1 / 1.5)
+        draws = random.random((count, 1)) > np.cumsum(powers / powers.sum(axis=1, keepdims=True), axis=1)
+        labels = np.minimum(draws.sum(axis=1), len(target.classes) - 1)
+        if target.kind == "multilabel":
+            labels = (random.random(raw.shape) < raw).astype(np.int8)
+        data[target.name] = fit_calibration_data(target, labels, raw)
+    return replace(bundle, calibration_data={name: values for name, values in data.items() if values is not None})
 
 
 def having_seen(bundle: Bundle, train: NDArray[np.uint8], validation: NDArray[np.uint8] | None = None) -> Bundle:

@@ -34,7 +34,12 @@ SOURCE = Path(muslin.__file__).parent
 COMMAND = "python docs/reference/make.py"
 
 INNER = (
+    ("muslin.models.prediction", "Predictions"),
     ("muslin.models.prediction", "TargetPrediction"),
+    ("muslin.evaluation.selective", "Triage"),
+    ("muslin.models.decision_rules", "DecisionRules"),
+    ("muslin.models.decision_rules", "ChosenGuarantee"),
+    ("muslin.evaluation.selective", "AcceptancePolicy"),
     ("muslin.models.product_prediction", "ProductPrediction"),
     ("muslin.workflows.evaluate", "EvaluationResult"),
     ("muslin.evaluation.multiclass", "ClassMetrics"),

@@ -11,7 +11,7 @@ from muslin.evaluation.ood import OODDetector
 from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import Bundle, Preprocessing
 from muslin.models.prediction_digest import NOT_IN_PREDICTIONS, prediction_digest
-from small_models import LABEL, having_seen, small_bundle, with_features
+from small_models import LABEL, having_seen, small_bundle, with_ood_detector
 
 CALIBRATION = CalibrationData(
     temperature=np.ones(1, np.float32),
@@ -34,7 +34,7 @@ Change = Callable[[Bundle], Bundle]
 
 
 def model() -> Bundle:
-    plain = with_features(small_bundle())
+    plain = with_ood_detector(small_bundle(), 0.49, 0.5)
     of_both = {"calibration_data": {"label": CALIBRATION}, "product_calibration": {"label": CALIBRATION}}
     return replace(plain, **of_both)
 

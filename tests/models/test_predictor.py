@@ -25,7 +25,8 @@ from muslin.errors import BundleError, DataError, RecipeError
 from muslin.machine import physical_cores
 from muslin.messages import Message, plain
 from muslin.models.bundle import Bundle, seal
-from muslin.models.predictor import GOLDEN_TOLERANCE, Predictor
+from muslin.models.graph_runner import GOLDEN_TOLERANCE
+from muslin.models.predictor import Predictor
 from small_models import LABEL, SIDE, brightness_model, expected_probabilities, small_bundle, with_model
 
 SEASON = Target("season", ("summer", "winter"))
@@ -139,7 +140,7 @@ def test_paths_bytes_arrays_and_pil_images_predict_the_same(predictor: Predictor
     alone = [predictor.predict(form)[0] for form in forms]
     names = [str(path), str(path), *(f"images[{place}]" for place in range(2, 7))]
     assert [prediction.image for prediction in together] == names
-    assert len({str(prediction.predictions) for prediction in together + alone}) == 1
+    assert len({str(prediction.predictions) for prediction in [*together, *alone]}) == 1
     assert not any(prediction.error for prediction in together)
 
 

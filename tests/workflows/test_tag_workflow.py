@@ -131,7 +131,7 @@ def test_precision_that_nobody_named_is_chosen_and_said(shop: Path, capfd: Any) 
     seal(replace(small_bundle(), calibration_data={"label": calibration_data()}), shop / "model.muslin")
     command = ("tag", shop / "model.muslin", shop / "shop.csv", "-o")
     result = invoke(capfd, *command, shop / "out.csv")
-    table = Predictor.open(shop / "model.muslin").acceptance()["label"]
+    table = Predictor.open(shop / "model.muslin").rules.acceptance()["label"]
     shares = {row.precision: row.accepted for row in table}
     [highest] = [row.precision for row in table if row.is_highest]
     chosen = max(p for p in (0.9, 0.95, 0.98, 0.99) if 2 * shares[p] >= shares[0.9] > 0)

@@ -73,14 +73,14 @@ def predict_command(
 
     An IMAGE is a file or a folder of images. With --json, prints one line per image, or per product.
     """
-    from muslin.models.predictor import Predictor, images_by_folder, named_images
+    from muslin.models.image_inputs import images_by_folder, named_images
+    from muslin.models.predictor import Predictor
     from muslin.reporting.terminal.predictions import print_predictions
-    from muslin.workflows.guarantee import choose_guarantee
 
     predictor = Predictor.open(model).with_thresholds(thresholds).with_cache()
     is_folder = product == "folder"
     precision, scope = guarantee.get("precision"), guarantee.get("guarantee", "overall")
-    chosen = choose_guarantee(predictor, precision, scope, per_product=is_folder)
+    chosen = predictor.rules.choose(precision, scope, per_product=is_folder)
     if predictor.bundle.calibration_data or guarantee:  # else nobody expects a guarantee
         for sentence in chosen.notes:
             log(sentence)

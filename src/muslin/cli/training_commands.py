@@ -128,7 +128,7 @@ def train_command(
     else:
         print_run(run.folder, run.record)
         predictor = Predictor.open(run.model)
-        of_images, of_products = predictor.acceptance(), predictor.acceptance(per_product=True)
+        of_images, of_products = predictor.rules.acceptance(), predictor.rules.acceptance(per_product=True)
         print_acceptance(of_images)
         print_acceptance(of_products, of="product")
         print_tag_precision(of_images)

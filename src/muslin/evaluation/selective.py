@@ -6,7 +6,7 @@ proofs and measurements: docs/explanation/selective-prediction.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -139,9 +139,10 @@ class AcceptancePolicy:
 
 @dataclass(frozen=True, eq=False)
 class Triage:
-    """The decisions on `n` images.
+    """The predictions and decisions of one target for `n` images, as arrays.
 
     Attributes:
+        probabilities: float (n, classes), calibrated.
         predicted: int64 (n,): the predicted class; for a multilabel target the most probable label.
         confidence: float (n,): its calibrated probability; for a multilabel target the lowest of the predicted
             labels, 0 where none is predicted.
@@ -150,6 +151,7 @@ class Triage:
         prediction_sets: bool (n, classes): the classes to choose from in a review; of an accepted image its `labels`.
     """
 
+    probabilities: Probabilities
     predicted: NDArray[np.int64]
     confidence: NDArray[np.floating[Any]]
     decisions: NDArray[np.uint8]
@@ -385,4 +387,9 @@ def triage(
     decisions = np.where(accepted, ACCEPT, REVIEW).astype(np.uint8)
     if is_ood is not None:
         decisions[is_ood] = OUT_OF_SCOPE
-    return Triage(predicted, confidence, decisions, labels, sets)
+    return Triage(probabilities, predicted, confidence, decisions, labels, sets)
+
+
+def concat_triages(parts: Sequence[Triage]) -> Triage:
+    """One or more as one, in order."""
+    return Triage(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Triage)))

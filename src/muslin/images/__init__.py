@@ -7,11 +7,12 @@ from muslin.images.transforms import (
     apply_transform,
     crop_resize,
     decoding_side,
+    is_unchanged,
     shrink,
     transform_decoded,
 )
 
 __all__ = [
     "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize", "decode",
-    "decoding_side", "encode_png", "read_header", "shrink", "transform_decoded",
+    "decoding_side", "encode_png", "is_unchanged", "read_header", "shrink", "transform_decoded",
 ]  # fmt: skip

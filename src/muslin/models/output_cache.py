@@ -21,7 +21,7 @@ from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Rises when a cached row or the decoding change; rows of another format are not found."""
 
 OOD_SCORE = "\0OOD score"

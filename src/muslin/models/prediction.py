@@ -1,15 +1,16 @@
-"""The predictions for one image, as values."""
+"""The predictions for images, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
-from muslin.evaluation.selective import DECISIONS, Triage
+from muslin.evaluation.selective import DECISIONS, Triage, concat_triages
 from muslin.messages import plain
+from muslin.text import plural
 
 
 @dataclass(frozen=True)
@@ -62,24 +63,117 @@ class Prediction:
         return {name: plain(value) for name, value in vars(self).items()}
 
 
-def target_prediction(
-    target: Target, probabilities: NDArray[np.float32], decided: Triage, row: int
-) -> TargetPrediction:
-    """Of calibrated probabilities (classes,) and the decision in a row of `decided`."""
-    # By way of the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437
-    by_class = {name: float(str(p)) for name, p in zip(target.classes, probabilities, strict=True)}
-    ranking = sorted(by_class.items(), key=lambda item: -item[1])
-    labels = None
+class ClassProbabilities(Mapping[str, float]):
+    """The probability of each class by its name, in the target's order, as a dict has it; made when it is asked for.
+
+    Each is the shortest decimal that is the same float32: 0.91 and not 0.9100000262260437.
+    """
+
+    __slots__ = ("_by_class", "_classes", "_values")
+
+    def __init__(self, classes: Sequence[str], values: NDArray[np.float32]) -> None:
+        self._classes, self._values = classes, values
+        self._by_class: dict[str, float] | None = None
+
+    def _all(self) -> dict[str, float]:
+        if self._by_class is None:
+            self._by_class = dict(zip(self._classes, map(_shortest, self._values), strict=True))
+        return self._by_class
+
+    def __getitem__(self, name: str) -> float:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+def target_prediction(target: Target, decided: Triage, row: int) -> TargetPrediction:
+    """Of a row of `decided`."""
+    classes, probabilities = target.classes, decided.probabilities[row]
+    predicted = int(decided.predicted[row])
+    runner_up = runner_up_probability = labels = None
+    if len(classes) > 1:
+        others = probabilities.copy()
+        others[predicted] = -1  # the predicted class comes first, whatever its threshold
+        second = int(others.argmax())
+        runner_up, runner_up_probability = classes[second], _shortest(probabilities[second])
     if target.kind == "multilabel":
-        labels = tuple(name for name, yes in zip(target.classes, decided.labels[row], strict=True) if yes)
-    else:  # the predicted class first, whatever its threshold
-        predicted = target.classes[decided.predicted[row]]
-        ranking.sort(key=lambda item: item[0] != predicted)
-    (label, probability), *others = ranking[:2]
-    runner_up, runner_up_probability = others[0] if others else (None, None)
-    prediction_set = [target.classes[i] for i in np.flatnonzero(decided.prediction_sets[row])]
-    prediction_set.sort(key=lambda name: -by_class[name])
+        labels = tuple(classes[i] for i in np.flatnonzero(decided.labels[row]))
+    members = np.flatnonzero(decided.prediction_sets[row]).tolist()
+    members.sort(key=lambda i: -probabilities[i])
     return TargetPrediction(
-        label, probability, runner_up, runner_up_probability, by_class, labels,
-        DECISIONS[decided.decisions[row]], tuple(prediction_set),
+        classes[predicted], _shortest(probabilities[predicted]), runner_up, runner_up_probability,
+        ClassProbabilities(classes, probabilities), labels, DECISIONS[decided.decisions[row]],
+        tuple([classes[i] for i in members]),
     )  # fmt: skip
+
+
+class Predictions(Sequence[Prediction]):
+    """The predictions for several images, in order. A Prediction is made when it is asked for.
+
+    Attributes:
+        arrays: per target's name its probabilities and decisions as arrays, a row for each readable image.
+        readable: int64 (k,): the places of the readable images.
+        precision: target of the accepted predictions.
+
+    Args:
+        images: of each image a Prediction without predictions, which has its name and notes, or its error.
+    """
+
+    def __init__(
+        self, targets: Sequence[Target], images: Sequence[Prediction], arrays: Mapping[str, Triage], precision: float
+    ) -> None:
+        self.arrays, self.precision = arrays, precision
+        self._targets, self._images = targets, images
+        places = [place for place, image in enumerate(images) if image.error is None]
+        self.readable: NDArray[np.int64] = np.array(places, np.int64)
+        self._rows = {place: row for row, place in enumerate(places)}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, place: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Prediction]: ...
+    def __getitem__(self, place: int | slice) -> Prediction | list[Prediction]:
+        places = range(len(self))[place]
+        return self._make(places) if isinstance(places, int) else [self._make(each) for each in places]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return map(self._make, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Predictions for {plural(len(self), 'image')}>"
+
+    def _make(self, place: int) -> Prediction:
+        image, row = self._images[place], self._rows.get(place)
+        if row is None:
+            return image
+        predictions = {t.name: target_prediction(t, self.arrays[t.name], row) for t in self._targets}
+        return Prediction(image.image, predictions, image.notes)
+
+    @classmethod
+    def concat(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """One or more predictions of the same targets at the same precision as one."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        images = [image for part in parts for image in part._images]
+        arrays = {t.name: concat_triages([part.arrays[t.name] for part in parts]) for t in first._targets}
+        return cls(first._targets, images, arrays, first.precision)
+
+
+def _shortest(probability: np.float32) -> float:
+    return float(str(probability))

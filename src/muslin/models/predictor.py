@@ -1,67 +1,50 @@
 """Bundle + images → Predictions, with ONNX Runtime: no torch, and nothing that trains.
 
-Read from `Predictor.predict` down: images are decoded and transformed by `muslin.images`, stacked into batches and
-given to the graph, which does the rest.
+Read from `Predictor.predict` down: `image_inputs` names images, `photo_pipeline` reads photos in threads,
+`graph_runner` gives batches to the graph, `decision_rules` has what decides, and `prediction` what comes out.
 """
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.archives import FolderNotes, walk
 from muslin.data.dataset import Target
-from muslin.data.photos import IMAGE_SUFFIXES, is_hidden, ordered_map
-from muslin.errors import BundleError, DataError, ImageError, RecipeError, unknown
-from muslin.evaluation.precision_choice import Acceptance, acceptance_table, of_products
-from muslin.evaluation.selective import (
-    DEFAULT_PRECISION,
-    AcceptancePolicy,
-    acceptance_policy,
-    calibrate_probabilities,
-    check_guarantee,
-    triage,
-)
-from muslin.evaluation.thresholds import change_thresholds, default_thresholds
+from muslin.data.photos import ordered_map
+from muslin.errors import BundleError, RecipeError
+from muslin.evaluation.selective import calibrate_probabilities, triage
+from muslin.evaluation.thresholds import change_thresholds
 from muslin.machine import physical_cores
-from muslin.models import runtime
-from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, check_tensor, open_bundle
+from muslin.models.bundle import FEATURES, Bundle, open_bundle
 from muslin.models.container import locating_errors
+from muslin.models.decision_rules import DecisionRules
+from muslin.models.graph_runner import Floats, GraphRunner, Pixels, check_golden_images
+from muslin.models.image_inputs import named_images, ready_pixels
 from muslin.models.input_cache import DigestedPhotos, image_key
+from muslin.models.ood_graph import OODScorer
 from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoOutput
 from muslin.models.photo_pipeline import batch_size, infer_stream
 from muslin.models.photo_reading import ReadImage, read_image
-from muslin.models.prediction import Prediction, target_prediction
+from muslin.models.prediction import Prediction, Predictions
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
-from muslin.models.runtime import Sessions, run_session, runtime_errors
 from muslin.models.seen_images import digest_images
-from muslin.storage.boundary import UNBOUNDED, boundary_of
 from muslin.storage.local_path import check_local
-
-Floats = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-
-GOLDEN_TOLERANCE = 1e-3
-"""How far a golden image's probabilities may be from the sealed ones. Absolute.
-
-Processors add in different orders, which moved float32 probabilities by less than 3e-6; a scale of 1/256 instead of
-1/255 moves one in 16 images by 4e-3, two swapped classes by tenths (docs/reference/bundle.md).
-"""
 
 MODEL_FILE = "model.muslin"
 """The bundle's name in a run's folder."""
 
-_BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
-_MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
 CHUNK = 64
 """Photos that are journalled together."""
+
+Values = Mapping[str, Floats]
+"""Per target's name raw probabilities float32 (n, classes); and OOD scores (n, 1) of a model with an OOD detector."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +66,27 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
     """The outputs for one or more batches of images as one."""
     if len(outputs) == 1:
         return outputs[0]
-
-    def concat(attribute: str) -> dict[str, Floats]:
-        batches: list[dict[str, Floats]] = [getattr(output, attribute) for output in outputs]
-        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
+    raw = _concat([output.raw_probabilities for output in outputs])
+    calibrated = _concat([output.probabilities for output in outputs])
     is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
-    return ModelOutput(concat("raw_probabilities"), concat("probabilities"), np.concatenate(is_ood) if is_ood else None)
+    return ModelOutput(raw, calibrated, np.concatenate(is_ood) if is_ood else None)
+
+
+def _concat(batches: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    if len(batches) == 1:
+        return dict(batches[0])
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _rows(values: Values) -> list[Values]:
+    """The values of each image alone."""
+    count = len(next(iter(values.values())))
+    return [{name: of_all[row] for name, of_all in values.items()} for row in range(count)]
+
+
+def _stack(rows: Sequence[Values]) -> dict[str, Floats]:
+    """The values of one or more images together."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 class Predictor:
@@ -97,6 +94,7 @@ class Predictor:
 
     Attributes:
         bundle: the model.
+        rules: what decides on its predictions.
         threads: threads of the network and of the decoding; by default the physical cores.
         path: the file from which `open` read the bundle; None for a bundle in memory.
 
@@ -117,12 +115,13 @@ class Predictor:
         self.path: Path | None = None
         self.cache: OutputCache | None = None
         self.name = name
-        per_batch = _BATCH_VALUES // math.prod(bundle.preprocessing.shape)
-        self._batch_size = max(1, min(per_batch, _MAX_BATCH_VALUES // bundle.cost.values))
+        self.rules = DecisionRules(bundle)
         with locating_errors(path=name):
-            self._sessions = Sessions(lambda threads: _checked_session(bundle, threads), self.threads)
+            self._graph = GraphRunner(bundle, self.threads)
+            self._ood = OODScorer(bundle.ood_detector, self.threads) if bundle.ood_detector else None
+            self._outputs = [target.name for target in bundle.targets] + [FEATURES] * (self._ood is not None)
             if check:
-                self._check_golden_images()
+                check_golden_images(self._graph, bundle)
 
     def __repr__(self) -> str:
         return f"<Predictor of {self.name}: {', '.join(target.name for target in self.targets)}>"
@@ -155,7 +154,7 @@ class Predictor:
     @property
     def thresholds(self) -> dict[str, tuple[float, ...]]:
         """Minimum probabilities for predicting a label, for every target that has any (`Bundle.thresholds`)."""
-        return default_thresholds(self.targets) | dict(self.bundle.thresholds)
+        return dict(self.rules.thresholds)
 
     def with_thresholds(self, changes: Mapping[str, float]) -> "Predictor":
         """The same predictor with other thresholds.
@@ -170,6 +169,7 @@ class Predictor:
         twin = copy(self)
         thresholds = change_thresholds(self.targets, self.bundle.thresholds, changes)
         twin.bundle = replace(self.bundle, thresholds=thresholds)
+        twin.rules = DecisionRules(twin.bundle)
         return twin
 
     def with_cache(self) -> "Predictor":
@@ -182,53 +182,42 @@ class Predictor:
         return twin
 
     def predict(
-        self,
-        images: Any,
-        *,
-        precision: float = DEFAULT_PRECISION,
-        guarantee: str = "overall",
-        allow_outside: bool = False,
-    ) -> list[Prediction]:
+        self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
+    ) -> Predictions:
         """One Prediction per image, in order.
 
         Args:
             images: one image or several: paths, a file's bytes, arrays uint8 (height, width) or (height, width,
                 channels), PIL images. A folder stands for the images in and below it, in order of their names, without
                 hidden ones.
-            precision: precision target of the accepted predictions, from 0.5 to below 1.
+            precision: precision target of the accepted predictions, from 0.5 to below 1; by default the one that
+                `muslin predict` chooses, see `muslin.evaluation.precision_choice.choose_precision`.
             guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
             allow_outside: also open what a link in a folder names outside of it.
 
         Raises:
             DataError: a folder without images; or `precision` or `guarantee` is out of range.
         """
-        named = named_images(images, allow_outside)
-        return list(self.predict_named(named, precision=precision, guarantee=guarantee))
+        return Predictions.concat(list(self._predict_chunks(named_images(images, allow_outside), precision, guarantee)))
 
     def predict_iter(
-        self,
-        images: Any,
-        *,
-        precision: float = DEFAULT_PRECISION,
-        guarantee: str = "overall",
-        allow_outside: bool = False,
+        self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
     ) -> Iterator[Prediction]:
         """`predict`, one image after the other, for any number of images: a few dozen are in memory at a time."""
         yield from self.predict_named(named_images(images, allow_outside), precision=precision, guarantee=guarantee)
 
     def predict_named(
-        self, images: Iterable[tuple[str, Any]], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+        self, images: Iterable[tuple[str, Any]], *, precision: float | None = None, guarantee: str = "overall"
     ) -> Iterator[Prediction]:
         """`predict_iter` for pairs of a name and an image. No image is a folder.
 
         An image may also be a `Photo`, or an ImageError: the reason why it cannot be read.
         """
-        policies = self.policies(precision, guarantee)
-        for chunk in self._infer_stream(images):
-            yield from self._predict_chunk(chunk, policies)
+        for chunk in self._predict_chunks(images, precision, guarantee):
+            yield from chunk
 
     def predict_products(
-        self, products: Mapping[str, Any], *, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
+        self, products: Mapping[str, Any], *, precision: float | None = None, guarantee: str = "overall"
     ) -> Iterator[ProductPrediction]:
         """One ProductPrediction per product, in order, from all its photos; a few dozen images are in memory at a time.
 
@@ -252,11 +241,12 @@ class Predictor:
         self,
         products: Iterable[tuple[str, Iterable[tuple[str, Any]]]],
         *,
-        precision: float = DEFAULT_PRECISION,
+        precision: float | None = None,
         guarantee: str = "overall",
     ) -> Iterator[ProductPrediction]:
         """`predict_products` for pairs of a name and images, which are those of `predict_named`."""
-        policies = self.product_policies(precision, guarantee)
+        precision = self.rules.precision(precision, guarantee, per_product=True)
+        policies = self.rules.policies(precision, guarantee, per_product=True, explain=False)
         rule = ProductRule(self.targets, self.bundle.product_calibration, policies)
         predict_photos = partial(self.predict_named, precision=precision, guarantee=guarantee)
         yield from predict_products(predict_photos, products, rule)
@@ -278,14 +268,12 @@ class Predictor:
 
     def infer(self, pixels: Pixels, batch_size: int | None = None) -> ModelOutput:
         """The model's output before any decision; arguments and errors as `predict_pixels`."""
-        names = _output_names(self.bundle)
-        batches = self._run(pixels, names, batch_size)
-        return concat_outputs([self.to_output(batch, batch.get(FEATURES)) for batch in batches])
+        return self._to_output(self._values(pixels, batch_size))
 
     def infer_photos(self, images: DigestedPhotos) -> ModelOutput:
         """As `infer`, of readable photos; with a cache only those are decoded whose output it lacks."""
         keys = [image_key(digest) for digest in images.image_digests()]
-        values: dict[bytes, Mapping[str, Floats]] = {}
+        values: dict[bytes, Values] = {}
         new: dict[bytes, int] = {}
         for index, key in enumerate(keys):
             if self.cache and (cached := self.cache.get(key)):
@@ -293,12 +281,12 @@ class Predictor:
             else:
                 new[key] = index
         items = list(new.items())
-        size = batch_size(self._batch_size, self.threads)
+        size = batch_size(self._graph.batch_size, self.threads)
         batches = [items[start : start + size] for start in range(0, len(items), size)]
 
-        def infer(batch: Sequence[tuple[bytes, int]]) -> list[Mapping[str, Floats]]:
+        def infer(batch: Sequence[tuple[bytes, int]]) -> list[Values]:
             pixels = np.stack([images[index] for _, index in batch])
-            rows: list[Mapping[str, Floats]] = list(self._infer_each(pixels, in_threads=True))
+            rows = _rows(self._values(pixels, len(batch), in_threads=True))
             for image, row in zip(pixels, rows, strict=True) if self.cache else ():
                 assert self.cache
                 # by what was decoded now: the file can have changed
@@ -311,101 +299,58 @@ class Predictor:
         finally:
             if self.cache:
                 self.cache.flush()
-        return self._to_output({name: np.stack([values[key][name] for key in keys]) for name in values[keys[0]]})
+        return self._to_output(_stack([values[key] for key in keys]))
 
     def infer_raw(self, pixels: Pixels) -> tuple[dict[str, Floats], Floats | None]:
         """Raw probabilities per target's name, and the features, float32 (n, features): the input of the heads.
 
         The features are None where the graph has no such output.
         """
-        names = [target.name for target in self.targets]
-        if FEATURES in {entry.name for entry in self._sessions.get().get_outputs()}:
-            names.append(FEATURES)
-        batches = list(self._run(pixels, names))
-        outputs = {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+        names = [target.name for target in self.targets] + [FEATURES] * self._graph.has_features
+        with locating_errors(path=self.name):
+            outputs = _concat(list(self._graph.outputs(pixels, names)))
         features = outputs.pop(FEATURES, None)
         return outputs, features
 
     def to_output(self, raw_probabilities: Mapping[str, Floats], features: Floats | None) -> ModelOutput:
         """The output of `infer` for the results of `infer_raw`."""
-        detector, values = self.bundle.ood_detector, dict(raw_probabilities)
-        if detector is not None and features is not None:
-            values[OOD_SCORE] = detector.ood_score(features)[:, None]
+        values = dict(raw_probabilities)
+        if self._ood and features is not None:
+            values[OOD_SCORE] = self._ood.score(features)
         return self._to_output(values)
 
-    def _to_output(self, values: Mapping[str, Floats]) -> ModelOutput:
-        """Of raw probabilities per target's name, and OOD scores (n, 1) where there are any."""
-        detector, data = self.bundle.ood_detector, self.bundle.calibration_data
-        raw = {t.name: values[t.name] for t in self.targets}
-        calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
-        scores = values.get(OOD_SCORE)
-        is_ood = scores[:, 0] > detector.threshold if detector is not None and scores is not None else None
-        return ModelOutput(raw, calibrated, is_ood)
+    def _predict_chunks(
+        self, images: Iterable[tuple[str, Any]], precision: float | None, guarantee: str
+    ) -> Iterator[Predictions]:
+        """The predictions for named images, some dozen at a time; those for no images where there are none."""
+        precision = self.rules.precision(precision, guarantee)
+        policies = self.rules.policies(precision, guarantee, explain=False)
+        for named, values in self._infer_chunks(images):
+            output = self._to_output(values)
+            probabilities, is_ood = output.probabilities, output.is_ood
+            arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
+            yield Predictions(self.targets, named, arrays, precision)
 
-    def policies(self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall") -> dict[str, AcceptancePolicy]:
-        """Per target's name the policy at `precision`; see `muslin.evaluation.selective.acceptance_policy`."""
-        data, thresholds = self.bundle.calibration_data, self.thresholds
-        return {
-            t.name: acceptance_policy(t, data.get(t.name), precision, guarantee, thresholds.get(t.name, ()))
-            for t in self.targets
-        }
+    def _infer_chunks(self, images: Iterable[tuple[str, Any]]) -> Iterator[tuple[list[Prediction], Values]]:
+        """Named images, as predictions without predictions, and the values of the readable ones; at least one chunk.
 
-    def product_policies(
-        self, precision: float = DEFAULT_PRECISION, guarantee: str = "overall"
-    ) -> dict[str, AcceptancePolicy]:
-        """As `policies`, for products; of a target without calibration data of products, its policy for photos."""
-        policies = self.policies(precision, guarantee)
-        for target in self.targets:
-            if (data := self.bundle.product_calibration.get(target.name)) is not None:
-                thresholds = self.thresholds.get(target.name, ())
-                policy = acceptance_policy(target, data, precision, guarantee, thresholds)
-                unsupported = tuple(map(of_products, policy.unsupported))
-                policies[target.name] = replace(policy, unsupported=unsupported)
-        return policies
-
-    def acceptance(self, guarantee: str = "overall", *, per_product: bool = False) -> Acceptance:
-        """How much can be accepted at which precision; see `muslin.evaluation.precision_choice`.
-
-        Args:
-            per_product: of products, each with all its photos; empty where the model knows no products.
-
-        Raises:
-            DataError: `guarantee` is neither `overall` nor `per-class`.
+        Arrays that need no transform go to the network as they are; from the first other image on, threads read them.
         """
-        data, thresholds, scope = self.bundle.calibration_data, self.thresholds, check_guarantee(guarantee)
-        if per_product:
-            data = self.bundle.product_calibration
-        return {
-            t.name: acceptance_table(t, data[t.name], scope, thresholds.get(t.name, ()))
-            for t in self.targets
-            if t.name in data
-        }
-
-    def _predict_chunk(
-        self, images: Sequence[ReadImage], policies: Mapping[str, AcceptancePolicy]
-    ) -> Iterator[Prediction]:
-        readable = [image.values for image in images if image.values is not None]
-        if readable:
-            output = self._to_output({name: np.stack([each[name] for each in readable]) for name in readable[0]})
-            triages = {
-                t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood) for t in self.targets
-            }
-        rows = iter(range(len(readable)))
-        for image in images:
-            prediction = image.prediction
-            if image.values is not None:
-                row = next(rows)
-                predictions = {
-                    t.name: target_prediction(t, output.probabilities[t.name][row], triages[t.name], row)
-                    for t in self.targets
-                }
-                prediction = replace(prediction, predictions=predictions)
-            yield prediction
+        images = iter(images)
+        chunk = list(islice(images, CHUNK))
+        while (pixels := ready_pixels([image for _, image in chunk], self.bundle.preprocessing)) is not None:
+            yield [Prediction(name, {}) for name, _ in chunk], self._values(pixels)
+            if not (chunk := list(islice(images, CHUNK))):
+                return
+        no_pixels = np.empty((0, *self.bundle.preprocessing.shape), np.uint8)
+        for read in self._infer_stream(chain(chunk, images)):
+            rows = [image.values for image in read if image.values is not None]
+            yield [image.prediction for image in read], _stack(rows) if rows else self._values(no_pixels)
 
     def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
-        """Named images with the network's output, which can be cached, some dozen at a time."""
+        """Named images with their values, which can be cached, some dozen at a time."""
         read = partial(read_image, preprocessing=self.bundle.preprocessing, cache=self.cache)
-        size = batch_size(self._batch_size, self.threads)
+        size = batch_size(self._graph.batch_size, self.threads)
         chunk: list[ReadImage] = []
         try:
             for batch in infer_stream(images, read, self._infer_images, threads=self.threads, batch_size=size):
@@ -420,136 +365,28 @@ class Predictor:
                 self.cache.flush()
 
     def _infer_images(self, images: Sequence[ReadImage], in_threads: bool) -> list[ReadImage]:
-        """The images with their output, of which some may be cached; the others are then cached too."""
+        """The images with their values, of which some may be cached; the others are then cached too."""
         new = [image.pixels for image in images if image.pixels is not None]
-        fresh = self._infer_each(np.stack(new), in_threads) if new else iter(())
+        if not new:
+            return list(images)
+        fresh = iter(_rows(self._values(np.stack(new), len(new) if in_threads else None, in_threads)))
         return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
 
-    def _infer_each(self, pixels: Pixels, in_threads: bool = False) -> Iterator[dict[str, Floats]]:
-        """The values of a PhotoOutput for each image, whose bits do not depend on the others in its batch.
+    def _values(self, pixels: Pixels, batch_size: int | None = None, in_threads: bool = False) -> dict[str, Floats]:
+        """The values for images. Their bits do not depend on the other images, or on `in_threads`.
 
         Args:
             in_threads: whether other threads do the same, so that each is to use one core.
         """
-        detector = self.bundle.ood_detector
-        size = len(pixels) if in_threads else None
-        for batch in self._run(pixels, _output_names(self.bundle), size, in_threads):
-            for row in range(len(next(iter(batch.values())))):
-                values = {target.name: batch[target.name][row] for target in self.targets}
-                if detector:
-                    values[OOD_SCORE] = detector.ood_score(batch[FEATURES][row : row + 1])
-                yield values
+        with locating_errors(path=self.name):
+            values = _concat(list(self._graph.outputs(pixels, self._outputs, batch_size, in_threads)))
+            if self._ood:
+                values[OOD_SCORE] = self._ood.score(values.pop(FEATURES), in_threads)
+        return values
 
-    def _run(
-        self, pixels: Pixels, names: list[str], batch_size: int | None = None, in_threads: bool = False
-    ) -> Iterator[dict[str, Floats]]:
-        """The graph's outputs of these names, one batch of images at a time; one empty batch for no images."""
-        shape = self.bundle.preprocessing.shape
-        pixels = np.asarray(pixels)
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != shape:
-            found = f"{pixels.dtype} {pixels.shape}"
-            raise DataError("pixels_shape", found=found, expected=_batch_type(shape))
-        widths = {target.name: len(target.classes) for target in self.targets}
-        if detector := self.bundle.ood_detector:
-            widths[FEATURES] = detector.reference_features.shape[1]
-        if not len(pixels):
-            yield {name: np.empty((0, widths.get(name, 0)), np.float32) for name in names}
-        session, size = self._sessions.get(in_threads), max(1, batch_size or self._batch_size)
-        for start in range(0, len(pixels), size):
-            batch = pixels[start : start + size]
-            with locating_errors(path=self.name):
-                outputs = dict(zip(names, run_session(session, names, {"pixels": batch}), strict=True))
-                for name, output in outputs.items():
-                    width = widths.get(name) or getattr(output, "shape", (0, 0))[-1]
-                    check_tensor(name, output, np.float32, (len(batch), width))
-                    low, high = (-np.inf, np.inf) if name == FEATURES else PROBABILITY_RANGE
-                    if not (np.isfinite(output) & (output >= low) & (output <= high)).all():
-                        raise BundleError("prediction_range", name=name)
-            yield outputs
-
-    def _check_golden_images(self) -> None:
-        probabilities, _ = self.infer_raw(self.bundle.golden_pixels)
-        for target in self.targets:
-            found, expected = probabilities[target.name], self.bundle.golden_probabilities[target.name]
-            difference = np.abs(found - expected)
-            if not (difference <= GOLDEN_TOLERANCE).all():  # NaN is not either
-                worst = np.argmax(np.nan_to_num(difference, nan=np.inf))
-                image, column = np.unravel_index(worst, expected.shape)
-                raise BundleError(
-                    "golden_mismatch", image=int(image), class_name=target.classes[column],
-                    found=float(found[image, column]), expected=float(expected[image, column]),
-                )  # fmt: skip
-
-
-def _output_names(bundle: Bundle) -> list[str]:
-    return [target.name for target in bundle.targets] + [FEATURES] * (bundle.ood_detector is not None)
-
-
-def _checked_session(bundle: Bundle, threads: int) -> Any:
-    """A session whose inputs and outputs are those that the bundle promises."""
-    from muslin.images import TRANSFORMS
-
-    transform, shape = bundle.preprocessing.transform, bundle.preprocessing.shape
-    if transform not in TRANSFORMS:
-        raise BundleError("bundle_transform", **unknown(transform, TRANSFORMS))
-    session = runtime.session(bundle.model, threads=threads)
-    with runtime_errors():  # a name may not be UTF-8
-        inputs = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
-        outputs = [entry.name for entry in session.get_outputs()]
-    kind, sizes = inputs.get("pixels", ("", []))
-    is_any_n = bool(sizes) and not isinstance(sizes[0], int)
-    if len(inputs) != 1 or kind != "tensor(uint8)" or not is_any_n or tuple(sizes[1:]) != shape:
-        found = [f"{name}: {kind} {sizes}" for name, (kind, sizes) in inputs.items()]
-        raise BundleError("graph_input", found=found, expected=_batch_type(shape))
-    for name in _output_names(bundle):
-        if name not in outputs:
-            raise BundleError("graph_output", name=name, found=outputs)
-    return session
-
-
-def _batch_type(shape: tuple[int, ...]) -> str:
-    return f"uint8 (n, {', '.join(map(str, shape))})"
-
-
-# --- images as users give them → pixels
-
-
-def named_images(images: Any, allow_outside: bool = False) -> Iterator[tuple[str, Any]]:
-    """Every image, as `predict` takes them, with its name: its path, or its position."""
-    for position, image in enumerate([images] if _is_one_image(images) else images):
-        if not isinstance(image, str | os.PathLike):
-            yield f"images[{position}]", image
-        elif not os.path.isdir(image):
-            yield os.fspath(image), Path(image)
-        else:
-            yield from _folder_images(Path(image), allow_outside)
-
-
-def images_by_folder(images: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-    """Named images as products: each folder with the images in it, in the order of the folders' first images."""
-    folders: dict[str, list[tuple[str, Any]]] = {}
-    for name, image in images:
-        folders.setdefault(os.path.dirname(name) or os.curdir, []).append((name, image))
-    yield from folders.items()
-
-
-def _is_one_image(images: Any) -> bool:
-    if isinstance(images, np.ndarray):  # (n, height, width) is several, (height, width, channels) is one
-        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
-    return isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable)
-
-
-def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
-    """The images in and below a folder by their paths, each a StoredImage; what leads outside is an error."""
-    notes = FolderNotes()
-    found: dict[Path, Any] = {}
-    for name, photo in walk(folder, notes, UNBOUNDED if allow_outside else boundary_of(folder)):
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_hidden(name):
-            found[folder / name] = photo
-    for name in notes.outside:
-        path = folder / name
-        if not is_hidden(name) and (path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()):
-            found[path] = ImageError("photo_outside", "link", path=str(path))
-    if not found:
-        raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
-    return [(str(path), found[path]) for path in sorted(found)]
+    def _to_output(self, values: Values) -> ModelOutput:
+        data, threshold = self.bundle.calibration_data, self.rules.ood_threshold
+        raw = {t.name: values[t.name] for t in self.targets}
+        calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
+        is_ood = values[OOD_SCORE][:, 0] > threshold if threshold is not None and OOD_SCORE in values else None
+        return ModelOutput(raw, calibrated, is_ood)

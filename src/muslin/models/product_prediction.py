@@ -108,7 +108,7 @@ class ProductRule:
             policy = replace(policy, accept_thresholds=np.zeros(len(target.classes)))
         calibrated = calibrate_probabilities(target, combined.probabilities, data)
         decided = triage(target, calibrated, policy, np.array([is_outside]))
-        prediction = target_prediction(target, calibrated[0], decided, 0)
+        prediction = target_prediction(target, decided, 0)
         if reason:
             labels = [name for one in each for name in ((one.label,) if one.labels is None else one.labels)]
             choices = tuple(dict.fromkeys((*prediction.prediction_set, *labels)))

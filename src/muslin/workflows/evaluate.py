@@ -112,8 +112,7 @@ def evaluate(
     output_file = None if out is None else Output.of(out)
     check_output(output_file, (model,), (data,))
     predictor = open_with_cache(model)
-    precision = DEFAULT_PRECISION if options.precision is None else options.precision
-    predictor.policies(precision, options.guarantee)  # refuses bad options before any work
+    predictor.rules.policies(options.precision, options.guarantee, explain=False)  # refuses bad options before any work
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
     dataset = read_and_log(data, log=log, **options.read_options, **names)
     check_photos(output_file, dataset)
@@ -187,7 +186,7 @@ def evaluate_target(
 def _reliability(
     predictor: Predictor, target: Target, predictions: Predictions, options: EvaluateOptions
 ) -> Reliability | None:
-    acceptance = predictor.acceptance(options.guarantee)
+    acceptance = predictor.rules.acceptance(options.guarantee)
     reliability = measure_reliability(
         target,
         predictions,
@@ -206,14 +205,14 @@ def _product_metrics(
     products: NDArray[np.object_],
     options: EvaluateOptions,
 ) -> ProductMetrics | None:
-    acceptance = predictor.acceptance(options.guarantee, per_product=True)
+    acceptance = predictor.rules.acceptance(options.guarantee, per_product=True)
     precision = options.precision or choose_precision(acceptance) or DEFAULT_PRECISION
     return measure_products(
         target,
         predictions,
         np.unique(products.astype(str), return_inverse=True)[1],
         predictor.bundle.product_calibration.get(target.name),
-        predictor.product_policies(precision, options.guarantee)[target.name],
+        predictor.rules.policies(precision, options.guarantee, per_product=True)[target.name],
         acceptance.get(target.name, ()),
     )
 

@@ -35,7 +35,6 @@ from muslin.models.predictor import Predictor
 from muslin.storage.boundary import data_boundary
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
-from muslin.workflows.guarantee import choose_guarantee
 from muslin.workflows.inputs import check_output
 from muslin.workflows.model_input import open_with_cache
 
@@ -137,7 +136,7 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     all_notes: list[str] = [*table.fixes, *notes, *taxonomy.notes, *renamed]
     if isinstance(table, Workbook) and not table.has_header:
         all_notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
-    chosen = choose_guarantee(predictor, options.precision, options.guarantee, per_product=has_several)
+    chosen = predictor.rules.choose(options.precision, options.guarantee, per_product=has_several)
     _check_photos(output, rows)
     return TagJob(
         output,

@@ -1,0 +1,77 @@
+"""Images as users give them, by their names; and arrays that a network can take as they are."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.data.archives import FolderNotes, walk
+from muslin.data.photos import IMAGE_SUFFIXES, is_hidden
+from muslin.errors import DataError, ImageError
+from muslin.models.bundle import Preprocessing
+from muslin.storage.boundary import UNBOUNDED, boundary_of
+
+Pixels = NDArray[np.uint8]
+
+
+def named_images(images: Any, allow_outside: bool = False) -> Iterator[tuple[str, Any]]:
+    """Every image, as `predict` takes them, with its name: its path, or its position."""
+    for position, image in enumerate([images] if _is_one_image(images) else images):
+        if not isinstance(image, str | os.PathLike):
+            yield f"images[{position}]", image
+        elif not os.path.isdir(image):
+            yield os.fspath(image), Path(image)
+        else:
+            yield from _folder_images(Path(image), allow_outside)
+
+
+def images_by_folder(images: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """Named images as products: each folder with the images in it, in the order of the folders' first images."""
+    folders: dict[str, list[tuple[str, Any]]] = {}
+    for name, image in images:
+        folders.setdefault(os.path.dirname(name) or os.curdir, []).append((name, image))
+    yield from folders.items()
+
+
+def _is_one_image(images: Any) -> bool:
+    if isinstance(images, np.ndarray):  # (n, height, width) is several, (height, width, channels) is one
+        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
+    return isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable)
+
+
+def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
+    """The images in and below a folder by their paths, each a StoredImage; what leads outside is an error."""
+    notes = FolderNotes()
+    found: dict[Path, Any] = {}
+    for name, photo in walk(folder, notes, UNBOUNDED if allow_outside else boundary_of(folder)):
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES and not is_hidden(name):
+            found[folder / name] = photo
+    for name in notes.outside:
+        path = folder / name
+        if not is_hidden(name) and (path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()):
+            found[path] = ImageError("photo_outside", "link", path=str(path))
+    if not found:
+        raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
+    return [(str(path), found[path]) for path in sorted(found)]
+
+
+def ready_pixels(images: Sequence[Any], preprocessing: Preprocessing) -> Pixels | None:
+    """Images as one array, where all are arrays that need no transform; None otherwise.
+
+    Returns:
+        uint8 (n, height, width, channels) of the preprocessing.
+    """
+    from muslin.images import is_unchanged
+
+    height, width, channels = preprocessing.shape
+    shapes = [(height, width, channels), *[(height, width)] * (channels == 1)]
+    for image in images:
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape not in shapes:
+            return None
+    if not images:
+        return np.empty((0, height, width, channels), np.uint8)
+    pixels = np.stack([image.reshape(preprocessing.shape) for image in images])
+    return pixels if is_unchanged(pixels, preprocessing.transform) else None
