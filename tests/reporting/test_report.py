@@ -131,6 +131,19 @@ def test_report_has_every_section_and_a_file_per_drawing(tmp_path: Path) -> None
     assert "muslin train drawn" in page.text
 
 
+def test_report_of_folds_says_the_accuracy_out_of_fold(tmp_path: Path) -> None:
+    inputs = report_inputs()
+    plain = _page(inputs, tmp_path / "plain").text
+    metric = {"accuracy": 0.8125, "interval": [0.5, 0.9], "n": 16, "out_of_fold": True}
+    history = [{**row, "out_of_fold": True} for row in inputs.history]
+    folded = replace(inputs, run={**inputs.run, "validation": {"label": metric}}, history=history)
+    text = _page(folded, tmp_path / "folded").text
+    n_fitted = len(inputs.split.train) + len(inputs.split.validation)
+    for said in ("Out of fold, 81.2", "on 16 images", f"fitted to the {n_fitted} that are not in the test set"):
+        assert said in text
+        assert said not in plain
+
+
 def test_two_classes_have_curves_and_metrics_at_threshold(tmp_path: Path) -> None:
     from sklearn.metrics import precision_score, recall_score
 

@@ -64,6 +64,16 @@ class ReportInputs:
         """The network's layers, folded where they are many."""
         return network_stages(self.network["layers"])
 
+    def out_of_fold(self, target: str) -> Mapping[str, Any] | None:
+        """The main metric of the target's out-of-fold predictions, as `run.json` has it; None without folds."""
+        metric: Mapping[str, Any] | None = self.run.get("validation", {}).get(target)
+        return metric
+
+    @property
+    def n_fitted(self) -> int:
+        """The number of images that the sealed model was fitted to: with folds, all but the test set."""
+        return len(self.split.train) + (len(self.split.validation) if self.run.get("validation") else 0)
+
     def test_labels(self, target: str) -> NDArray[np.integer[Any]]:
         """The true labels of the test images."""
         return self.dataset.labels[target][self.split.test]
