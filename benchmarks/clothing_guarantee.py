@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from redraws import COUNTS, PRECISION_TARGETS, Population, measure, print_rows
+from redraws import SEED as SEED_OF_DRAWS
 from results_file import start_result, write_result
 
 MEAN_SIZES = (4, 15)  # 1,000 photos in about 250 and 70 groups
 MAX_SIZE = 40
 METHODS = ("muslin", "independent")
-SEED = 0
+SEED = 0  # of groups and folds
 
 
 def main() -> None:
@@ -52,14 +53,12 @@ def main() -> None:
                 "rows": [],
             }
         )
-        print(
-            f"{kind}, mean size {mean_size}: { ({k: v for k, v in measured[-1].items() if k != 'rows'}) }", flush=True
-        )
         for n in COUNTS:
             rows = measure(population, methods, n, arguments.draws, PRECISION_TARGETS)
             print_rows(f"{kind}, {mean_size}", rows, METHODS)
             measured[-1]["rows"] += rows
-    write_result(head, {"draws": arguments.draws, "populations": measured})
+    seeds = {"groups": SEED, "draws": SEED_OF_DRAWS}
+    write_result(head, {"draws": arguments.draws, "seeds": seeds, "populations": measured})
 
 
 def populations(data: str) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from redraws import COUNTS, PRECISION_TARGETS, Population, measure, print_rows
+from redraws import COUNTS, PRECISION_TARGETS, SEED, Population, measure, print_rows
 from results_file import start_result, write_result
 
 METHODS = ("muslin", "plain, strict", "plain, lenient")
@@ -44,7 +44,7 @@ def main() -> None:
             rows = measure(population, methods, n, arguments.draws, PRECISION_TARGETS)
             print_rows(f"{100 * accuracy:.0f} %", rows, METHODS)
             measured[run.name]["rows"] += rows
-    write_result(head, {"draws": arguments.draws, "runs": measured})
+    write_result(head, {"draws": arguments.draws, "seed": SEED, "runs": measured})
 
 
 def predictions(folder: Path) -> Population:

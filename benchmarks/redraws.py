@@ -17,6 +17,8 @@ from results_file import max_coverage
 
 PRECISION_TARGETS = (0.90, 0.95, 0.98)
 COUNTS = (300, 1_000, 3_000)
+SEED = 1
+"""Of the draws: each call of `measure` starts with it."""
 
 Threshold = Callable[[Any, Any, float, Any], float]
 """From falling confidences, correctness, the precision target and groups to the accept threshold."""
@@ -46,7 +48,7 @@ def measure(
     was broken, and how often nothing was accepted."""
     from muslin.evaluation.selective import calibrate_probabilities, fit_calibration_data
 
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(SEED)
     seen: dict[tuple[float, str], list[tuple[float, bool]]] = {}
     oracle: dict[float, list[float]] = {target: [] for target in targets}
     n_groups, chosen_broken, exact = [], [], {target: [] for target in targets}

@@ -36,7 +36,7 @@ def start_result(question: str, note: str, arguments: list[str] | None = None) -
     head = ["git", "rev-parse", "--short", "HEAD"]
     return {
         "question": question,
-        "command": shlex.join(["python", f"benchmarks/{script}", *words]),
+        "command": shlex.join(["python", f"benchmarks/{script}", *map(_without_folder, words)]),
         "note": note,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": subprocess.run(head, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip(),
@@ -44,6 +44,11 @@ def start_result(question: str, note: str, arguments: list[str] | None = None) -
         "load_before": os.getloadavg(),
         "versions": package_versions(),
     }
+
+
+def _without_folder(word: str) -> str:
+    """The name of a file, without the folders of the machine that measured."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def write_result(

@@ -59,7 +59,6 @@ BENCHMARKS = (
     Benchmark("attribution", f"{RUN} fashion-mnist", None),
     Benchmark("selective", RUN, None),
     Benchmark("grouped_guarantee", "", "--draws 3"),
-    Benchmark("texture_groups", "", None),
     Benchmark("ood", RUN, None),
     Benchmark("tag", RUN, None),
     Benchmark("tutorial_seeds", "--seeds 0,1,2", None),
