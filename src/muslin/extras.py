@@ -2,15 +2,9 @@
 
 import json
 import os
-import shlex
-import shutil
 import sys
-import sysconfig
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from muslin.errors import MissingPartError
 
@@ -34,6 +28,8 @@ def install_command(extra: str) -> str:
 
     Otherwise pip keeps the installed muslin, whether it came from a wheel or an index, and adds what is missing.
     """
+    import shlex  # here, because a prediction has no need of what this module looks up
+
     folder, is_editable = _source()
     if folder is None or not (folder / "pyproject.toml").exists():
         return shlex.join([*_pip_install(), f"muslin[{extra}]"])
@@ -45,6 +41,10 @@ def _source() -> tuple[Path | None, bool]:
 
     Source: PyPA, Recording the Direct URL Origin of installed distributions (`direct_url.json`).
     """
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import urlparse
+    from urllib.request import url2pathname
+
     try:
         origin = json.loads(distribution("muslin").read_text("direct_url.json") or "{}")
     except PackageNotFoundError:  # in a folder on PYTHONPATH
@@ -56,6 +56,9 @@ def _source() -> tuple[Path | None, bool]:
 
 def _pip_install() -> list[str]:
     """How this environment installs: its own pip, by the short name where the shell finds it; without pip, uv."""
+    import shutil
+    import sysconfig
+
     if find_spec("pip") is None:
         return ["uv", "pip", "install", "--python", sys.executable]
     found = shutil.which("pip")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from muslin import errors
+from muslin import errors, messages
 from muslin.messages import LANGUAGES, MAX_TEXT, Message, filled, table
 
 HERE = Path(__file__).parent
@@ -25,6 +25,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 def test_message_reads_as_written(code: str) -> None:
     example = EXAMPLES[code]
     assert str(Message(code, example.get("hint"), **example["params"])) == example["text"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_row_parsed_alone_is_that_of_the_table(language: str) -> None:
+    for code, row in table(language).items():
+        alone = messages._row(language, code)
+        assert alone == {name: value for name, value in row.items() if name != "names"}, code  # a table of its own
 
 
 def test_examples_are_of_codes_that_exist() -> None:

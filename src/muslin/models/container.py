@@ -12,7 +12,6 @@ import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any, BinaryIO
 
 from muslin.errors import BundleError
@@ -85,6 +84,8 @@ def pack(manifest: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
     Raises:
         BundleError: `manifest` is not JSON.
     """
+    from importlib.metadata import version  # 10 ms that opening a model has no need of
+
     described = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
