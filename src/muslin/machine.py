@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+CPU_INFO = Path("/proc/cpuinfo")
+
 
 def description() -> dict[str, str | int | float]:
     """Processor, cores, memory and system: what a reader of a measured time needs."""
@@ -19,11 +21,23 @@ def description() -> dict[str, str | int | float]:
 def processor() -> str:
     """The processor's name, from the system."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPU_INFO.read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def has_int8_products() -> bool:
+    """Whether the processor has instructions that add products of 8-bit numbers in 32 bits, so that 8 bits are fast and
+    do not overflow: VNNI of x86, or the dot products of Arm. False where the system does not say."""
+    try:
+        text = CPU_INFO.read_text()
+    except OSError:
+        return False
+    lines = (line.partition(":") for line in text.splitlines())
+    flags = next((set(value.split()) for name, _, value in lines if name.strip() in ("flags", "Features")), set())
+    return bool(flags & {"avx512_vnni", "avx_vnni", "asimddp"})
 
 
 def physical_cores() -> int:

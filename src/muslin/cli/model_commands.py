@@ -21,6 +21,7 @@ from muslin.printing import echo, log
         shared.split_option,
         option("--slice-by COLUMN", "Also evaluate each value of this column, such as season."),
         shared.threshold_option,
+        shared.graph_option,
     ),
     shared.guarantee_options,
     shared.read_options,
@@ -40,7 +41,7 @@ def evaluate_command(
     from muslin.workflows.evaluate import EvaluateOptions, evaluate
 
     thresholds = options.pop("thresholds")
-    predictor = Predictor.open(model).with_thresholds(thresholds)
+    predictor = Predictor.open(model, graph=options.pop("graph", None)).with_thresholds(thresholds)
     evaluate_options = EvaluateOptions(**options, **guarantee, read_options=read_options)
     result = evaluate(predictor, data, evaluate_options, out=output, log=log)
     if as_json:
@@ -55,7 +56,7 @@ def evaluate_command(
 
 @command(
     "predict model image...",
-    shared.threshold_option,
+    Group("options", shared.threshold_option, shared.graph_option),
     option(
         "--product",
         "Predict products from all their photos: `folder` takes each folder as one. Default: `none`, each image alone.",
@@ -66,7 +67,7 @@ def evaluate_command(
     shared.json_option,
 )
 def predict_command(
-    model: str, image: tuple[str, ...], thresholds: dict[str, float], product: str | None,
+    model: str, image: tuple[str, ...], options: dict[str, Any], product: str | None,
     guarantee: dict[str, Any], allow_outside: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Predict the labels of images.
@@ -77,7 +78,10 @@ def predict_command(
     from muslin.models.predictor import Predictor
     from muslin.reporting.terminal.predictions import print_predictions
 
-    predictor = Predictor.open(model).with_thresholds(thresholds).with_cache()
+    predictor = Predictor.open(model, graph=options.get("graph"))
+    if predictor.graph_note:
+        log(predictor.graph_note)
+    predictor = predictor.with_thresholds(options["thresholds"]).with_cache()
     is_folder = product == "folder"
     precision, scope = guarantee.get("precision"), guarantee.get("guarantee", "overall")
     chosen = predictor.rules.choose(precision, scope, per_product=is_folder)
@@ -119,6 +123,7 @@ def predict_command(
         ),
         option("--language NAME", "Language of the taxonomy's names."),
         option("--resume", "Continue an interrupted job."),
+        shared.graph_option,
     ),
     shared.guarantee_options,
     shared.read_options,
@@ -201,7 +206,7 @@ def inspect_command(model: str, as_json: bool) -> None:
     from muslin.models.predictor import Predictor
     from muslin.reporting.terminal.model import model_summary, print_model
 
-    bundle = Predictor.open(model).bundle
+    bundle = Predictor.open(model, graph="float32").bundle
     if as_json:
         print_json(model_summary(bundle))
     else:

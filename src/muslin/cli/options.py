@@ -193,6 +193,12 @@ threshold_option = option(
     dest="thresholds",
     callback=_thresholds,
 )
+graph_option = option(
+    "--graph",
+    "Graph of the model that predicts. Default: `int8` where the model has it and this processor is faster with it, "
+    "else `float32`.",
+    type=click.Choice(["float32", "int8"]),
+)
 guarantee_options = Group(
     "guarantee",
     option(

@@ -25,6 +25,7 @@ from muslin.explain.sanity_checks import sanity_checks
 from muslin.images import DecodedImage, decode
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
+from muslin.models.graph_variant import FLOAT32
 from muslin.models.predictor import Predictor
 
 Pixels = NDArray[np.uint8]
@@ -52,7 +53,7 @@ class InspectedModel:
         Raises:
             BundleError: it cannot be opened, or does not predict its golden images as it was sealed.
         """
-        return cls.of(Predictor.open(path, threads=1))
+        return cls.of(Predictor.open(path, threads=1, graph=FLOAT32))
 
     @classmethod
     def of(cls, predictor: Predictor) -> "InspectedModel":

@@ -124,6 +124,7 @@ class LinearProbeRecipe(Recipe):
     weights: str = IMAGENET
     weight_decay: float = 0.0
     folds: int = 5
+    int8: Literal["off", "auto", "on"] = "off"
 
 
 METHODS: dict[str, type[Recipe]] = {method.method: method for method in (SGDRecipe, LinearProbeRecipe, FineTuneRecipe)}

@@ -6,7 +6,7 @@ that `muslin.models.onnx_check` reads before any runtime does. The format, part 
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,8 +21,18 @@ from muslin.evaluation.selective import CalibrationData
 from muslin.evaluation.thresholds import n_thresholds
 from muslin.library_errors import reason_of
 from muslin.models.bundle_schema import MANIFEST, NETWORK, PROVENANCE
-from muslin.models.container import CALIBRATION_PART, IMAGES_PART, locating_errors, pack, to_json, unpack
+from muslin.models.container import (
+    CALIBRATION_PART,
+    IMAGES_PART,
+    INT8_MODEL_PART,
+    INT8_PART,
+    locating_errors,
+    pack,
+    to_json,
+    unpack,
+)
 from muslin.models.graph_cost import GraphCost, check_cost
+from muslin.models.graph_variant import FLOAT32, INT8, GraphVariant
 from muslin.models.json_schema import check_schema, parse_json
 from muslin.models.onnx_check import check_graph
 from muslin.models.seen_images import SALT_BYTES, SeenImages
@@ -34,6 +44,9 @@ FEATURES = "penultimate features"
 
 MAX_CLASSES = 5_000
 """Classes of all targets together; DeepFashion has 1,050. A confusion matrix of as many takes 200 MB."""
+
+_THRESHOLDS = "thresholds/"
+"""Before the target's name: tensors of `int8.safetensors` with its minimum probabilities."""
 
 PROBABILITY_RANGE = (-1e-6, 1 + 1e-6)
 """A softmax in float32 may end a rounding above 1."""
@@ -90,6 +103,7 @@ class Bundle:
             product; see `muslin.evaluation.product_calibration`. Empty where the model knows no products.
         ood_detector: detects images unlike the training images; the graph then has an output FEATURES.
         seen_images: recognises the images that the model was trained and validated on; None where not recorded.
+        int8: the same network in 8 bits, which is faster on some processors; None where there is none.
 
     Two bundles are equal when all of this is.
 
@@ -110,6 +124,7 @@ class Bundle:
     product_calibration: Mapping[str, CalibrationData] = field(default_factory=dict, repr=False)
     ood_detector: OODDetector | None = field(default=None, repr=False)
     seen_images: SeenImages | None = field(default=None, repr=False)
+    int8: GraphVariant | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         with locating_errors(part="manifest.json"):
@@ -128,6 +143,20 @@ class Bundle:
             _check_ood_detector(self.ood_detector)
         with locating_errors(part=IMAGES_PART):
             _check_seen_images(self.seen_images)
+        if self.int8 is not None:
+            _check_variant(self)
+
+    def with_graph(self, name: str) -> "Bundle":
+        """The bundle whose own graph is the one called `name`, of `muslin.models.graph_variant.GRAPHS`.
+
+        Raises:
+            BundleError: it has no such graph.
+        """
+        if name == FLOAT32:
+            return self
+        if name != INT8 or self.int8 is None:
+            raise BundleError("graph_missing", name=name)
+        return replace(self, **self.int8.fields(), int8=None)
 
     @property
     def cost(self) -> GraphCost:
@@ -195,6 +224,9 @@ def to_bytes(bundle: Bundle) -> bytes:
         parts[CALIBRATION_PART] = save(calibration)
     if bundle.seen_images is not None:
         parts[IMAGES_PART] = save(dict(vars(bundle.seen_images)))
+    if bundle.int8 is not None:
+        parts[INT8_MODEL_PART] = bundle.int8.model
+        parts[INT8_PART] = save(_variant_tensors(bundle.targets, bundle.int8))
     manifest = {
         "targets": [asdict(target) for target in bundle.targets],
         "preprocessing": asdict(bundle.preprocessing),
@@ -228,11 +260,14 @@ def read_bundle(file: BinaryIO) -> Bundle:
         calibration = _parse_calibration(parts.get(CALIBRATION_PART), targets)
     with locating_errors(part=IMAGES_PART):
         seen_images = _parse_seen_images(parts.get(IMAGES_PART))
+    with locating_errors(part=INT8_PART):
+        int8 = _parse_variant(parts.get(INT8_MODEL_PART), parts.get(INT8_PART), targets)
     return Bundle(
         targets=targets,
         preprocessing=preprocessing,
         **calibration,
         seen_images=seen_images,
+        int8=int8,
         model=parts["model.onnx"],
         weights=parts["weights.safetensors"],
         golden_pixels=golden["pixels"],
@@ -243,7 +278,7 @@ def read_bundle(file: BinaryIO) -> Bundle:
     )
 
 
-def _calibration_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
+def _calibration_tensors(bundle: Bundle | GraphVariant) -> dict[str, NDArray[Any]]:
     tensors = {
         f"{kind}/{target}/{name}": np.ascontiguousarray(values)
         for kind, of_targets in (("targets", bundle.calibration_data), ("products", bundle.product_calibration))
@@ -258,9 +293,11 @@ def _calibration_tensors(bundle: Bundle) -> dict[str, NDArray[Any]]:
 
 def _parse_calibration(content: bytes | None, targets: Sequence[Target]) -> dict[str, Any]:
     """The fields of a Bundle that the part holds."""
-    if content is None:
-        return {}
-    tensors = _load_tensors(content)
+    return {} if content is None else _calibration_of(_load_tensors(content), targets)
+
+
+def _calibration_of(tensors: dict[str, NDArray[Any]], targets: Sequence[Target]) -> dict[str, Any]:
+    """As `_parse_calibration`, from the part's tensors."""
 
     def take(prefix: str, kind: type) -> dict[str, NDArray[Any]]:
         return {f.name: tensors.pop(f"{prefix}/{f.name}") for f in fields(kind)}
@@ -291,6 +328,29 @@ def _parse_seen_images(content: bytes | None) -> SeenImages | None:
     return SeenImages(**tensors)
 
 
+def _variant_tensors(targets: Sequence[Target], variant: GraphVariant) -> dict[str, NDArray[Any]]:
+    golden = {_golden_key(t): np.ascontiguousarray(variant.golden_probabilities[t.name]) for t in targets}
+    thresholds = {f"{_THRESHOLDS}{name}": np.array(values, np.float64) for name, values in variant.thresholds.items()}
+    return {**golden, **thresholds, **_calibration_tensors(variant)}
+
+
+def _parse_variant(model: bytes | None, content: bytes | None, targets: Sequence[Target]) -> GraphVariant | None:
+    if model is None or content is None:
+        if model is not None or content is not None:
+            raise BundleError("part_missing", part=INT8_PART if content is None else INT8_MODEL_PART)
+        return None
+    tensors = _load_tensors(content)
+    if absent := [key for key in map(_golden_key, targets) if key not in tensors]:
+        raise BundleError("tensor_names", found=sorted(tensors)[:5], expected=absent)
+    golden = {target.name: tensors.pop(_golden_key(target)) for target in targets}
+    thresholds = {}
+    for name in [name for name in tensors if name.startswith(_THRESHOLDS)]:
+        values = tensors.pop(name)
+        check_tensor(name, values, np.float64, (values.size,))
+        thresholds[name.removeprefix(_THRESHOLDS)] = tuple(values.tolist())
+    return GraphVariant(model, golden, thresholds, **_calibration_of(tensors, targets))
+
+
 def _golden_key(target: Target) -> str:
     return f"probabilities/{target.name}"
 
@@ -308,6 +368,8 @@ def _load_tensors(content: bytes) -> dict[str, NDArray[Any]]:
 def _is_equal(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
         return bool(np.array_equal(one, other))
+    if isinstance(one, GraphVariant) and isinstance(other, GraphVariant):
+        return _is_equal(one.fields(), other.fields())
     if isinstance(one, Mapping):
         return one.keys() == other.keys() and all(_is_equal(one[key], other[key]) for key in one)
     return bool(one == other)
@@ -316,7 +378,7 @@ def _is_equal(one: Any, other: Any) -> bool:
 # --- checks
 
 
-@lru_cache(2)  # a change of thresholds makes a bundle of the same graph
+@lru_cache(4)  # a change of thresholds makes a bundle of the same graphs
 def _graph_cost(model: bytes, input_shape: tuple[int, int, int], n_golden: int) -> GraphCost:
     return check_cost(check_graph(model), input_shape, n_golden)
 
@@ -405,6 +467,16 @@ def _check_ood_detector(detector: OODDetector | None) -> None:
         is_valid = values.dtype == np.float32 and values.ndim == ndim and values.size and np.isfinite(values).all()
         if not is_valid or (ndim == 1 and (np.diff(values) < 0).any()):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")
+
+
+def _check_variant(bundle: Bundle) -> None:
+    """Refuse a second graph that could not be a bundle's own: each check of a bundle is made of it."""
+    try:
+        bundle.with_graph(INT8)
+    except BundleError as error:
+        params = error.params
+        part = INT8_MODEL_PART if params.pop("part", None) == "model.onnx" else INT8_PART
+        raise BundleError(error.code, error.hint_code, part=part, **params) from error
 
 
 def _check_seen_images(seen: SeenImages | None) -> None:

@@ -50,6 +50,8 @@ NETWORK = Object(
 
 _METRIC = {"accuracy": SHARE, "f1": SHARE, "interval": Array(SHARE, 2, 2), "n": COUNT}
 
+_DIFFERENCE = Number(-1, 1)
+
 PROVENANCE = Object(
     {
         "name": str,
@@ -61,6 +63,12 @@ PROVENANCE = Object(
         "data": Object({"name": str, "format": str, "origin": str, "fingerprint": str, "split": str}),
         "machine": Object({"processor": str, "cores": COUNT, "memory_gb": Number(0, 1e9), "system": str}),
         "versions": {str: str},
+        "int8": Object(
+            {
+                "speedup": Number(0, 1e9),
+                "targets": {str: Object({"n": COUNT, "difference": _DIFFERENCE, "interval": Array(_DIFFERENCE, 2, 2)})},
+            }
+        ),
         "test": {str: Object(_METRIC | {"products": Object(_METRIC)})},
     }
 )

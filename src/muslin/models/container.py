@@ -33,10 +33,13 @@ PARTS = {  # in the file's order, with the largest size of each in bytes
     "weights.safetensors": 1024 * MIB,
     "calibration.safetensors": 256 * MIB,
     "images.safetensors": 256 * MIB,
+    "model.int8.onnx": 1024 * MIB,
+    "int8.safetensors": 512 * MIB,
 }
 CALIBRATION_PART = "calibration.safetensors"
 IMAGES_PART = "images.safetensors"
-OPTIONAL_PARTS = (CALIBRATION_PART, IMAGES_PART)
+INT8_MODEL_PART, INT8_PART = "model.int8.onnx", "int8.safetensors"
+OPTIONAL_PARTS = (CALIBRATION_PART, IMAGES_PART, INT8_MODEL_PART, INT8_PART)
 
 _SEAL = b"sha256:%s"
 _SEAL_BYTES = len(_SEAL % hashlib.sha256().hexdigest().encode())

@@ -21,11 +21,13 @@ from muslin.data.photos import ordered_map
 from muslin.errors import BundleError, RecipeError
 from muslin.evaluation.selective import calibrate_probabilities, triage
 from muslin.evaluation.thresholds import change_thresholds
-from muslin.machine import physical_cores
+from muslin.machine import has_int8_products, physical_cores
+from muslin.messages import Message
 from muslin.models.bundle import FEATURES, Bundle, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.decision_rules import DecisionRules
 from muslin.models.graph_runner import Floats, GraphRunner, Pixels, check_golden_images
+from muslin.models.graph_variant import FLOAT32, INT8
 from muslin.models.image_inputs import named_images, ready_pixels
 from muslin.models.input_cache import DigestedPhotos, image_key
 from muslin.models.ood_graph import OODScorer
@@ -93,7 +95,9 @@ class Predictor:
     """A bundle that predicts. Safe to use from several threads at once.
 
     Attributes:
-        bundle: the model.
+        bundle: the model; its `model` is the graph that predicts.
+        graph: the graph's name, one of `muslin.models.graph_variant.GRAPHS`.
+        graph_note: what to say of a graph that `open` chose; None where the model has only one, or it was named.
         rules: what decides on its predictions.
         threads: threads of the network and of the decoding; by default the physical cores.
         path: the file from which `open` read the bundle; None for a bundle in memory.
@@ -107,8 +111,14 @@ class Predictor:
         RecipeError: fewer threads than one.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, name: str = "bundle", *, check: bool = True) -> None:
-        self.bundle = bundle
+    def __init__(
+        self, bundle: Bundle, threads: int | None = None, name: str = "bundle", *, check: bool = True,
+        graph: str = FLOAT32,
+    ) -> None:  # fmt: skip
+        with locating_errors(path=name):
+            bundle = bundle.with_graph(graph)
+        self.bundle, self.graph = bundle, graph
+        self.graph_note: Message | None = None
         self.threads = physical_cores() if threads is None else threads
         if self.threads < 1:
             raise RecipeError("threads_range", found=self.threads)
@@ -121,20 +131,24 @@ class Predictor:
             self._ood = OODScorer(bundle.ood_detector, self.threads) if bundle.ood_detector else None
             self._outputs = [target.name for target in bundle.targets] + [FEATURES] * (self._ood is not None)
             if check:
-                check_golden_images(self._graph, bundle)
+                check_golden_images(self._graph, bundle, graph)
 
     def __repr__(self) -> str:
         return f"<Predictor of {self.name}: {', '.join(target.name for target in self.targets)}>"
 
     @classmethod
-    def open(cls, path: str | Path, threads: int | None = None, name: str | None = None) -> "Predictor":
+    def open(
+        cls, path: str | Path, threads: int | None = None, name: str | None = None, *, graph: str | None = None
+    ) -> "Predictor":
         """Open a .muslin file, or the one in a run's folder.
 
         Args:
             name: what errors call the file; by default its path.
+            graph: `float32` or `int8`; by default `int8` where the model has such a graph, the processor multiplies
+                numbers of 8 bits quickly, and the graph predicts its golden images as it was sealed; else `float32`.
 
         Raises:
-            BundleError: see `muslin.models.bundle.open_bundle`; or the folder holds no model.
+            BundleError: see `muslin.models.bundle.open_bundle`; or the folder holds no model, or not this graph.
         """
         check_local(path)
         path = Path(path)
@@ -142,8 +156,27 @@ class Predictor:
             path = path / MODEL_FILE
             if not path.exists():
                 raise BundleError("bundle_missing", "run", path=name or str(path))
-        predictor = cls(open_bundle(path, name), threads, name=name or str(path))
+        bundle, shown = open_bundle(path, name), name or str(path)
+        if graph is None:
+            predictor = cls._with_fastest_graph(bundle, threads, shown)
+        else:
+            predictor = cls(bundle, threads, shown, graph=graph)
         predictor.path = path
+        return predictor
+
+    @classmethod
+    def _with_fastest_graph(cls, bundle: Bundle, threads: int | None, name: str) -> "Predictor":
+        if bundle.int8 is None or not has_int8_products():
+            return cls(bundle, threads, name)
+        try:
+            predictor = cls(bundle, threads, name, graph=INT8)
+        except BundleError as error:
+            if error.code != "golden_mismatch":
+                raise
+            predictor = cls(bundle, threads, name)
+            predictor.graph_note = Message("graph_mismatch")
+        else:
+            predictor.graph_note = Message("graph_int8")
         return predictor
 
     @property

@@ -44,7 +44,7 @@ def _read(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     from muslin.models.predictor import Predictor
 
     model = Path(params["model"])
-    predictor = Predictor.open(model, 1, params["name"])
+    predictor = Predictor.open(model, 1, params["name"], graph="float32")
     pixels, labels = _part(Path(params["root"]), model.parent, predictor, params["target"], params["count"])
     return {"shape": pixels.shape, "labels": labels.tolist()}, pixels.reshape(-1)
 

@@ -112,6 +112,8 @@ def evaluate(
     output_file = None if out is None else Output.of(out)
     check_output(output_file, (model,), (data,))
     predictor = open_with_cache(model)
+    if predictor.graph_note:
+        log(predictor.graph_note)
     predictor.rules.policies(options.precision, options.guarantee, explain=False)  # refuses bad options before any work
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
     dataset = read_and_log(data, log=log, **options.read_options, **names)

@@ -47,7 +47,7 @@ def export_onnx(
         check_output(output, (model,))
     if len({file.path.resolve() for file in files}) < len(files):
         raise StorageError("outputs_equal", path=str(files[0].path), options=["--onnx", "--labels"])
-    bundle = (model if isinstance(model, Predictor) else Predictor.open(model)).bundle
+    bundle = (model if isinstance(model, Predictor) else Predictor.open(model, graph="float32")).bundle
     exported = plain_onnx(bundle)
     contents = exported.SerializeToString(deterministic=True), labels_text(bundle.targets)
     for output, content in zip(files, contents, strict=False):

@@ -15,13 +15,16 @@ from muslin.models.input_cache import DigestedPhotos
 from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
 
 
-def open_with_cache(model: str | Path | Predictor) -> Predictor:
+def open_with_cache(model: str | Path | Predictor, graph: str | None = None) -> Predictor:
     """The model, which caches what it gives for photos; see `Predictor.with_cache`.
+
+    Args:
+        graph: of a model that is opened here, as of `Predictor.open`.
 
     Raises:
         BundleError: it cannot be opened.
     """
-    return (model if isinstance(model, Predictor) else Predictor.open(model)).with_cache()
+    return (model if isinstance(model, Predictor) else Predictor.open(model, graph=graph)).with_cache()
 
 
 def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> Dataset:

@@ -13,6 +13,7 @@ from muslin.models.bundle import Bundle
 from muslin.models.seen_images import SeenImages
 from muslin.storage.outputs import Output
 from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate, validation_notes
+from muslin.workflows.int8_graph import FloatProbe, int8_variant
 from muslin.workflows.network_folds import all_but_test, draw_folds
 from muslin.workflows.run_folder import Run
 from muslin.workflows.training_data import Callbacks, TrainingData
@@ -50,11 +51,18 @@ def write_results(
     from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
 
     dataset, parts, infer_raw = data.dataset, data.split, _infer_from_features(record, net, data)
-    bundle = _export(record, net, data, calibration_set)
+    exported = _export(record, net, data, calibration_set)
     options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibration_set}
-    bundle = calibrate(bundle, dataset, parts, **options)
+    bundle = calibrate(exported, dataset, parts, **options)
     for note in validation_notes(bundle, dataset, parts):
         log(note)
+    recipe = recipes.recipe_from_dict(record["recipe"])
+    if isinstance(recipe, LinearProbeRecipe) and infer_raw:
+        probe = FloatProbe(net, data, recipe, record["seed"], exported, calibration_set, infer_raw)
+        if made := int8_variant(probe, log):
+            variant, record["int8"] = made
+            provenance = {**bundle.provenance, "int8": record["int8"]}
+            bundle = replace(bundle, int8=variant, provenance=provenance)
     predictor, test = Predictor(bundle), dataset.take(parts.test)
     if infer_raw:
         output = predictor.to_output(*infer_raw(parts.test))

@@ -63,6 +63,7 @@ class TagOptions:
         guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
         resume: continue an interrupted job, if there is one.
         read_options: how to read the data, as `muslin.read` takes it.
+        graph: of a model that is opened here, as of `muslin.models.predictor.Predictor.open`.
     """
 
     taxonomy: str | Path | None = None
@@ -71,6 +72,7 @@ class TagOptions:
     guarantee: str = "overall"
     resume: bool = False
     read_options: Mapping[str, Any] = field(default_factory=dict)
+    graph: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     check_local(data, options.read_options.get("images"), options.taxonomy)
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
-    predictor = open_with_cache(model)
+    predictor = open_with_cache(model, options.graph)
     check_guarantee(options.guarantee)
     read_options = options.read_options
     with open_cache(), data_boundary(Path(data), allow_outside=bool(read_options.get("allow_outside"))):
@@ -133,7 +135,13 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     taxonomy = _taxonomy(options, predictor)
     columns, renamed = _new_columns(table, predictor.targets, taxonomy, has_several)
     _check_encodable(table, predictor.targets, taxonomy)
-    all_notes: list[str] = [*table.fixes, *notes, *taxonomy.notes, *renamed]
+    all_notes: list[str] = [
+        *([predictor.graph_note] if predictor.graph_note else []),
+        *table.fixes,
+        *notes,
+        *taxonomy.notes,
+        *renamed,
+    ]
     if isinstance(table, Workbook) and not table.has_header:
         all_notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
     chosen = predictor.rules.choose(options.precision, options.guarantee, per_product=has_several)
