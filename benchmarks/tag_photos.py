@@ -3,9 +3,10 @@
     python benchmarks/tag_photos.py MODEL PHOTOS [--rounds 3] [--count N] [--memory N …] [--note SENTENCE]
 
 PHOTOS is a folder of photos; `--count` takes only so many of them. `script` is the task as people write it: for each
-batch of 32, open the photos with Pillow, scale them like the model's transform, run the graph with ONNX Runtime's own
-settings, and write a CSV. `tag` is `muslin tag` with an empty cache. Each is a process of its own from its start to
-its end, in turns, so that each ratio is of one turn; utilisation is processor time by clock time and cores.
+batch of 32, open the photos with Pillow, scale them like the model's transform, run the graph in float32 with ONNX
+Runtime's own settings, and write a CSV. `float32` and `int8` are `muslin tag` with an empty cache and this graph, as
+far as the model has it (`--set int8=on`). Each is a process of its own from its start to its end, in turns, so that
+each ratio is of one turn; utilisation is processor time by clock time and cores.
 
 The stages are the processor time of one thread per photo, one stage after the other. `--memory` tags so many photos,
 repeated under other names with other bytes, and keeps the peak memory of the process. Results go to
@@ -69,13 +70,19 @@ def timed(line: list[str], cache: Path) -> dict[str, float]:
     }  # fmt: skip
 
 
-def stages(model: str, photos: list[Path]) -> dict[str, float]:
+def graphs_of(model: str) -> list[str]:
+    from muslin.models.predictor import Predictor
+
+    return ["float32"] + ["int8"] * (Predictor.open(model, 1, graph="float32").bundle.int8 is not None)
+
+
+def stages(model: str, photos: list[Path], graph: str) -> dict[str, float]:
     """Milliseconds of one thread per photo: reading, decoding, scaling, the network in batches."""
     from muslin.images import decode, decoding_side, transform_decoded
     from muslin.models.photo_pipeline import BATCH
     from muslin.models.predictor import Predictor
 
-    predictor = Predictor.open(model, threads=1)
+    predictor = Predictor.open(model, threads=1, graph=graph)
     preprocessing = predictor.bundle.preprocessing
     side = decoding_side(preprocessing.transform, preprocessing.shape)
     predictor.infer(np.zeros((BATCH, *preprocessing.shape), np.uint8))
@@ -99,7 +106,7 @@ def write_script(folder: Path, model: str) -> list[str]:
 
     from muslin.models.predictor import Predictor
 
-    bundle = Predictor.open(model).bundle
+    bundle = Predictor.open(model, graph="float32").bundle
     target = bundle.targets[0]
     (folder / "script.py").write_text(SCRIPT)
     (folder / "model.onnx").write_bytes(bundle.model)
@@ -130,7 +137,9 @@ def main() -> None:
     head = start_result("How many photos a second does `tag` label, and where does the time go?", arguments.note, words)
     found = sorted(path for path in arguments.photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     chosen = found if arguments.count is None else found[:: max(1, len(found) // arguments.count)][: arguments.count]
-    measured_stages = stages(arguments.model, chosen[:: max(1, len(chosen) // 256)])
+    graphs = graphs_of(arguments.model)
+    some = chosen[:: max(1, len(chosen) // 256)]
+    measured_stages = {graph: stages(arguments.model, some, graph) for graph in graphs}
     print(measured_stages, flush=True)
     runs: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -138,11 +147,13 @@ def main() -> None:
         photos = copied(chosen, len(chosen), folder / "photos")
         script = write_script(folder, arguments.model)
         tag = [sys.executable, "-m", "muslin", "tag", arguments.model]
+        lines = {"script": [*script, str(photos), str(folder / "script.csv")]}
+        for graph in graphs:
+            out = str(folder / f"{graph}.csv")
+            lines[graph] = [*tag, str(photos), "--graph", graph, "-o", out, "--overwrite"]
         for _ in range(arguments.rounds):
-            for way, line in (("script", script), ("tag", tag)):
-                out = str(folder / f"{way}.csv")
-                options = ["-o", out, "--overwrite"] if way == "tag" else [out]
-                runs.setdefault(way, []).append(timed([*line, str(photos), *options], folder / "cache"))
+            for way, line in lines.items():
+                runs.setdefault(way, []).append(timed(line, folder / "cache"))
                 shutil.rmtree(folder / "cache", ignore_errors=True)
                 print(way, runs[way][-1], flush=True)
         memory = []
@@ -158,7 +169,9 @@ def main() -> None:
         "photos": len(chosen),
         "stages": measured_stages,
         "median_photos_per_s": {way: round(statistics.median(each), 1) for way, each in rates.items()},
-        "rate_relative_to_script": [round(a / b, 3) for a, b in zip(rates["tag"], rates["script"], strict=True)],
+        "rate_relative_to_script": {
+            way: [round(a / b, 3) for a, b in zip(rates[way], rates["script"], strict=True)] for way in graphs
+        },
         "runs": runs,
         "memory": memory,
     }

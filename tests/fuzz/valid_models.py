@@ -21,6 +21,7 @@ from muslin.evaluation.ood import normalize_rows
 from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import FEATURES, Bundle, OODDetector, Preprocessing, to_bytes
 from muslin.models.graph_cost import check_cost
+from muslin.models.graph_variant import GraphVariant
 from muslin.models.onnx_check import check_graph
 from muslin.models.seen_images import SeenImages, digest_images
 
@@ -171,13 +172,19 @@ def run_graph(model: bytes, pixels: NDArray[np.uint8]) -> dict[str, Any]:
 
 @cache
 def bundles() -> dict[str, Bundle]:
-    """One target with both views of an image, and three targets of all kinds."""
+    """One target with both views of an image, the same with a second graph, and three targets of all kinds."""
     several = _bundle((LABEL, TAGS, SIZE), tta_flip=False)
     thresholds = {"tags": (0.3, 0.6), "size": (0.4,)}
     calibration = dict(several.calibration_data)
     calibration["tags"] = replace(calibration["tags"], label_thresholds=np.float64([0.3, 0.6]))
+    one, other = _bundle((LABEL,), tta_flip=True), _bundle((LABEL,), tta_flip=False)
+    second = GraphVariant(  # a model that muslin trains has this graph in 8 bits
+        other.model, other.golden_probabilities, {}, other.calibration_data, other.product_calibration,
+        other.ood_detector,
+    )  # fmt: skip
     return {
-        "one target": _bundle((LABEL,), tta_flip=True),
+        "one target": one,
+        "two graphs": replace(one, int8=second),
         "several targets": replace(several, thresholds=thresholds, calibration_data=calibration),
     }
 
@@ -209,18 +216,23 @@ def sealed(parts: Mapping[str, bytes]) -> bytes:
 
 
 def with_new_golden(parts: Parts) -> Parts:
-    """The same with the probabilities that its graph gives, as somebody seals it who changed the graph.
+    """The same with the probabilities that its graphs give, as somebody seals it who changed a graph.
 
-    Unchanged where the graph costs too much or cannot be run.
+    Unchanged where a graph costs too much or cannot be run.
     """
     from safetensors.numpy import load
 
     try:
-        golden = load(parts["golden.safetensors"])
-        pixels = golden["pixels"]
-        check_cost(check_graph(parts["model.onnx"]), pixels.shape[1:], len(pixels))
-        results = run_graph(parts["model.onnx"], pixels)
-        known = {name: results.get(name.removeprefix("probabilities/"), values) for name, values in golden.items()}
-        return parts | {"golden.safetensors": save({n: np.ascontiguousarray(v) for n, v in known.items()})}
+        pixels = load(parts["golden.safetensors"])["pixels"]
+        new = dict(parts)
+        for graph, part in (("model.onnx", "golden.safetensors"), ("model.int8.onnx", "int8.safetensors")):
+            if graph not in parts:
+                continue
+            golden = load(parts[part])
+            check_cost(check_graph(parts[graph]), pixels.shape[1:], len(pixels))
+            results = run_graph(parts[graph], pixels)
+            known = {name: results.get(name.removeprefix("probabilities/"), values) for name, values in golden.items()}
+            new[part] = save({n: np.ascontiguousarray(v) for n, v in known.items()})
+        return new
     except Exception:  # of any kind: the graph may be anything
         return parts

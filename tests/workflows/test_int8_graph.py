@@ -13,10 +13,13 @@ from muslin.data.synthetic import make_garments
 from muslin.errors import BundleError, RecipeError
 from muslin.models import predictor as predictor_module
 from muslin.models.bundle import open_bundle, seal
+from muslin.models.graph_runner import GOLDEN_TOLERANCES
 from muslin.models.predictor import Predictor
 from muslin.workflows.evaluate import evaluate
 from muslin.workflows.run_folder import Run
 from muslin.workflows.tag import TagOptions, tag
+
+pytestmark = pytest.mark.slow
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 32, "epochs": 5, "int8": "on", "folds": 3}
 
@@ -36,9 +39,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[str]]:
     said: list[str] = []
-    run = muslin.train(
-        photos, recipe="photo", out=tmp_path_factory.mktemp("int8") / "run", settings=SMALL, log=said.append
-    )
+    out = tmp_path_factory.mktemp("int8") / "run"
+    run = muslin.train(photos, recipe="photo", out=out, settings=SMALL, log=said.append)
     return run, said
 
 
@@ -89,7 +91,7 @@ def test_the_default_graph_is_the_one_that_is_right_here(trained, monkeypatch) -
     monkeypatch.setattr(predictor_module, "has_int8_products", lambda: True)
     assert Predictor.open(model).graph == "int8"
     assert Predictor.open(model).graph_note.code == "graph_int8"
-    monkeypatch.setitem(predictor_module.GOLDEN_TOLERANCES, "int8", -1.0)  # as on a processor where sums overflow
+    monkeypatch.setitem(GOLDEN_TOLERANCES, "int8", -1.0)  # as on a processor where sums overflow
     assert Predictor.open(model).graph == "float32"
     assert Predictor.open(model).graph_note.code == "graph_mismatch"
     with pytest.raises(BundleError) as error:

@@ -10,6 +10,7 @@ from muslin.evaluation.precision_choice import acceptance_table
 from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
 from muslin.models.bundle import Bundle
+from muslin.models.graph_variant import INT8
 from muslin.reporting.network_stages import LAYER_COLUMNS, layer_cells, network_stages
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
@@ -55,7 +56,29 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
         "golden_images": len(bundle.golden_pixels),
         "seen_images": bundle.seen_images and bundle.seen_images.counts(),
         "bytes": {"model": len(bundle.model), "weights": len(bundle.weights)},
+        "int8": bundle.int8
+        and {
+            "bytes": len(bundle.int8.model),
+            "calibration": {
+                name: _calibration_summary(bundle.with_graph(INT8), name, of)
+                for name, of in bundle.int8.calibration_data.items()
+            },
+        },
     }
+
+
+def _int8_lines(bundle: Bundle) -> list[str]:
+    """A line on the graph in 8 bits, where there is one."""
+    cost = bundle.provenance.get("int8", {}) if bundle.int8 else None
+    if cost is None:
+        return []
+    of_targets = ", ".join(
+        f"accuracy {100 * each['difference']:+.1f} points on {each['n']:,} images"
+        for each in cost.get("targets", {}).values()
+        if {"difference", "n"} <= each.keys()
+    )
+    faster = f", {cost['speedup']:.1f} times as fast on the processor that trained it" if "speedup" in cost else ""
+    return [f"has a second graph in 8 bits{faster}{f'; {of_targets}' if of_targets else ''}"]
 
 
 def print_model(bundle: Bundle) -> None:
@@ -89,6 +112,7 @@ def print_model(bundle: Bundle) -> None:
         out,
         f"input: {colours} images of {size.height}×{size.width} px; transform of photos: {size.transform}",
         f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened",
+        *_int8_lines(bundle),
         _seen_images_line(bundle),
         "",
     )
