@@ -27,10 +27,12 @@ from muslin.data.audit.image_checks import (
 from muslin.data.audit.image_stats import compute_image_stats
 from muslin.data.audit.outliers import find_outliers
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
+from muslin.data.photos import Photo, PhotoImages
 from muslin.data.synthetic import make_garments
 from muslin.errors import ImageError
 from muslin.images import decode
 from muslin.messages import Message
+from noted_decoding import noted_decoding
 
 CLOTHING = Path(__file__).parents[3] / "shared/data/clothing-dataset-small.tar"
 
@@ -345,6 +347,31 @@ def test_many_thumbnails_go_to_a_file(photos, monkeypatch):
     assert (stats.thumbnails == in_memory.thumbnails).all()
     data = dataset(photos)
     assert len(find_duplicates(data, stats, lambda sentence: None).near_pairs) == 0
+
+
+def test_statistics_of_photos_in_files_are_cached(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    for i in range(20):
+        size = (90, 90 + i, 3)
+        Image.fromarray(random.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / f"{i:02}.png")
+    (tmp_path / "07.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    files = PhotoImages(tuple(Photo(f"{i:02}.png", tmp_path / f"{i:02}.png") for i in range(20)))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = compute_image_stats(files)
+    names = noted_decoding(monkeypatch)
+    again = compute_image_stats(files)
+    assert set(names) == {"00.png", "07.png"}, "the first one, for its size, and the one that cannot be read"
+    changed = Image.fromarray(random.integers(0, 256, (90, 90, 3), dtype=np.uint8))
+    changed.save(tmp_path / "05.png")
+    other = compute_image_stats(files)
+    assert "05.png" in names
+    assert not again.full_size
+    assert list(again.errors) == list(first.errors) == [7]
+    for name in ("sizes", "digests", "mean", "std", "brightness_p99", "sharpness", "thumbnails"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
+        rows = np.arange(20) != 5
+        np.testing.assert_array_equal(getattr(other, name)[rows], getattr(first, name)[rows])
+    assert (other.digests[5] != first.digests[5]).any()
 
 
 def test_memory_does_not_grow_with_the_number_of_photos():

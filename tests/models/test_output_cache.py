@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from muslin.data.photo_content import read_photo
 from muslin.data.photos import Photo
 from muslin.models.bundle import Bundle
-from muslin.models.output_cache import OutputCache, read_photo
+from muslin.models.output_cache import OutputCache
 from muslin.models.predictor import Predictor
 from muslin.storage.row_cache import rows_folder
 from noted_decoding import noted_decoding

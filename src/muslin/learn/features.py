@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from muslin.data.photo_content import versions
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError
 from muslin.learn.networks import Network, layer_shapes
 from muslin.learn.pretrained import Weights
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
-from muslin.models.output_cache import versions
 from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests, digest_images
 from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 from muslin.storage.scratch import ScratchArray

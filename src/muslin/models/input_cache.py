@@ -5,14 +5,10 @@ With these digests, a model recognises images that it has seen, and finds its ou
 
 from dataclasses import dataclass, field, replace
 
+from muslin.data.photo_content import cache_name, read_photo
 from muslin.data.photos import ResizedPhotos, StoredImage
-from muslin.machine import processor
-from muslin.models.output_cache import read_photo, versions
 from muslin.models.seen_images import IMAGE_DIGEST_BYTES, digest_images
-from muslin.storage.row_cache import KEY_BYTES, RowCache, name_of_parts
-
-CACHE_FORMAT = 1
-"""Rises when a cached row or the decoding change; rows of another format are not found."""
+from muslin.storage.row_cache import KEY_BYTES, RowCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +73,3 @@ class DigestedPhotos(ResizedPhotos):
 def image_key(digest: bytes) -> bytes:
     """By which an output is cached for an image with this digest; no photo's content has such a key."""
     return digest.ljust(KEY_BYTES, b"\0")
-
-
-def cache_name(kind: str, *parts: object) -> str:
-    """Of a RowCache whose rows follow from decoded photos and `parts`."""
-    return name_of_parts(kind, CACHE_FORMAT, *parts, versions("muslin", "pillow", "numpy"), processor())

@@ -8,14 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.photos import MAX_PHOTO_BYTES, StoredImage
-from muslin.errors import ImageError
+from muslin.data.photo_content import versions
 from muslin.machine import processor
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
@@ -26,23 +23,6 @@ CACHE_FORMAT = 3
 
 OOD_SCORE = "\0OOD score"
 """A name that no target can have, because of the control character."""
-
-
-@dataclass(frozen=True)
-class PhotoContent:
-    """A photo whose file was read: a StoredImage in memory."""
-
-    name: str
-    data: bytes
-    box: tuple[int, int, int, int] | None = None
-
-    def content(self, max_bytes: int = MAX_PHOTO_BYTES + 1) -> bytes:
-        return self.data[:max_bytes]
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the file, and of the part that is shown, in `muslin.data.photos.PhotoImages.digests` alike."""
-        return hashlib.sha256(self.data + repr(self.box).encode() if self.box else self.data).digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,32 +78,6 @@ class OutputCache:
         """Write what was added, and keep the limits of the cache."""
         self._rows.flush()
         shrink()
-
-
-def read_photo(name: str, source: Any) -> PhotoContent | None:
-    """The content of a StoredImage or of the file at a Path, as far as a decoder takes it.
-
-    None for any other image, and where it cannot be read: decoding it then says why.
-    """
-    from muslin.images.decoder import read_bytes
-
-    try:
-        if isinstance(source, Path):
-            return PhotoContent(name, read_bytes(source, name, MAX_PHOTO_BYTES))
-        if hasattr(source, "content"):
-            photo: StoredImage = source
-            data = photo.content()
-            return PhotoContent(name, data, photo.box) if len(data) <= MAX_PHOTO_BYTES else None
-    except ImageError:
-        pass
-    return None
-
-
-def versions(*packages: str) -> list[str]:
-    """The installed versions of these packages, on which cached rows depend."""
-    from importlib.metadata import version
-
-    return [version(name) for name in packages]
 
 
 def _name(bundle: Bundle) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.photo_content import PhotoContent, read_photo
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
 from muslin.library_errors import reason_of
 from muslin.models.bundle import Preprocessing
-from muslin.models.output_cache import OutputCache, PhotoContent, PhotoOutput, read_photo
+from muslin.models.output_cache import OutputCache, PhotoOutput
 from muslin.models.prediction import Prediction
 
 if TYPE_CHECKING:

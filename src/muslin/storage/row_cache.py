@@ -31,8 +31,8 @@ FILE_ROWS = 500
 """Rows that are written together: the most that a kill loses."""
 
 MAX_BYTES = 2 * 10**9
-"""Of all caches of rows together; the least recently used files go first. A photo takes 5 kB for a training, 0.1 kB
-for predictions."""
+"""Of all caches of rows together; the least recently used files go first. A photo takes 5 kB for a training, 3 kB
+for an audit, 0.1 kB for predictions."""
 
 MAX_FILES = 4_000
 """As MAX_BYTES. It bounds the time and the memory in which a cache is opened."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from muslin.data.copies import copy_messages, leaked_into
 from muslin.data.dataset import PARTS, Dataset, Split, indices_by_part
+from muslin.data.photo_content import cache_name
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError
 from muslin.learn.recipes import IMAGENET, RANDOM
 from muslin.messages import Log, Message, no_log
-from muslin.models.input_cache import DigestedPhotos, cache_name
+from muslin.models.input_cache import DigestedPhotos
 from muslin.models.predictor import Predictor
 from muslin.models.seen_images import ImageDigests, ImageRole, digest_dataset
 from muslin.storage.row_cache import RowCache

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Images, PixelImages
-from muslin.data.photos import parallel_map
+from muslin.data.photo_content import PhotoContent, cache_name, read_photo
+from muslin.data.photos import PhotoImages, parallel_map
 from muslin.errors import ImageError
 from muslin.messages import Log, Message, no_log
+from muslin.storage.row_cache import RowCache, shrink
 from muslin.storage.scratch import ScratchArray
 
 SMALL_PX = 64
@@ -69,8 +71,9 @@ class ImageStats:
 def compute_image_stats(images: Images, log: Log = no_log) -> ImageStats:
     """Decode every image once and compute its statistics.
 
-    Photos are decoded by one thread per core, at most 8, and memory holds a few per thread. Thumbnails that would
-    take more than 256 MB go to a temporary file. `log` is called every 64 photos.
+    Statistics of photos, if not small ones of one size, are cached by the content of their files: where all are cached,
+    only the first photo is decoded. Photos are decoded by one thread per core, at most 8, and memory holds a few per
+    thread. Thumbnails that would take more than 256 MB go to a temporary file. `log` is called every 64 photos.
     """
     if isinstance(images, PixelImages) and max(images.pixels.shape[1:3]) <= SMALL_PX:
         return _stats_of_pixels(images.pixels)
@@ -111,10 +114,17 @@ def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> 
     else:
         thumbnails = ScratchArray(len(images), shape).memmap()
     stats = _empty_stats(len(images), thumbnails, full_size=size is not None)
+    # those of a subclass are transformed
+    in_files = images if size is None and type(images) is PhotoImages else None
+    cache = _StatsCache(stats) if in_files else None
 
     def add(index: int) -> bool:
+        content = in_files and read_photo(in_files.photos[index].name, in_files.photos[index])
+        if cache and content and cache.read(content, index):
+            return True
         try:
-            pixels = images[index]
+            # what is cached by a content is decoded from the same bytes, even where the file changes now
+            pixels = PhotoImages((content,))[0] if content else images[index]
         except ImageError as error:
             stats.errors[index] = error.message
             return True
@@ -124,14 +134,47 @@ def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> 
         stats.digests[index] = _pixel_digest(pixels)
         stats.thumbnails[index], measured = (pixels, pixels) if size is not None else _thumbnail(pixels)
         _measure(_gray(measured[np.newaxis]), stats, slice(index, index + 1))
+        if cache and content:
+            cache.add(content, index)
         return True
 
-    for index, is_same_size in enumerate(parallel_map(add, len(images))):
-        if not is_same_size:
-            return None
-        if index % LOG_EVERY == 0:
-            log(f"decoded {index:,} of {len(images):,} images")
+    try:
+        for index, is_same_size in enumerate(parallel_map(add, len(images))):
+            if not is_same_size:
+                return None
+            if index % LOG_EVERY == 0:
+                log(f"decoded {index:,} of {len(images):,} images")
+    finally:
+        if cache:
+            cache.flush()
     return stats
+
+
+class _StatsCache:
+    """The cached rows of an ImageStats with thumbnails, by the photos' content. Each thread has rows of its own."""
+
+    def __init__(self, stats: ImageStats) -> None:
+        self._rows = RowCache(cache_name("image statistics", stats.thumbnails.shape[1:]))
+        arrays = (stats.sizes, stats.digests, stats.mean, stats.std, stats.brightness_p99, stats.sharpness)
+        self._arrays = (*arrays, stats.thumbnails)
+
+    def read(self, photo: PhotoContent, index: int) -> bool:
+        """Set row `index` of the statistics, if it is cached; whether it is."""
+        row = self._rows.get(photo.digest)
+        if row is None or len(row) != sum(array[:1].nbytes for array in self._arrays):
+            return False
+        for array in self._arrays:
+            values, row = row[: array[:1].nbytes], row[array[:1].nbytes :]
+            array[index] = np.frombuffer(values, array.dtype).reshape(array.shape[1:])
+        return True
+
+    def add(self, photo: PhotoContent, index: int) -> None:
+        """Cache row `index` of the statistics."""
+        self._rows.add(photo.digest, b"".join(array[index].tobytes() for array in self._arrays))
+
+    def flush(self) -> None:
+        self._rows.flush()
+        shrink()
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
