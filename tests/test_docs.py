@@ -1,14 +1,15 @@
 """The documentation is true: commands exist, links work, code compiles, examples run."""
 
 import ast
+import json
 import re
 import runpy
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ from small_models import LABEL, small_bundle
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 MAKE = ROOT / "docs/reference/make.py"
+DEPENDENCIES = ROOT / "docs/explanation/dependencies.py"
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -169,13 +171,38 @@ def test_every_page_can_be_reached_from_the_readme():
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
 
 
-def test_each_dependency_is_documented_and_no_other():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
-    names = {re.split(r"[<>=~!\[; ]", requirement)[0] for requirement in listed}
-    page = (ROOT / "docs/explanation/dependencies.md").read_text()
-    rows = re.findall(r"^\| ([a-z][\w-]*)(?: [\d.]+)? \|", page, re.MULTILINE)
-    assert sorted(set(rows) - {"package"}) == sorted(names - {"muslin"})
+def test_the_page_of_dependencies_is_up_to_date():
+    done = subprocess.run([sys.executable, DEPENDENCIES, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_fault_of_the_page_of_dependencies_is_named(tmp_path):
+    made = runpy.run_path(str(DEPENDENCIES))
+    project = tmp_path / "pyproject.toml"
+    (tmp_path / "dependencies.toml").write_text('[gone]\nwhy = "once"\n\n[old]\nwhy = "used"\n')
+    record = {"version": "1.0", "licence": "MIT", "size_mb": 2.0, "needs": ["brought"]}
+    (tmp_path / "dependencies.json").write_text(json.dumps({"old": record, "left": record | {"needs": []}}))
+    project.write_text(
+        '[project]\ndependencies = ["old>=2", "new>=1"]\n[project.optional-dependencies]\nmore = ["muslin[x]"]\n'
+    )
+    record = "Run: python docs/explanation/dependencies.py --record"
+    assert made["problems"](tmp_path, project) == [
+        "dependencies.toml has no reason for new",
+        "dependencies.toml has gone, which is no dependency",
+        f"dependencies.json lacks brought. {record}",
+        f"dependencies.json lacks new. {record}",
+        "dependencies.json has left, which nothing needs",
+        "old 1.0 is recorded, required is old>=2",
+    ]
+
+
+def test_a_package_that_is_not_installed_keeps_its_record():
+    made = runpy.run_path(str(DEPENDENCIES))
+    known = {"not-installed": {"version": "1.0", "licence": "MIT", "size_mb": 2.0, "needs": ["click"]}}
+    wanted = {"base": [made["Requirement"]("not-installed>=1")]}
+    recorded = made["record"](wanted, known)
+    assert recorded["not-installed"] == known["not-installed"]
+    assert recorded["click"]["version"] == version("click")
 
 
 def test_limits_are_those_of_the_code():
