@@ -11,6 +11,7 @@ from PIL import Image
 
 from muslin.data import read
 from muslin.data.dataset import Dataset
+from muslin.data.reader import read_and_log
 from muslin.data.tables.identifier_names import is_identifier
 from refusals import refuses
 
@@ -77,6 +78,16 @@ def test_other_columns_with_such_photos_are_proposed(tmp_path: Path, name: str) 
     assert data.groups is None
     assert notes(data)["group_column_proposed"]["column"] == name
     assert notes(data)["group_column_proposed"]["photos_alike"] > 0.9
+
+
+def test_data_that_are_not_split_get_another_proposal(tmp_path: Path) -> None:
+    path = write_table(tmp_path, {"lot": number, "label": label})
+    hints = []
+    for to_measure in (False, True):
+        said: list[Any] = []
+        read_and_log(path, log=said.append, to_measure=to_measure)
+        hints += [message.hint_code for message in said if message.code == "group_column_proposed"]
+    assert hints == ["split", "intervals"]
 
 
 def test_columns_without_alike_photos_are_no_groups(tmp_path: Path) -> None:

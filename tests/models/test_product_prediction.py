@@ -18,6 +18,7 @@ from muslin.errors import ImageError
 from muslin.evaluation.products import combine
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
 from muslin.models.bundle import seal
+from muslin.models.decision_rules import DecisionRules
 from muslin.models.prediction import Prediction, TargetPrediction
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.models.product_prediction import ProductPrediction, ProductRule
@@ -185,6 +186,17 @@ def test_guarantee_of_products_is_used_where_the_model_has_one() -> None:
     [alone] = predictor.predict([gray(255)], precision=0.9)
     assert product.predictions["label"].probability > alone.predictions["label"].probability
     assert product.predictions["label"].decision == "accept"
+
+
+def test_groups_of_photos_that_are_products_are_called_so() -> None:
+    of_photos = replace(calibration(), group=np.arange(1000, dtype=np.int32) // 2)
+    bundle = replace(
+        small_bundle(), calibration_data={"label": of_photos}, product_calibration={"label": calibration()}
+    )
+    [said] = DecisionRules(bundle).policies(0.999)["label"].unsupported
+    assert (said.params["in_products"], "groups" in said.params) == (500, False)
+    [said] = DecisionRules(replace(bundle, product_calibration={})).policies(0.999)["label"].unsupported
+    assert said.params["groups"] == 500
 
 
 def test_product_is_json_with_a_summary_of_each_photo() -> None:

@@ -152,3 +152,13 @@ def test_table_parts_columns_less_before_it_breaks_a_cell(width: int, line: str)
     console.width = width
     print_table(console, "fr", ("class", "images"), [("longsleeve x", "1,000")])
     assert out.getvalue().splitlines()[-1].rstrip() == line
+
+
+def test_lines_of_tables_do_not_end_in_blanks() -> None:
+    out = io.StringIO()
+    print_table(
+        console_for(out), "rl", ("precision", ""), [("90 %", "highest possible"), None, ("95 %", ""), ("98 %", "")]
+    )
+    lines = out.getvalue().split("\n")
+    assert lines == [line.rstrip() for line in lines]
+    assert lines[3:] == ["", "     95 %", "     98 %", ""]

@@ -116,14 +116,26 @@ def read(
     return reduce_rare_classes(dataset, min_per_class, rare_classes, strict=not options.all_targets)
 
 
-def read_and_log(data: str | Path | Dataset, *, log: Log, **options: Any) -> Dataset:
-    """`data`, read with these options unless it is a Dataset already; logs every fix."""
+def read_and_log(data: str | Path | Dataset, *, log: Log, to_measure: bool = False, **options: Any) -> Dataset:
+    """`data`, read with these options unless it is a Dataset already; logs every fix.
+
+    Args:
+        to_measure: whether models are measured on the data, which are not split: then groups widen intervals only.
+    """
     if isinstance(data, Dataset):
         check_read(data, options)
     dataset = data if isinstance(data, Dataset) else read(data, log=log, **options)
+    if to_measure:
+        dataset = replace(dataset, fixes=tuple(map(_without_split, dataset.fixes)))
     for fix in dataset.fixes:
         log(fix)
     return dataset
+
+
+def _without_split(fix: str) -> str:
+    """A proposal of groups where nothing is split; any other fix as it is."""
+    is_proposal = isinstance(fix, Message) and fix.code == "group_column_proposed"
+    return Message(fix.code, "intervals", **fix.params) if is_proposal else fix  # type: ignore[attr-defined]
 
 
 def check_read(dataset: Dataset, options: Mapping[str, Any]) -> None:

@@ -108,5 +108,15 @@ def precision_notes(acceptance: Acceptance, precision: float) -> list[Message]:
 
 def of_products(note: Message) -> Message:
     """A note on a guarantee, or on its lack, where what it counts as images are products."""
-    params = {"products" if name == "n" else name: value for name, value in note.params.items()}
-    return Message(note.code, "products" if note.hint_code == "images" else note.hint_code, **params)
+    return _renamed(note, {"n": "products"}, {"images": "products"})
+
+
+def in_products(note: Message) -> Message:
+    """A note on a guarantee of images, or on its lack, where what it counts as groups are products."""
+    return _renamed(note, {"groups": "in_products"}, {"groups": "in_products"})
+
+
+def _renamed(note: Message, names: Mapping[str, str], hints: Mapping[str, str]) -> Message:
+    """A note with other names of its parameters, and another hint."""
+    params = {names.get(name, name): value for name, value in note.params.items()}
+    return Message(note.code, hints.get(note.hint_code or "", note.hint_code), **params)

@@ -10,6 +10,7 @@ from muslin.evaluation.precision_choice import (
     Acceptance,
     acceptance_table,
     choose_precision,
+    in_products,
     of_products,
     precision_notes,
 )
@@ -158,9 +159,11 @@ class DecisionRules:
         policies = {}
         for target in self.targets:
             data = self._of_products.get(target.name) if per_product else None
-            if data is None:
-                policies[target.name] = policy(target, self._of_photos.get(target.name))
-            else:
-                found = policy(target, data)
-                policies[target.name] = replace(found, unsupported=tuple(map(of_products, found.unsupported)))
+            found = policy(target, self._of_photos.get(target.name) if data is None else data)
+            say = of_products if data else in_products if self._groups_are_products(target.name) else None
+            policies[target.name] = replace(found, unsupported=tuple(map(say, found.unsupported))) if say else found
         return policies
+
+    def _groups_are_products(self, target: str) -> bool:
+        """Whether the groups of a target's calibration photos are their products."""
+        return target in self._of_products and self._of_products[target].n_groups is None

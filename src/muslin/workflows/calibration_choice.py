@@ -67,7 +67,8 @@ def calibration_without_folds(recipe: Recipe, data: TrainingData, train_s: float
         return Message("not_calibrated", hint, **params)
     clusters = data.dataset.clusters
     groups = None if clusters is None else len(np.unique(clusters[data.split.validation]))
-    return Message("calibrating_on_validation_set", hint, n=n_images, groups=groups, **params)
+    counted = "groups" if data.dataset.products is None or data.dataset.groups is not None else "in_products"
+    return Message("calibrating_on_validation_set", hint, n=n_images, **{counted: groups}, **params)
 
 
 def _can_be_divided(data: TrainingData) -> bool:

@@ -117,7 +117,7 @@ def compare(
     for sheet in sheets.values():
         check_output(sheet, (a, b), (data,))
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target, _ in pairs]}
-    dataset = read_and_log(data, log=log, **options.read_options, **names)
+    dataset = read_and_log(data, log=log, to_measure=True, **options.read_options, **names)
     for sheet in sheets.values():
         check_photos(sheet, dataset)
     if not dataset.targets:

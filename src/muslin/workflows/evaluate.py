@@ -116,7 +116,7 @@ def evaluate(
         log(predictor.graph_note)
     predictor.rules.policies(options.precision, options.guarantee, explain=False)  # refuses bad options before any work
     names = {} if isinstance(data, Dataset) else {"model_targets": [target.name for target in predictor.targets]}
-    dataset = read_and_log(data, log=log, **options.read_options, **names)
+    dataset = read_and_log(data, log=log, to_measure=True, **options.read_options, **names)
     check_photos(output_file, dataset)
     check_targets_used(dataset, [predictor], options.read_options)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)

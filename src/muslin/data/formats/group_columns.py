@@ -60,9 +60,9 @@ class GroupCandidate:
     labels_alike: float | None = None
     photos_alike: float | None = None
 
-    def note(self, code: str) -> Message:
+    def note(self, code: str, hint: str | None = None) -> Message:
         """A message with all this; the fewest photos only where values differ in them."""
-        return Message(code, **{**vars(self), "low": self.low if self.low < self.high else None})
+        return Message(code, hint, **{**vars(self), "low": self.low if self.low < self.high else None})
 
 
 # ── Choosing ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +115,7 @@ def guess_group(
     if [rank for rank, _ in alike].count(0) == 1:
         return alike[0][1].column, [alike[0][1].note("group_column_chosen")]
     shown = alike or [(rank, e) for rank, e in compared if rank == 0]
-    return None, [e.note("group_column_proposed") for _, e in shown]
+    return None, [e.note("group_column_proposed", "split") for _, e in shown]
 
 
 def _candidate(

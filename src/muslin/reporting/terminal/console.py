@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, TextIO
 
 from muslin.printing import unwrap_stream
 from muslin.text import escape_controls
 
 if TYPE_CHECKING:
+    from rich.segment import Segment
+
     from muslin.reporting.terminal.escaping_console import EscapingConsole
 
 WIDEST = 10_000  # columns of a terminal
@@ -43,6 +46,7 @@ def print_table(
     Three blanks part the columns; two where the table is too wide for the terminal.
     """
     from rich import box
+    from rich.segment import Segments
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
@@ -62,4 +66,16 @@ def print_table(
     unbroken = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
     if unbroken > console.width:
         table.padding = (0, 1, 0, 0)
-    console.print(table)
+    trimmed = map(_without_blanks_at_end, console.render_lines(table, pad=False))
+    console.print(Segments(chain.from_iterable(trimmed)), end="")
+
+
+def _without_blanks_at_end(line: Sequence["Segment"]) -> list["Segment"]:
+    """A line of a table without the blanks that fill its last cells, with its end."""
+    from rich.segment import Segment
+
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        del kept[-1]
+    last = [Segment(kept[-1].text.rstrip(), kept[-1].style)] if kept else []
+    return [*kept[:-1], *last, Segment.line()]

@@ -37,7 +37,7 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
     ]
     unsupported: dict[tuple[Any, ...], str] = {}
     for sentence in (s for row in reliability.selective for s in row.unsupported):  # from the lowest precision up
-        unsupported.setdefault((sentence.code, sentence.params["target"], sentence.params.get("class_name")), sentence)
+        unsupported.setdefault((sentence.params["target"], sentence.params.get("class_name")), sentence)
     sentences += unsupported.values()
     if reliability.at_target.mean_set_size is not None:
         sentences.append(
