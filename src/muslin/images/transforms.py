@@ -267,7 +267,8 @@ def _centred(pixels: Pixels, size: Size, colour: Pixels) -> Pixels:
     """`pixels` in the middle of a canvas of `size`'s height and width, filled with `colour`."""
     height, width, channels = pixels.shape
     canvas = np.empty((size[0], size[1], channels), dtype=np.uint8)
-    canvas[:] = colour
+    # by whole rows: single colours take a tenth of the time of scaling
+    canvas.reshape(size[0], -1)[:] = np.tile(colour, size[1])
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     canvas[top : top + height, left : left + width] = pixels
     return canvas

@@ -56,7 +56,32 @@ def quantize(model: bytes, batches: Iterable[Pixels], *, reduce_range: bool = Fa
     used = [opset for opset in quantized.opset_import if opset.domain == ""]
     del quantized.opset_import[:]
     quantized.opset_import.extend(used)
+    _take_pixels_as_they_are(quantized.graph)
     return bytes(quantized.SerializeToString(deterministic=True))
+
+
+def _take_pixels_as_they_are(graph: onnx.GraphProto) -> None:
+    """Leave out the scaling of pixels to float32 where it and the first quantisation give the same 8 bits again."""
+    made_by = {node.output[0]: node for node in graph.node}
+    constants = {constant.name: constant for constant in graph.initializer}
+    for first in [node for node in graph.node if node.op_type == "DequantizeLinear"]:
+        chain, source = [], first.input[0]
+        while source in made_by:
+            chain.append(made_by[source])
+            source = chain[-1].input[0]
+        if [node.op_type for node in chain] != ["QuantizeLinear", "Div", "Sub", "Transpose", "Cast"]:
+            continue
+        quantizer, division, subtraction, transpose, cast = chain
+        names = [subtraction.input[1], division.input[1], *quantizer.input[1:]]
+        mean, std, scale, zero_point = (numpy_helper.to_array(constants[name]).astype(np.float32) for name in names)
+        pixels = np.arange(256, dtype=np.float32)
+        if mean.size == std.size == 1 and np.array_equal(
+            np.rint((pixels - mean.ravel()) / std.ravel() / scale) + zero_point, pixels
+        ):
+            transpose.output[0] = f"{transpose.output[0]}_uint8"  # the graph lists another type for the name
+            transpose.input[0], first.input[0] = cast.input[0], transpose.output[0]
+            for node in (quantizer, division, subtraction, cast):
+                graph.node.remove(node)
 
 
 def with_weights(model: bytes, weights: Mapping[str, NDArray[Any]]) -> bytes:
