@@ -108,6 +108,8 @@ def test_each_way_to_ask_gives_the_same_bits(predictor: Predictor) -> None:
     expected = predictor.predict(pixels)
     assert [predictor.predict(image)[0].predictions for image in pixels] == [each.predictions for each in expected]
     assert list(predictor.predict_iter(list(pixels))) == expected
+    assert predictor.predict(list(pixels)) == expected
+    assert predictor.predict(pixels[:, :, :, 0]) == expected
     files = [file_of(image[:, :, 0]) for image in pixels]
     assert predictor.predict(files) == expected
     for size in (2, 3, 17, 64):

@@ -6,7 +6,7 @@ proofs and measurements: docs/explanation/selective-prediction.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,7 @@ from muslin.messages import Message
 DECISIONS = ("accept", "review", "out of scope")
 """What to do with an image; a decision's number is its place here."""
 ACCEPT, REVIEW, OUT_OF_SCOPE = range(3)
+_ACCEPT, _REVIEW = np.uint8(ACCEPT), np.uint8(REVIEW)
 
 DEFAULT_PRECISION = 0.98
 SET_COVERAGE = 0.90
@@ -147,16 +148,31 @@ class Triage:
         confidence: float (n,): its calibrated probability; for a multilabel target the lowest of the predicted
             labels, 0 where none is predicted.
         decisions: uint8 (n,): places in DECISIONS.
-        labels: bool (n, classes): the predicted class, or all predicted labels.
-        prediction_sets: bool (n, classes): the classes to choose from in a review; of an accepted image its `labels`.
+        accepted: bool (n,): whether the confidence suffices, also of images out of scope.
+        set_threshold: the minimum probability of a class in a prediction set.
+        predicted_labels: bool (n, classes): of a multilabel target, all predicted labels; otherwise None.
     """
 
     probabilities: Probabilities
     predicted: NDArray[np.int64]
     confidence: NDArray[np.floating[Any]]
     decisions: NDArray[np.uint8]
-    labels: NDArray[np.bool_]
-    prediction_sets: NDArray[np.bool_]
+    accepted: NDArray[np.bool_]
+    set_threshold: float
+    predicted_labels: NDArray[np.bool_] | None
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """bool (n, classes): the predicted class, or all predicted labels."""
+        if self.predicted_labels is not None:
+            return self.predicted_labels
+        return np.asarray(np.arange(self.probabilities.shape[1]) == self.predicted[:, np.newaxis])
+
+    @property
+    def prediction_sets(self) -> NDArray[np.bool_]:
+        """bool (n, classes): the classes to choose from in a review; of an accepted image its `labels`."""
+        is_likely = np.asarray(self.probabilities >= self.set_threshold)
+        return self.labels | (is_likely & ~self.accepted[:, np.newaxis])
 
 
 def calibrate_probabilities(
@@ -165,8 +181,9 @@ def calibrate_probabilities(
     """A network's probabilities (n, classes), calibrated; unchanged without calibration data."""
     if calibration_data is None:
         return probabilities
-    scale = scale_label_probabilities if target.kind == "multilabel" else scale_probabilities
-    return scale(probabilities, calibration_data.temperature)
+    if target.kind == "multilabel":
+        return scale_label_probabilities(probabilities, calibration_data.temperature)
+    return scale_probabilities(probabilities, float(calibration_data.temperature[0]))
 
 
 def fit_calibration_data(
@@ -193,10 +210,13 @@ def fit_calibration_data(
     rows = np.flatnonzero((labels != UNKNOWN).any(axis=1) if multilabel else labels != UNKNOWN)
     if not len(rows):
         return None
-    fit = fit_label_temperatures if multilabel else fit_temperature
-    temperature = np.atleast_1d(np.asarray(fit(labels, probabilities), dtype=np.float32))
-    scale = scale_label_probabilities if multilabel else scale_probabilities
-    calibrated = scale(np.asarray(probabilities), temperature)
+    raw = np.asarray(probabilities)
+    if multilabel:
+        temperature = fit_label_temperatures(labels, raw)
+        calibrated = scale_label_probabilities(raw, temperature)
+    else:
+        temperature = np.array([fit_temperature(labels, raw)], dtype=np.float32)
+        calibrated = scale_probabilities(raw, float(temperature[0]))
     thresholds = default_thresholds([target]).get(target.name, ()) if label_thresholds is None else label_thresholds
     if multilabel and label_thresholds is None:
         thresholds = best_f1_thresholds(labels, calibrated)
@@ -370,6 +390,7 @@ def triage(
         is_ood: bool (n,): out-of-distribution images; None where the model has no OOD detector.
     """
     confidence: NDArray[np.floating[Any]]
+    labels: NDArray[np.bool_] | None
     if target.kind == "multilabel":
         predicted = probabilities.argmax(axis=1).astype(np.int64)
         labels = np.asarray(probabilities.astype(np.float64) >= np.asarray(policy.label_thresholds))
@@ -377,19 +398,20 @@ def triage(
         needed = np.where(labels, policy.accept_thresholds, -np.inf).max(axis=1)
         accepted = labels.any(axis=1) & (confidence >= needed)
     else:
-        rows = np.arange(len(probabilities))
         predicted = predict_classes(target, probabilities, policy.label_thresholds)
-        labels = np.zeros(probabilities.shape, dtype=bool)
-        labels[rows, predicted] = True
-        confidence = probabilities[rows, predicted]
+        labels = None
+        confidence = probabilities[np.arange(len(probabilities)), predicted]
         accepted = confidence >= policy.accept_thresholds[predicted]
-    sets = labels | (np.asarray(probabilities >= policy.set_threshold) & ~accepted.reshape(-1, 1))
-    decisions = np.where(accepted, ACCEPT, REVIEW).astype(np.uint8)
+    decisions = np.where(accepted, _ACCEPT, _REVIEW)
     if is_ood is not None:
         decisions[is_ood] = OUT_OF_SCOPE
-    return Triage(probabilities, predicted, confidence, decisions, labels, sets)
+    return Triage(probabilities, predicted, confidence, decisions, accepted, policy.set_threshold, labels)
 
 
 def concat_triages(parts: Sequence[Triage]) -> Triage:
-    """One or more as one, in order."""
-    return Triage(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Triage)))
+    """One or more of one policy as one, in order."""
+    first, arrays = parts[0], dict[str, Any]()
+    for name, value in vars(first).items():
+        if isinstance(value, np.ndarray):
+            arrays[name] = np.concatenate([getattr(part, name) for part in parts])
+    return replace(first, **arrays)

@@ -76,7 +76,10 @@ class DecisionRules:
         """
         if precision is not None:
             return precision
-        return choose_precision(self._acceptance_of(guarantee, per_product)) or DEFAULT_PRECISION
+        key = "precision", guarantee, per_product
+        return self._once(
+            key, lambda: choose_precision(self._acceptance_of(guarantee, per_product)) or DEFAULT_PRECISION
+        )
 
     def policies(
         self, precision: float | None = None, guarantee: str = "overall", *, per_product: bool = False,
@@ -129,14 +132,17 @@ class DecisionRules:
         return ChosenGuarantee(used, acceptance, policies, tuple(notes))
 
     def _once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        kept: T | None = self._kept.get(key)
+        if kept is not None:
+            return kept
         with self._lock:
             if key not in self._kept:
                 result = compute()
                 while len(self._kept) >= _MAX_KEPT:
                     del self._kept[next(iter(self._kept))]
                 self._kept[key] = result
-            kept: T = self._kept[key]
-            return kept
+            made: T = self._kept[key]
+            return made
 
     def _acceptance_of(self, guarantee: str, per_product: bool) -> Acceptance:
         """Of photos; of products for the targets of which the model knows products."""

@@ -1,7 +1,7 @@
 """A bundle's graph, opened and checked: images of the network's size in, raw probabilities out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from muslin.errors import BundleError, DataError, unknown
 from muslin.models import runtime
 from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, check_tensor
+from muslin.models.container import locating_errors
 from muslin.models.graph_variant import FLOAT32, INT8
+from muslin.models.ood_graph import add_ood_score
+from muslin.models.output_cache import OOD_SCORE
 from muslin.models.runtime import Sessions, run_session, runtime_errors
 
 Floats = NDArray[np.float32]
@@ -34,67 +37,89 @@ GOLDEN_TOLERANCES = {FLOAT32: GOLDEN_TOLERANCE, INT8: INT8_TOLERANCE}
 
 _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
 _MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
+_SMALL_MULTIPLY_ADDS = 2**23  # of a batch, a fifth of a millisecond: waking other threads takes longer than they save
+_FINITE = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
+_RANGES = {FEATURES: _FINITE, OOD_SCORE: _FINITE}  # of outputs that are no probabilities
 
 
 class GraphRunner:
-    """Runs a bundle's graph. Safe to use from several threads at once.
+    """Runs a bundle's graph, with the OOD score added. Safe to use from several threads at once.
 
     Attributes:
-        has_features: whether the graph has the output FEATURES.
         batch_size: images that are usually run together.
+        names: the outputs that predictions follow from: the targets, and OOD_SCORE where there is an OOD detector.
+        has_features: whether the graph has the output FEATURES.
 
     Args:
         threads: threads that work on one batch.
+        name: what errors call the bundle.
 
     Raises:
         BundleError: the graph cannot be run, or its input and outputs are not those that the bundle promises.
     """
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
-        self._shape = bundle.preprocessing.shape
-        per_batch, per_image = _BATCH_VALUES // math.prod(self._shape), bundle.cost.values
+    def __init__(self, bundle: Bundle, threads: int, name: str) -> None:
+        detector, cost = bundle.ood_detector, bundle.cost
+        self._name, self._shape = name, bundle.preprocessing.shape
+        self.names = [target.name for target in bundle.targets] + [OOD_SCORE] * (detector is not None)
+        self._widths = {target.name: len(target.classes) for target in bundle.targets} | {OOD_SCORE: 1}
+        per_batch, per_image = _BATCH_VALUES // math.prod(self._shape), cost.values
+        if detector is not None:
+            per_image += len(detector.reference_features)
         self.batch_size = max(1, min(per_batch, _MAX_BATCH_VALUES // per_image))
-        self._sessions = Sessions(lambda threads: _checked_session(bundle, threads), threads)
+        self._small_batch = _SMALL_MULTIPLY_ADDS // max(1, cost.multiply_adds)
+        with locating_errors(path=name):
+            model = bundle.model if detector is None else add_ood_score(bundle.model, detector, FEATURES)
+            self._sessions = Sessions(lambda threads: _checked_session(bundle, model, threads), threads)
         self.has_features = FEATURES in {entry.name for entry in self._sessions.get().get_outputs()}
-        self._widths = {target.name: len(target.classes) for target in bundle.targets}
-        if bundle.ood_detector:
-            self._widths[FEATURES] = bundle.ood_detector.reference_features.shape[1]
 
-    def outputs(
-        self, pixels: Pixels, names: Sequence[str], batch_size: int | None = None, in_threads: bool = False
-    ) -> Iterator[dict[str, Floats]]:
-        """The graph's outputs of these names, one batch of images at a time; one empty batch for no images.
+    def run(
+        self,
+        pixels: Pixels,
+        batch_size: int | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        in_threads: bool = False,
+    ) -> dict[str, Floats]:
+        """The graph's outputs, float32 (n, width) by name. Their bits do not depend on batches and threads.
 
         Args:
             pixels: uint8 (n, height, width, channels).
             batch_size: images at a time; by default as many as fit the processor's caches.
+            names: of the outputs; by default `self.names`.
             in_threads: whether other threads do the same, so that each is to use one core.
 
         Raises:
             DataError: `pixels` has another type or shape.
             BundleError: ONNX Runtime fails, or an output has another shape or numbers out of range.
         """
-        pixels = np.asarray(pixels)
+        pixels, names = np.asarray(pixels), names or self.names
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != self._shape:
             found = f"{pixels.dtype} {pixels.shape}"
             raise DataError("pixels_shape", found=found, expected=_batch_type(self._shape))
         if not len(pixels):
-            yield {name: np.empty((0, self._widths.get(name, 0)), np.float32) for name in names}
-        session, size = self._sessions.get(in_threads), max(1, batch_size or self.batch_size)
-        for start in range(0, len(pixels), size):
-            batch = pixels[start : start + size]
-            outputs = dict(zip(names, run_session(session, names, {"pixels": batch}), strict=True))
-            for name, output in outputs.items():
-                self._check_output(name, output, len(batch))
-            yield outputs
+            return {name: np.empty((0, self._widths.get(name, 0)), np.float32) for name in names}
+        size = max(1, batch_size or self.batch_size)
+        session = self._sessions.get(in_threads or min(size, len(pixels)) <= self._small_batch)
+        starts = range(0, len(pixels), size)
+        batches = [self._run_batch(session, pixels[start : start + size], names) for start in starts]
+        if len(batches) == 1:
+            return dict(zip(names, batches[0], strict=True))
+        return {name: np.concatenate([batch[i] for batch in batches]) for i, name in enumerate(names)}
 
-    def _check_output(self, name: str, output: Any, count: int) -> None:
-        width = self._widths.get(name) or getattr(output, "shape", (0, 0))[-1]
-        check_tensor(name, output, np.float32, (count, width))
-        low, high = PROBABILITY_RANGE  # NaN is not between any two numbers
-        is_valid = np.isfinite(output) if name == FEATURES else (output >= low) & (output <= high)
-        if not is_valid.all():
-            raise BundleError("prediction_range", name=name)
+    def _run_batch(self, session: Any, pixels: Pixels, names: Sequence[str]) -> list[Floats]:
+        try:
+            outputs: list[Floats] = run_session(session, names, {"pixels": pixels})
+            for name, output in zip(names, outputs, strict=True):
+                width = self._widths.get(name) or getattr(output, "shape", (0, 0))[-1]
+                check_tensor(name, output, np.float32, (len(pixels), width))
+                low, high = _RANGES.get(name, PROBABILITY_RANGE)
+                # NaN is not between any two numbers
+                if output.size and not (output.min() >= low and output.max() <= high):
+                    raise BundleError("prediction_range", name=name)
+        except BundleError as error:
+            raise error.with_params(path=self._name) from error
+        return outputs
 
 
 def check_golden_images(runner: GraphRunner, bundle: Bundle, graph: str = FLOAT32) -> None:
@@ -106,11 +131,9 @@ def check_golden_images(runner: GraphRunner, bundle: Bundle, graph: str = FLOAT3
     Raises:
         BundleError: their probabilities are not the sealed ones.
     """
-    names = [target.name for target in bundle.targets]
-    batches = list(runner.outputs(bundle.golden_pixels, names))
+    probabilities = runner.run(bundle.golden_pixels)
     for target in bundle.targets:
-        found = np.concatenate([batch[target.name] for batch in batches])
-        expected = bundle.golden_probabilities[target.name]
+        found, expected = probabilities[target.name], bundle.golden_probabilities[target.name]
         difference = np.abs(found - expected)
         if not (difference <= GOLDEN_TOLERANCES[graph]).all():  # NaN is not either
             worst = np.argmax(np.nan_to_num(difference, nan=np.inf))
@@ -121,14 +144,14 @@ def check_golden_images(runner: GraphRunner, bundle: Bundle, graph: str = FLOAT3
             )  # fmt: skip
 
 
-def _checked_session(bundle: Bundle, threads: int) -> Any:
-    """A session whose inputs and outputs are those that the bundle promises."""
+def _checked_session(bundle: Bundle, model: bytes, threads: int) -> Any:
+    """A session of `model` whose inputs and outputs are those that the bundle promises."""
     from muslin.images import TRANSFORMS
 
     transform, shape = bundle.preprocessing.transform, bundle.preprocessing.shape
     if transform not in TRANSFORMS:
         raise BundleError("bundle_transform", **unknown(transform, TRANSFORMS))
-    session = runtime.session(bundle.model, threads=threads)
+    session = runtime.session(model, threads=threads)
     with runtime_errors():  # a name may not be UTF-8
         inputs = {entry.name: (entry.type, list(entry.shape)) for entry in session.get_inputs()}
         outputs = [entry.name for entry in session.get_outputs()]
@@ -137,9 +160,9 @@ def _checked_session(bundle: Bundle, threads: int) -> Any:
     if len(inputs) != 1 or kind != "tensor(uint8)" or not is_any_n or tuple(sizes[1:]) != shape:
         found = [f"{name}: {kind} {sizes}" for name, (kind, sizes) in inputs.items()]
         raise BundleError("graph_input", found=found, expected=_batch_type(shape))
-    for name in [target.name for target in bundle.targets] + [FEATURES] * (bundle.ood_detector is not None):
-        if name not in outputs:
-            raise BundleError("graph_output", name=name, found=outputs)
+    for target in bundle.targets:
+        if target.name not in outputs:
+            raise BundleError("graph_output", name=target.name, found=outputs)
     return session
 
 

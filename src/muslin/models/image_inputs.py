@@ -58,20 +58,25 @@ def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
     return [(str(path), found[path]) for path in sorted(found)]
 
 
-def ready_pixels(images: Sequence[Any], preprocessing: Preprocessing) -> Pixels | None:
-    """Images as one array, where all are arrays that need no transform; None otherwise.
+def ready_pixels(images: Any, preprocessing: Preprocessing) -> Pixels | None:
+    """Images as `predict` takes them as one array, where they are arrays that need no transform; None otherwise.
 
     Returns:
         uint8 (n, height, width, channels) of the preprocessing.
     """
     from muslin.images import is_unchanged
 
-    height, width, channels = preprocessing.shape
-    shapes = [(height, width, channels), *[(height, width)] * (channels == 1)]
-    for image in images:
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape not in shapes:
-            return None
-    if not images:
-        return np.empty((0, height, width, channels), np.uint8)
-    pixels = np.stack([image.reshape(preprocessing.shape) for image in images])
-    return pixels if is_unchanged(pixels, preprocessing.transform) else None
+    shape = preprocessing.shape
+    one_image = (shape, shape[:2]) if shape[2] == 1 else (shape,)
+    pixels = None
+    if isinstance(images, np.ndarray):
+        if images.dtype == np.uint8 and (images.shape[1:] == shape or images.shape in one_image):
+            pixels = images.reshape(-1, *shape)
+    elif isinstance(images, list) and all(_is_array(image, one_image) for image in images):
+        arrays = [image.reshape(1, *shape) for image in images]
+        pixels = np.concatenate(arrays) if arrays else np.empty((0, *shape), np.uint8)
+    return pixels if pixels is not None and is_unchanged(pixels, preprocessing.transform) else None
+
+
+def _is_array(image: Any, shapes: Sequence[tuple[int, ...]]) -> bool:
+    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape in shapes

@@ -1,55 +1,40 @@
-"""Out-of-distribution scores from ONNX Runtime, whose threads a matrix product of NumPy would compete with.
+"""The out-of-distribution score as a part of a model's graph.
 
 NumPy's BLAS has threads of its own, which spin for a while after each product: beside two threads of ONNX Runtime, the
 scores of 64 images with 1,280 features took 68 to 80 ms instead of 0.5.
 """
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 
+from muslin.errors import BundleError
 from muslin.evaluation.ood import N_NEIGHBORS, OODDetector
-from muslin.models.runtime import Sessions, run_session, session
+from muslin.models.output_cache import OOD_SCORE
 
-_MAX_SIMILARITIES = 2**22  # in memory at once: 16 MiB of float32
+_PREFIX = OOD_SCORE + "/"  # of added tensors; `onnx_check` refuses such names in a file
 
 
-class OODScorer:
-    """`OODDetector.ood_score` as a graph. Safe to use from several threads at once.
+def add_ood_score(model: bytes, detector: OODDetector, features: str) -> bytes:
+    """An ONNX file with one more output, OOD_SCORE: `OODDetector.ood_score`, float32 (n, 1).
 
     An image's score has the same bits whatever other images are scored with it, in any number of threads: ONNX Runtime
     packs the reference features once, and adds up every row of a product in the same order.
 
     Args:
-        threads: threads that work on one batch.
+        features: the output that has the features.
+
+    Raises:
+        BundleError: there is no such output, or it is not float32 (n, features).
     """
+    from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-    def __init__(self, detector: OODDetector, threads: int) -> None:
-        self._batch_size = max(1, _MAX_SIMILARITIES // len(detector.reference_features))
-        model = _score_model(detector)
-        self._sessions = Sessions(lambda threads: session(model, threads=threads), threads)
-
-    def score(self, features: NDArray[np.float32], in_threads: bool = False) -> NDArray[np.float32]:
-        """The OOD scores, float32 (n, 1), of features (n, features).
-
-        Args:
-            in_threads: whether other threads do the same, so that each is to use one core.
-        """
-        size, opened = self._batch_size, self._sessions.get(in_threads)
-        batches = [features[start : start + size] for start in range(0, len(features), size)]
-        if not batches:
-            return np.empty((0, 1), np.float32)
-        scores = [run_session(opened, ["score"], {"features": batch})[0] for batch in batches]
-        return np.asarray(scores[0] if len(scores) == 1 else np.concatenate(scores))
-
-
-def _score_model(detector: OODDetector) -> bytes:
-    """The formula of `OODDetector.ood_score`, operator by operator."""
-    from onnx import TensorProto, helper, numpy_helper
-
+    parsed = ModelProto.FromString(model)
+    _check_features(parsed.graph, features, detector.reference_features.shape[1])
     reference = detector.reference_features
     k = min(N_NEIGHBORS, len(reference))
     numbers = {
-        "axis": np.array([1], np.int64),
+        "ones": np.ones((reference.shape[1], 1), np.float32),
         "tiny": np.float32(1e-12),  # of `normalize_rows`: rows of zeros stay zeros
         "reference": np.ascontiguousarray(reference.T),
         "k": np.array([k], np.int64),
@@ -57,23 +42,36 @@ def _score_model(detector: OODDetector) -> bytes:
         "one": np.float32(1),
     }
 
-    node = helper.make_node
-    nodes = [
-        node("ReduceL2", ["features", "axis"], ["length"], keepdims=1),
-        node("Max", ["length", "tiny"], ["divisor"]),
-        node("Div", ["features", "divisor"], ["unit"]),
-        node("MatMul", ["unit", "reference"], ["similarity"]),
-        node("TopK", ["similarity", "k"], ["nearest", "places"], axis=1, largest=1, sorted=1),
-        node("Gather", ["nearest", "last"], ["kth"], axis=1),
-        node("Sub", ["one", "kth"], ["score"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "ood_score",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", reference.shape[1]])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n", 1])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in numbers.items()],
-    )
-    # IR version 10 and opset 18: read by every ONNX Runtime that muslin allows
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return bytes(model.SerializeToString())
+    def node(operator: str, inputs: list[str], *outputs: str, **attributes: int) -> None:
+        sources = [name if name == features else _PREFIX + name for name in inputs]
+        made = helper.make_node(operator, sources, [_PREFIX + name for name in outputs])
+        made.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        parsed.graph.node.append(made)
+
+    # what these operators do is the same in all operator sets from 10 on
+    node("Mul", [features, features], "squares")
+    node("MatMul", ["squares", "ones"], "squared length")
+    node("Sqrt", ["squared length"], "length")
+    node("Max", ["length", "tiny"], "divisor")
+    node("Div", [features, "divisor"], "unit")
+    node("MatMul", ["unit", "reference"], "similarity")
+    node("TopK", ["similarity", "k"], "nearest", "places", axis=1)
+    node("Gather", ["nearest", "last"], "kth", axis=1)
+    node("Sub", ["one", "kth"], "score")
+    parsed.graph.node[-1].output[0] = OOD_SCORE
+    parsed.graph.output.append(helper.make_tensor_value_info(OOD_SCORE, TensorProto.FLOAT, [None, 1]))
+    for name, value in numbers.items():
+        parsed.graph.initializer.append(numpy_helper.from_array(np.asarray(value), _PREFIX + name))
+    return bytes(parsed.SerializeToString())
+
+
+def _check_features(graph: Any, name: str, width: int) -> None:
+    from onnx import TensorProto
+
+    outputs = {entry.name: entry.type.tensor_type for entry in graph.output}
+    if name not in outputs:
+        raise BundleError("graph_output", name=name, found=list(outputs))
+    found, sizes = outputs[name].elem_type, [dimension.dim_value for dimension in outputs[name].shape.dim]
+    if found != TensorProto.FLOAT or len(sizes) != 2 or sizes[1] not in (0, width):  # 0 where none is declared
+        kind = f"{TensorProto.DataType.Name(found).lower()} {tuple(sizes)}"
+        raise BundleError("tensor_shape", name=name, found=kind, expected=f"float32 (n, {width})")

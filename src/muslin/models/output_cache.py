@@ -21,8 +21,8 @@ from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 CACHE_FORMAT = 3
 """Rises when a cached row or the decoding change; rows of another format are not found."""
 
-OOD_SCORE = "\0OOD score"
-"""A name that no target can have, because of the control character."""
+OOD_SCORE = "\1OOD score"
+"""A name that no target and no tensor in a file can have, because of the control character."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """The predictions for images, as values."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -94,24 +95,30 @@ class ClassProbabilities(Mapping[str, float]):
 
 
 def target_prediction(target: Target, decided: Triage, row: int) -> TargetPrediction:
-    """Of a row of `decided`."""
-    classes, probabilities = target.classes, decided.probabilities[row]
-    predicted = int(decided.predicted[row])
-    runner_up = runner_up_probability = labels = None
-    if len(classes) > 1:
-        others = probabilities.copy()
-        others[predicted] = -1  # the predicted class comes first, whatever its threshold
-        second = int(others.argmax())
-        runner_up, runner_up_probability = classes[second], _shortest(probabilities[second])
-    if target.kind == "multilabel":
-        labels = tuple(classes[i] for i in np.flatnonzero(decided.labels[row]))
-    members = np.flatnonzero(decided.prediction_sets[row]).tolist()
-    members.sort(key=lambda i: -probabilities[i])
+    """The prediction in a row of `decided`."""
+    # In lists, because NumPy takes longer to begin than a few classes take
+    classes, probabilities, predicted = target.classes, decided.probabilities[row], int(decided.predicted[row])
+    others = probabilities.tolist()
+    others[predicted] = -1.0  # the predicted class comes first, whatever its threshold
+    second = others.index(max(others))
+    likely, labels = [predicted], None
+    if decided.predicted_labels is not None:
+        likely = np.flatnonzero(decided.predicted_labels[row]).tolist()
+        labels = tuple([classes[i] for i in likely])
+    if not decided.accepted[row]:
+        likely = sorted({*likely, *np.flatnonzero(probabilities >= decided.set_threshold).tolist()})
+    likely.sort(key=lambda i: -probabilities[i])
+    has_others = len(classes) > 1
     return TargetPrediction(
-        classes[predicted], _shortest(probabilities[predicted]), runner_up, runner_up_probability,
-        ClassProbabilities(classes, probabilities), labels, DECISIONS[decided.decisions[row]],
-        tuple([classes[i] for i in members]),
-    )  # fmt: skip
+        classes[predicted],
+        _shortest(probabilities[predicted]),
+        classes[second] if has_others else None,
+        _shortest(probabilities[second]) if has_others else None,
+        ClassProbabilities(classes, probabilities),
+        labels,
+        DECISIONS[decided.decisions[row]],
+        tuple([classes[i] for i in likely]),
+    )
 
 
 class Predictions(Sequence[Prediction]):
@@ -119,7 +126,6 @@ class Predictions(Sequence[Prediction]):
 
     Attributes:
         arrays: per target's name its probabilities and decisions as arrays, a row for each readable image.
-        readable: int64 (k,): the places of the readable images.
         precision: target of the accepted predictions.
 
     Args:
@@ -131,9 +137,12 @@ class Predictions(Sequence[Prediction]):
     ) -> None:
         self.arrays, self.precision = arrays, precision
         self._targets, self._images = targets, images
-        places = [place for place, image in enumerate(images) if image.error is None]
-        self.readable: NDArray[np.int64] = np.array(places, np.int64)
-        self._rows = {place: row for row, place in enumerate(places)}
+        self._readable = [place for place, image in enumerate(images) if image.error is None]
+
+    @property
+    def readable(self) -> NDArray[np.int64]:
+        """int64 (k,): the places of the readable images."""
+        return np.array(self._readable, np.int64)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -158,9 +167,10 @@ class Predictions(Sequence[Prediction]):
         return f"<Predictions for {plural(len(self), 'image')}>"
 
     def _make(self, place: int) -> Prediction:
-        image, row = self._images[place], self._rows.get(place)
-        if row is None:
+        image = self._images[place]
+        if image.error is not None:
             return image
+        row = bisect_left(self._readable, place)
         predictions = {t.name: target_prediction(t, self.arrays[t.name], row) for t in self._targets}
         return Prediction(image.image, predictions, image.notes)
 

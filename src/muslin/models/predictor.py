@@ -30,7 +30,6 @@ from muslin.models.graph_runner import Floats, GraphRunner, Pixels, check_golden
 from muslin.models.graph_variant import FLOAT32, INT8
 from muslin.models.image_inputs import named_images, ready_pixels
 from muslin.models.input_cache import DigestedPhotos, image_key
-from muslin.models.ood_graph import OODScorer
 from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoOutput
 from muslin.models.photo_pipeline import batch_size, infer_stream
 from muslin.models.photo_reading import ReadImage, read_image
@@ -126,11 +125,9 @@ class Predictor:
         self.cache: OutputCache | None = None
         self.name = name
         self.rules = DecisionRules(bundle)
-        with locating_errors(path=name):
-            self._graph = GraphRunner(bundle, self.threads)
-            self._ood = OODScorer(bundle.ood_detector, self.threads) if bundle.ood_detector else None
-            self._outputs = [target.name for target in bundle.targets] + [FEATURES] * (self._ood is not None)
-            if check:
+        self._graph = GraphRunner(bundle, self.threads, name)
+        if check:
+            with locating_errors(path=name):
                 check_golden_images(self._graph, bundle, graph)
 
     def __repr__(self) -> str:
@@ -231,7 +228,17 @@ class Predictor:
         Raises:
             DataError: a folder without images; or `precision` or `guarantee` is out of range.
         """
-        return Predictions.concat(list(self._predict_chunks(named_images(images, allow_outside), precision, guarantee)))
+        # a longer list is copied chunk by chunk
+        pixels = (
+            None
+            if isinstance(images, list) and len(images) > CHUNK
+            else ready_pixels(images, self.bundle.preprocessing)
+        )
+        if pixels is None:
+            chunks = list(self._predict_chunks(named_images(images, allow_outside), precision, guarantee))
+            return Predictions.concat(chunks)
+        named = [Prediction(f"images[{place}]", {}) for place in range(len(pixels))]
+        return self._decide(named, self._graph.run(pixels), precision, guarantee)
 
     def predict_iter(
         self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
@@ -301,7 +308,7 @@ class Predictor:
 
     def infer(self, pixels: Pixels, batch_size: int | None = None) -> ModelOutput:
         """The model's output before any decision; arguments and errors as `predict_pixels`."""
-        return self._to_output(self._values(pixels, batch_size))
+        return self._to_output(self._graph.run(pixels, batch_size))
 
     def infer_photos(self, images: DigestedPhotos) -> ModelOutput:
         """As `infer`, of readable photos; with a cache only those are decoded whose output it lacks."""
@@ -319,7 +326,7 @@ class Predictor:
 
         def infer(batch: Sequence[tuple[bytes, int]]) -> list[Values]:
             pixels = np.stack([images[index] for _, index in batch])
-            rows = _rows(self._values(pixels, len(batch), in_threads=True))
+            rows = _rows(self._graph.run(pixels, len(batch), in_threads=True))
             for image, row in zip(pixels, rows, strict=True) if self.cache else ():
                 assert self.cache
                 # by what was decoded now: the file can have changed
@@ -340,29 +347,34 @@ class Predictor:
         The features are None where the graph has no such output.
         """
         names = [target.name for target in self.targets] + [FEATURES] * self._graph.has_features
-        with locating_errors(path=self.name):
-            outputs = _concat(list(self._graph.outputs(pixels, names)))
+        outputs = self._graph.run(pixels, names=names)
         features = outputs.pop(FEATURES, None)
         return outputs, features
 
     def to_output(self, raw_probabilities: Mapping[str, Floats], features: Floats | None) -> ModelOutput:
         """The output of `infer` for the results of `infer_raw`."""
-        values = dict(raw_probabilities)
-        if self._ood and features is not None:
-            values[OOD_SCORE] = self._ood.score(features)
+        detector, values = self.bundle.ood_detector, dict(raw_probabilities)
+        if detector is not None and features is not None:
+            values[OOD_SCORE] = detector.ood_score(features)[:, None]
         return self._to_output(values)
 
     def _predict_chunks(
         self, images: Iterable[tuple[str, Any]], precision: float | None, guarantee: str
     ) -> Iterator[Predictions]:
-        """The predictions for named images, some dozen at a time; those for no images where there are none."""
-        precision = self.rules.precision(precision, guarantee)
-        policies = self.rules.policies(precision, guarantee, explain=False)
+        """The predictions for named images, some dozen at a time."""
+        self.rules.policies(precision, guarantee, explain=False)  # refuses bad options before any work
         for named, values in self._infer_chunks(images):
-            output = self._to_output(values)
-            probabilities, is_ood = output.probabilities, output.is_ood
-            arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
-            yield Predictions(self.targets, named, arrays, precision)
+            yield self._decide(named, values, precision, guarantee)
+
+    def _decide(
+        self, images: Sequence[Prediction], values: Values, precision: float | None, guarantee: str
+    ) -> Predictions:
+        """The predictions from those without predictions, and the values of the readable images."""
+        precision = self.rules.precision(precision, guarantee)
+        policies, output = self.rules.policies(precision, guarantee, explain=False), self._to_output(values)
+        probabilities, is_ood = output.probabilities, output.is_ood
+        arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
+        return Predictions(self.targets, images, arrays, precision)
 
     def _infer_chunks(self, images: Iterable[tuple[str, Any]]) -> Iterator[tuple[list[Prediction], Values]]:
         """Named images, as predictions without predictions, and the values of the readable ones; at least one chunk.
@@ -372,13 +384,13 @@ class Predictor:
         images = iter(images)
         chunk = list(islice(images, CHUNK))
         while (pixels := ready_pixels([image for _, image in chunk], self.bundle.preprocessing)) is not None:
-            yield [Prediction(name, {}) for name, _ in chunk], self._values(pixels)
+            yield [Prediction(name, {}) for name, _ in chunk], self._graph.run(pixels)
             if not (chunk := list(islice(images, CHUNK))):
                 return
         no_pixels = np.empty((0, *self.bundle.preprocessing.shape), np.uint8)
         for read in self._infer_stream(chain(chunk, images)):
             rows = [image.values for image in read if image.values is not None]
-            yield [image.prediction for image in read], _stack(rows) if rows else self._values(no_pixels)
+            yield [image.prediction for image in read], _stack(rows) if rows else self._graph.run(no_pixels)
 
     def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
         """Named images with their values, which can be cached, some dozen at a time."""
@@ -402,20 +414,9 @@ class Predictor:
         new = [image.pixels for image in images if image.pixels is not None]
         if not new:
             return list(images)
-        fresh = iter(_rows(self._values(np.stack(new), len(new) if in_threads else None, in_threads)))
+        size = len(new) if in_threads else None
+        fresh = iter(_rows(self._graph.run(np.stack(new), size, in_threads=in_threads)))
         return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
-
-    def _values(self, pixels: Pixels, batch_size: int | None = None, in_threads: bool = False) -> dict[str, Floats]:
-        """The values for images. Their bits do not depend on the other images, or on `in_threads`.
-
-        Args:
-            in_threads: whether other threads do the same, so that each is to use one core.
-        """
-        with locating_errors(path=self.name):
-            values = _concat(list(self._graph.outputs(pixels, self._outputs, batch_size, in_threads)))
-            if self._ood:
-                values[OOD_SCORE] = self._ood.score(values.pop(FEATURES), in_threads)
-        return values
 
     def _to_output(self, values: Values) -> ModelOutput:
         data, threshold = self.bundle.calibration_data, self.rules.ood_threshold
