@@ -38,7 +38,7 @@ TRAINING_CONSTANTS = {
 training measures the machine, which takes a second and can end differently on a busy one."""
 
 TAGGING_CONSTANTS = {
-    "muslin.workflows.tag:CHUNK": 16,
+    "muslin.workflows.tag_rows:CHUNK": 16,
     "muslin.storage.row_cache:FILE_ROWS": 4,
     "muslin.storage.row_cache:MIN_FREE_BYTES": 0,
 }

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file
 from muslin.data.tables import open_table
 from muslin.models.bundle import open_bundle
 from muslin.storage.row_cache import CHECK_BYTES, KEY_BYTES, SUFFIX
+from muslin.workflows.tag import TagOptions, tag
 from wholeness import Watch
 
 
@@ -122,6 +124,33 @@ def tagging(inputs: Inputs, suffix: str) -> Victim:
     return Victim(job, check, outcome)
 
 
+def tagging_update(inputs: Inputs) -> Victim:
+    """`muslin tag --update`, where the previous output has the first half of the products."""
+    catalogue, previous, name = inputs.catalogue("csv"), inputs.folder / "previous.csv", "tagged.csv"
+    if not previous.exists():
+        half = inputs.folder / "half.csv"
+        half.write_bytes(b"".join(catalogue.read_bytes().splitlines(keepends=True)[: 1 + PRODUCTS // 2]))
+        read_options = {"images": inputs.folder / "images"}
+        tag(inputs.model, half, previous, TagOptions(update=True, read_options=read_options))
+
+    def job(folder: Path) -> Job:
+        if not (folder / name).exists():
+            shutil.copy(previous, folder / name)
+        words = ["tag", inputs.model, catalogue, "--images", inputs.folder / "images", "-o", name]
+        environment = inputs.environment(folder / "cache")
+        return Job([*words, "--update", "--resume", "--json"], folder, environment, constants=TAGGING_CONSTANTS)
+
+    def outcome(folder: Path) -> bytes:
+        assert not (folder / f"{name}.partial").exists()
+        return (folder / name).read_bytes()
+
+    def check(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        assert content == previous.read_bytes() or len(list(open_table(folder / name).rows(()))) == PRODUCTS
+
+    return Victim(job, check, outcome)
+
+
 def download(inputs: Inputs, tiny: dict[str, Any], *words: object) -> Victim:
     """`muslin get`; with `--csv out` also the tables that it writes there."""
     known: dict[str, bytes] = {}
@@ -206,8 +235,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 CONTINUED = (
-    "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl", "get",
-    "get csv",
+    "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl",
+    "tag update", "get", "get csv",
 )  # fmt: skip
 """Commands that keep finished work and go on with it."""
 
@@ -226,7 +255,7 @@ def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
         case "train":
             return training(inputs, kind)
         case "tag":
-            return tagging(inputs, kind)
+            return tagging_update(inputs) if kind == "update" else tagging(inputs, kind)
         case "get":
             return download(inputs, tiny, *(["--csv", "out", "--overwrite"] if kind else []))
     return writer(inputs, name)

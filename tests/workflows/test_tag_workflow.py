@@ -52,8 +52,8 @@ def test_photos_are_tagged_and_errors_stand_in_their_rows(shop: Path, capfd: Any
     for before, after in zip(original, (shop / "out.csv").read_bytes().splitlines(), strict=True):
         assert after.startswith(before + b";")
     black, page, white, gone, empty = rows(shop / "out.csv")
-    assert (black["SKU"], black["tag"], black["probability"], black["error"]) == ("00123", "Trouser", "0.3333", "")
-    assert (white["tag"], white["probability"], white["prediction_set"]) == ("Bag", "0.9933", "Bag|Shirt|Trouser")
+    assert (black["SKU"], black["tag"], black["probability"], black["error"]) == ("00123", "Trouser", "0,3333", "")
+    assert (white["tag"], white["probability"], white["prediction_set"]) == ("Bag", "0,9933", "Bag|Shirt|Trouser")
     assert page["error"].startswith("page.jpg: ")
     assert gone["error"].startswith("gone: ")
     assert {row["tag"] + row["decision"] for row in (page, gone, empty)} == {""}
@@ -64,7 +64,7 @@ def test_repeated_ids_and_long_rows_are_noted(shop: Path) -> None:
     (shop / "shop.csv").write_text("EAN;image\n00123;black;x\n00124;white\n00123;gray\n")
     notes = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv").notes
     by_code = {note.code: note.params for note in notes}  # type: ignore[attr-defined]
-    assert by_code["photo_column_chosen"]["column"] == "image"
+    assert by_code["photo_columns_chosen"]["column"] == "image"
     assert by_code["ids_repeated"]["examples"] == ["00123 (2, 4)"]
     assert by_code["cells_joined"]["names"] == [2]
 
@@ -166,7 +166,7 @@ def test_multilabel_tags_are_the_labels_above_their_thresholds(shop: Path) -> No
     seal(replace(small_bundle(tags), thresholds={"tags": (0.3, 0.3, 0.9)}), shop / "model.muslin")
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
     black, _, white, *_ = rows(shop / "out.csv")
-    assert (black["tag"], black["probability"]) == ("new|sale", "0.3333|0.3333")
+    assert (black["tag"], black["probability"]) == ("new|sale", "0,3333|0,3333")
     assert white["tag"] == "last"
     assert result.decisions == {"tags": {"review": 2}}
 
@@ -304,7 +304,7 @@ def test_taxonomy_renames_and_groups_tags(shop: Path) -> None:
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", options)
     black, _, white, *_ = rows(shop / "out.csv")
     assert (black["tag"], black["parent"]) == ("Hosen", "Kleidung")
-    assert black["probability"] == "0.6667"  # two classes of a third each have that name
+    assert black["probability"] == "0,6667"  # two classes of a third each have that name
     assert (white["tag"], white["parent"], white["prediction_set"]) == ("'=Tasche", "", "'=Tasche|Hosen")
     [note] = [n for n in result.to_dict()["notes"] if n["code"] == "taxonomy_language_chosen"]
     assert note["params"] == {"language": "de", "choices": ["de", "en"]}
@@ -412,7 +412,7 @@ def test_json_output_is_one_object(shop: Path, capfd: Any) -> None:
     result = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv", "--json")
     content = json.loads(result.out)
     assert content["decisions"] == {"label": {"review": 2}}
-    assert {note["code"] for note in content["notes"]} >= {"photo_column_chosen", "photos_not_tagged"}
+    assert {note["code"] for note in content["notes"]} >= {"photo_columns_chosen", "photos_not_tagged"}
 
 
 def test_catalogue_without_header_gets_one(shop: Path) -> None:

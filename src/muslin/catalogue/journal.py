@@ -5,7 +5,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -29,14 +29,16 @@ class Journal:
     Attributes:
         path: the file.
         count: rows in it.
+        inputs: everything that its rows depend on, also what a resumed job may have otherwise.
     """
 
-    def __init__(self, path: Path, inputs: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(self, path: Path, inputs: Mapping[str, Any], *, resume: bool, unchecked: Collection[str] = ()) -> None:
         """Continue the journal at `path`, or start it.
 
         Args:
             inputs: everything that the rows depend on, by name, as JSON values.
             resume: whether to continue an existing journal.
+            unchecked: names of inputs that can be others when it is continued.
 
         Raises:
             DataError: a journal exists, and `resume` is false or its inputs were others.
@@ -49,9 +51,11 @@ class Journal:
             if old_inputs is not None and self.count:
                 if not resume:
                     raise DataError("job_not_resumed", path=str(path), count=self.count)
-                if changed := [name for name in inputs if old_inputs.get(name) != inputs[name]]:
+                names = [name for name in {**inputs, **old_inputs} if name not in unchecked]
+                if changed := [name for name in names if old_inputs.get(name) != inputs.get(name)]:
                     raise DataError("job_inputs_changed", path=str(path), names=changed)
-            if old_inputs != inputs:
+            self.inputs = old_inputs if self.count else dict(inputs)
+            if old_inputs != self.inputs:
                 self.count = end = 0
             self._file.truncate(end)
             self._file.seek(end)

@@ -51,6 +51,9 @@ class TaggingResult:
         precision: the precision target.
         acceptance: how much of its calibration images or products the model accepts at which precision.
         rows: number of rows; more than products where a product has several.
+        kept: number of products that already had values and were not predicted (`only_empty`).
+        copied: number of products whose tags come from the previous output (`update`).
+        contradictions: per target with an own column the number of products whose value the tags contradict.
         is_per_product: whether `acceptance` and the guarantees are those of products, for every target.
     """
 
@@ -66,6 +69,9 @@ class TaggingResult:
     acceptance: Acceptance = field(default_factory=dict)
     rows: int = 0
     is_per_product: bool = False
+    kept: int = 0
+    copied: int = 0
+    contradictions: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""

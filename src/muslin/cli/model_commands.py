@@ -122,6 +122,19 @@ def predict_command(
             type=shared.PATH,
         ),
         option("--language NAME", "Language of the taxonomy's names."),
+        option(
+            "--own-column [TARGET=]COLUMN...",
+            "Column with the shop's own values. Adds a column that says where the prediction contradicts them.",
+            dest="own_columns",
+        ),
+        option(
+            "--only-empty",
+            "Tag only what has no value in the shop's own column: that of --own-column, or the one with the target's "
+            "name.",
+        ),
+        option(
+            "--update", "Replace the previous output: tag only new and changed products, and copy the others from it."
+        ),
         option("--resume", "Continue an interrupted job."),
         shared.graph_option,
     ),
@@ -143,6 +156,7 @@ def tag_command(
     from muslin.reporting.terminal.tagging import tagging_summary
     from muslin.workflows import tag as tag_workflow
 
+    shared.refuse_together(update=options["update"], overwrite=output.overwrite)
     with stop_on_signals() as should_stop, tagging_progress() as on_progress:
         tagged = tag_workflow.tag(
             model, data, output, tag_workflow.TagOptions(**options, **guarantee, read_options=read_options),

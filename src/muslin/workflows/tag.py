@@ -7,22 +7,20 @@ one step. So an interrupted job loses nothing, and ends with the same bytes as a
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.catalogue.journal import Journal
 from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.data.tables import Row
-from muslin.errors import ImageError, StoppedError, StorageError
+from muslin.errors import DataError, ImageError, StoppedError, StorageError
+from muslin.evaluation.selective import DECISIONS
 from muslin.messages import Log, Message, examples, no_log
-from muslin.models.prediction import Prediction
-from muslin.models.predictor import CHUNK, Predictor
-from muslin.models.product_prediction import ProductPrediction
+from muslin.models.predictor import Predictor
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.outputs import Output
-from muslin.workflows.tag_cells import new_cells
-from muslin.workflows.tag_job import TagJob, TagOptions, plan
+from muslin.workflows.tag_job import PREVIOUS, TagJob, TagOptions, plan
+from muslin.workflows.tag_rows import COPIED, is_kept, new_rows
 
 __all__ = ["TagOptions", "tag"]
 
@@ -64,10 +62,12 @@ def tag(
     job = plan(model, data, Output.of(out), options, log)
     for note in job.notes:
         log(note)
-    with Journal(job.out.with_name(job.out.name + JOURNAL_SUFFIX), job.inputs, resume=options.resume) as journal:
+    place = job.out.with_name(job.out.name + JOURNAL_SUFFIX)
+    with Journal(place, job.inputs, resume=options.resume, unchecked=[PREVIOUS]) as journal:
         _check_output_again(job, journal)
+        _check_previous(job, journal)
         resumed = journal.count
-        for block in _predict_rows(job, journal.count):
+        for block in new_rows(job, journal.count):
             journal.add(block)
             on_progress(journal.count, job.products)
             if should_stop() and journal.count < job.products:
@@ -86,12 +86,16 @@ def tag(
 
 @dataclass
 class _Counts:
-    """Of products without a readable photo, of those with some unreadable photos, per target of decisions; of rows."""
+    """Of products without a readable photo, of those with some unreadable photos, per target of decisions and of
+    contradictions; of rows; of products that were left as they are or copied from the previous output."""
 
     decisions: dict[str, Counter[str]]
+    contradictions: Counter[str]
     unreadable: int = 0
     partly: int = 0
     rows: int = 0
+    kept: int = 0
+    copied: int = 0
 
 
 def _check_output_again(job: TagJob, journal: Journal) -> None:
@@ -104,41 +108,29 @@ def _check_output_again(job: TagJob, journal: Journal) -> None:
             raise
 
 
-def _predict_rows(job: TagJob, done: int) -> Iterator[list[Row]]:
-    """Of each product after the first `done` the new cells and the number of unreadable photos, block by block."""
-    rows, precision, guarantee = job.rows, job.precision, job.options.guarantee
-    remaining = ((product.name, rows.find(product)) for product in islice(rows, done, None))
-    predictions: Iterator[Prediction | ProductPrediction]
-    if job.has_several:
-        predictions = job.predictor.predict_named_products(remaining, precision=precision, guarantee=guarantee)
-    else:
-        one_each = (photos[0] for _, photos in remaining)
-        predictions = job.predictor.predict_named(one_each, precision=precision, guarantee=guarantee)
-    block: list[Row] = []
-    n_photos = 0
-    for prediction in predictions:
-        photos = prediction.photos if isinstance(prediction, ProductPrediction) else (prediction,)
-        unreadable = sum(photo.error is not None for photo in photos)
-        block.append([*new_cells(prediction, job.predictor.targets, job.taxonomy), unreadable])
-        n_photos += len(photos)
-        if n_photos >= CHUNK:
-            yield block
-            block, n_photos = [], 0
-    if block:
-        yield block
+def _check_previous(job: TagJob, journal: Journal) -> None:
+    """Refuse to resume where the previous output has changed; at the end of the job, `_write` compares it."""
+    previous = job.previous
+    if previous and journal.inputs[PREVIOUS] != previous.digest and journal.count < job.products:
+        raise DataError("job_inputs_changed", path=str(journal.path), names=["previous output"])
 
 
 def _write(job: TagJob, journal: Journal) -> _Counts:
     """Write the catalogue with the journal's cells, whole or not at all."""
-    counts = _Counts({target.name: Counter() for target in job.predictor.targets})
-    width = (len(job.columns) - 1 - job.has_several) // len(counts.decisions)
+    counts = _Counts({target.name: Counter() for target in job.predictor.targets}, Counter())
+    width, last = job.cells_per_target, job.error_index
+    compared = [] if job.own is None or job.options.only_empty else list(job.own.columns)
 
     def cells_of_products() -> Iterator[Row]:
-        for *cells, unreadable in journal.rows():
-            counts.unreadable += bool(cells[-1])
-            counts.partly += bool(unreadable and not cells[-1])
+        for number, (*cells, unreadable) in enumerate(journal.rows()):
+            counts.unreadable += bool(cells[last])
+            counts.partly += bool(unreadable not in (0, COPIED) and not cells[last])
+            counts.copied += unreadable == COPIED
+            counts.kept += is_kept(job, number)
             for i, each in enumerate(counts.decisions.values(), 1):
-                each[str(cells[width * i - 2])] += not cells[-1]
+                each[str(cells[width * i - 2])] += not cells[last]
+            for i, name in enumerate(compared, 1):
+                counts.contradictions[name] += bool(cells[last + i])
             yield cells
 
     def cells_of_rows() -> Iterator[Row]:
@@ -147,9 +139,16 @@ def _write(job: TagJob, journal: Journal) -> _Counts:
             yield row
 
     remove_partial_files(job.out.parent)
-    with job.output.open(unless_same=job.options.resume) as file:
+    with _output(job, journal).open(unless_same=job.options.resume) as file:
         job.table.write_with_columns(file, job.columns, cells_of_rows())
     return counts
+
+
+def _output(job: TagJob, journal: Journal) -> Output:
+    """The output; it does not replace a previous one that has changed since the job began."""
+    previous = job.previous
+    is_changed = previous and (previous.is_changed or journal.inputs[PREVIOUS] != previous.digest)
+    return replace(job.output, overwrite=False) if is_changed else job.output
 
 
 def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[Message, ...]) -> TaggingResult:
@@ -157,7 +156,10 @@ def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[
         job.out,
         job.products,
         counts.unreadable,
-        {name: {decision: n for decision, n in each.items() if n} for name, each in counts.decisions.items()},
+        {
+            name: {decision: each[decision] for decision in each if decision in DECISIONS and each[decision]}
+            for name, each in counts.decisions.items()
+        },
         _guarantees(job),
         tuple(column.name for column in job.columns),
         (*job.notes, *unreadable_notes),
@@ -166,6 +168,9 @@ def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[
         job.acceptance,
         counts.rows,
         job.has_several and job.acceptance.keys() <= job.predictor.bundle.product_calibration.keys(),
+        counts.kept,
+        counts.copied,
+        dict(counts.contradictions),
     )
 
 
@@ -184,15 +189,16 @@ def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
     """Notes that name what could not be read: of products, those without any photo and those without some; of other
     data the photos, where those that were not found are among `job.notes`."""
     without, partly = [], []
-    for product, (*_, error, unreadable) in zip(job.rows, journal.rows(), strict=False):
+    for product, row in zip(job.rows, journal.rows(), strict=False):
+        error, unreadable = row[job.error_index], row[-1]
         if error and (job.has_several or not isinstance(job.rows.find(product)[0][1], ImageError)):
             without.append(product.name)
-        elif unreadable and not error:
+        elif unreadable not in (0, COPIED) and not error:
             partly.append(product.name)
-    error_column, notes = job.columns[-1].name, []
+    notes, (reason_column, error_column) = [], (job.columns[job.error_index + i].name for i in (-1, 0))
     if without:
         code = "products_not_tagged" if job.has_several else "photos_not_tagged"
         notes.append(Message(code, **examples(without), column=error_column))
     if partly:
-        notes.append(Message("products_partly_unreadable", **examples(partly), column=job.columns[-2].name))
+        notes.append(Message("products_partly_unreadable", **examples(partly), column=reason_column))
     return tuple(notes)

@@ -37,6 +37,12 @@ from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
 from muslin.workflows.model_input import open_with_cache
+from muslin.workflows.tag_own_values import OwnValues, read_own_values
+from muslin.workflows.tag_update import COLUMN as FINGERPRINT_COLUMN
+from muslin.workflows.tag_update import PreviousTags, read_previous
+
+PREVIOUS = "previous output"
+"""Among a job's inputs the digest of the output that it updates."""
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, whose cells should be unique to a product."""
@@ -62,6 +68,10 @@ class TagOptions:
             `muslin.evaluation.precision_choice.choose_precision`.
         guarantee: `overall` or `per-class`; see `muslin.evaluation.selective.AcceptancePolicy`.
         resume: continue an interrupted job, if there is one.
+        own_columns: columns with the shop's own values: `COLUMN`, or `TARGET=COLUMN` for a model with several targets.
+            A new column says which of them a prediction contradicts.
+        only_empty: predict only what has no value in `own_columns`, or in the columns with the targets' names.
+        update: replace the output, and copy from it the tags of products of which nothing has changed.
         read_options: how to read the data, as `muslin.read` takes it.
         graph: of a model that is opened here, as of `muslin.models.predictor.Predictor.open`.
     """
@@ -71,6 +81,9 @@ class TagOptions:
     precision: float | None = None
     guarantee: str = "overall"
     resume: bool = False
+    own_columns: Sequence[str] = ()
+    only_empty: bool = False
+    update: bool = False
     read_options: Mapping[str, Any] = field(default_factory=dict)
     graph: str | None = None
 
@@ -82,6 +95,8 @@ class TagJob:
     Attributes:
         products: number of products; `rows` has the rows of each.
         has_several: whether some product has several photos, so that products are predicted and not photos.
+        own: the shop's own values, where they matter.
+        previous: the previous output, where it is updated.
     """
 
     output: Output
@@ -97,6 +112,18 @@ class TagJob:
     taxonomy: Taxonomy
     columns: tuple[AddedColumn, ...]
     notes: tuple[str, ...]
+    own: OwnValues | None = None
+    previous: PreviousTags | None = None
+
+    @property
+    def cells_per_target(self) -> int:
+        """New columns of each target: they come first."""
+        return 5 if self.taxonomy.parents else 4
+
+    @property
+    def error_index(self) -> int:
+        """The column of errors, behind those of all targets and the one of reasons."""
+        return self.cells_per_target * len(self.predictor.targets) + self.has_several
 
     @property
     def out(self) -> Path:
@@ -106,20 +133,31 @@ class TagJob:
     def inputs(self) -> dict[str, Any]:
         """What the rows depend on, as JSON values: a resumed job must have the same."""
         given = self.options.read_options
-        thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in self.policies.values()]
         return {
             "catalogue": self.table.digest,
+            "photos": [str(given.get("images", "")), *self.rows.photos.photo_columns, bool(given.get("allow_outside"))],
+            **self.common_inputs,
+            **({PREVIOUS: self.previous.digest} if self.previous else {}),
+        }
+
+    @property
+    def common_inputs(self) -> dict[str, Any]:
+        """What the rows of all products depend on besides their own cells and photos."""
+        thresholds = [policy.accept_thresholds.astype(str).tolist() for policy in self.policies.values()]
+        own = {"own values": [sorted(self.own.columns.items()), self.options.only_empty]} if self.own else {}
+        return {
             "model": prediction_digest(self.predictor.bundle),
             "precision": [self.precision, self.options.guarantee, *thresholds],
-            "photos": [str(given.get("images", "")), *self.rows.photos.photo_columns, bool(given.get("allow_outside"))],
             "products": [*self.rows.columns, self.rows.all_of_row],
             "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
             "columns": [column.name for column in self.columns],
+            **own,
         }
 
 
 def plan(model: "str | Path | Predictor", data: str | Path, output: Output, options: TagOptions, log: Log) -> TagJob:
     check_local(data, options.read_options.get("images"), options.taxonomy)
+    output = replace(output, overwrite=output.overwrite or options.update)
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = open_with_cache(model, options.graph)
@@ -133,20 +171,22 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     if isinstance(photos, TablePhotos):
         notes = [*_chosen_columns(photos), *photos.notes, *photos.fixes, *notes]
     taxonomy = _taxonomy(options, predictor)
-    columns, renamed = _new_columns(table, predictor.targets, taxonomy, has_several)
+    own = read_own_values(rows, predictor.targets, options.own_columns, taxonomy, only_empty=options.only_empty)
+    columns, renamed = _new_columns(table, predictor.targets, taxonomy, has_several, _more_columns(options, own))
     _check_encodable(table, predictor.targets, taxonomy)
     all_notes: list[str] = [
         *([predictor.graph_note] if predictor.graph_note else []),
         *table.fixes,
         *notes,
         *taxonomy.notes,
+        *(own.notes if own else ()),
         *renamed,
     ]
     if isinstance(table, Workbook) and not table.has_header:
         all_notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
     chosen = predictor.rules.choose(options.precision, options.guarantee, per_product=has_several)
     _check_photos(output, rows)
-    return TagJob(
+    job = TagJob(
         output,
         options,
         predictor,
@@ -160,7 +200,9 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
         taxonomy,
         columns,
         (*all_notes, *chosen.notes),
+        own,
     )
+    return replace(job, previous=read_previous(job.out, rows, columns, job.common_inputs)) if options.update else job
 
 
 def _chosen_columns(photos: TablePhotos) -> list[Message]:
@@ -262,8 +304,19 @@ def _notes_of_ids(rows: ProductRows) -> list[Message]:
     return [Message("ids_repeated", column=name, count=len(repeated), examples=examples)] if repeated else []
 
 
+def _more_columns(options: TagOptions, own: OwnValues | None) -> list[tuple[str, AddedColumn]]:
+    """Per target, or for all of them, the columns behind that of errors."""
+    compared = () if own is None or options.only_empty else own.columns
+    contradicted = [(target, AddedColumn("contradicts", "list")) for target in compared]
+    return contradicted + ([("", AddedColumn(FINGERPRINT_COLUMN))] if options.update else [])
+
+
 def _new_columns(
-    table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy, has_several: bool
+    table: TableFile,
+    targets: Sequence[Target],
+    taxonomy: Taxonomy,
+    has_several: bool,
+    more: Sequence[tuple[str, AddedColumn]] = (),
 ) -> tuple[tuple[AddedColumn, ...], list[str]]:
     """The columns to add, and a note for each whose name was taken."""
     names: list[AddedColumn] = []
@@ -271,7 +324,7 @@ def _new_columns(
         prefix = f"{target.name}_" if len(targets) > 1 else ""
         columns = [AddedColumn("tag"), AddedColumn("parent"), AddedColumn("probability", "number")]
         if target.kind == "multilabel":
-            columns = [replace(column, kind="list") for column in columns]
+            columns = [replace(column, kind="numbers" if column.kind == "number" else "list") for column in columns]
         columns += [AddedColumn("decision"), AddedColumn("prediction_set", "list")]
         names += [
             replace(column, name=prefix + column.name)
@@ -280,6 +333,9 @@ def _new_columns(
         ]
     names += [AddedColumn("reason")] if has_several else []
     names.append(AddedColumn("error"))
+    for target_name, column in more:
+        prefix = f"{target_name}_" if target_name and len(targets) > 1 else ""
+        names.append(replace(column, name=prefix + column.name))
     taken = {name.strip().casefold() for name in table.columns}
     added, notes = [], []
     for column in names:

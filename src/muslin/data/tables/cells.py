@@ -1,11 +1,15 @@
 """The cells of a table: those that are read, and those of columns that are added."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from muslin.data.audit.exclusions import escape_formula
 from muslin.text import ORDINARY_CHARACTERS, escape_controls
+
+DECIMAL = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:[.' ]\d{3})+)(,)(\d+)|[-+]?(?:\d+|\d{1,3}(?:[,' ]\d{3})+)(\.)(\d+)")
+"""A number with decimals, perhaps with marks between thousands."""
 
 Cell = str | tuple[str, ...]
 """What is read: text; a tuple where the cell holds a list; an empty text where it is empty."""
@@ -18,10 +22,10 @@ Row = Sequence[CellValue]
 
 @dataclass(frozen=True)
 class AddedColumn:
-    """A column to be added: `text`, a `number`, or a `list` of texts."""
+    """A column to be added: `text`, a `number`, or a `list` of texts; `numbers` is a list of texts with decimals."""
 
     name: str
-    kind: Literal["text", "number", "list"] = "text"
+    kind: Literal["text", "number", "list", "numbers"] = "text"
 
 
 def format_cell(value: CellValue) -> str:
@@ -43,6 +47,16 @@ def spreadsheet_text(value: CellValue) -> str:
     """`format_cell`, but no text that a spreadsheet would evaluate as a formula, and control characters as text."""
     text = format_cell(value)
     return text if isinstance(value, float) else escape_formula(escape_controls(text, keep=ORDINARY_CHARACTERS))
+
+
+def has_decimal_commas(cells: Iterable[str]) -> bool:
+    """Whether numbers among these cells are written as `1,50`, and none as `1.50`.
+
+    Three digits after a comma or a point can be thousands: alone they say nothing.
+    """
+    found = filter(None, map(DECIMAL.fullmatch, cells))
+    marks = {match[1] or match[3] for match in found if len(match[2] or match[4]) != 3}
+    return marks == {","}
 
 
 def typed_value(value: CellValue) -> Any:

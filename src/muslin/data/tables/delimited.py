@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from muslin.data.expansion import MAX_TEXT_CHARACTERS
 from muslin.data.gzip_files import max_lines
-from muslin.data.tables.cells import AddedColumn, Row, spreadsheet_text
+from muslin.data.tables.cells import AddedColumn, Row, format_cell, has_decimal_commas, spreadsheet_text
 from muslin.data.tables.header import DELIMITERS, SAMPLE_ROWS, find_delimiter, find_header, names_photo
 from muslin.data.tables.table_file import BLANK, Repairs, TableFile, TableRow
 from muslin.data.tables.text_encoding import TextEncoding, find_encoding
@@ -70,6 +70,7 @@ class Delimited(TableFile):
         self.columns, self._top, self._first = header.names, header.first, header.body
         self.sample = [cells for cells, _, _ in sample[header.body :]]
         self._notes += header.fixes([number for cells, _, number in sample[: header.first] if any(cells)])
+        self._decimal_commas = has_decimal_commas(cell for cells in self.sample for cell in cells)
         cells, raw, _ = sample[header.first]
         self._header_cells = None if header.row is None else cells
         self._line_end = raw[len(raw.rstrip("\r\n")) :] or "\n"
@@ -144,10 +145,20 @@ class Delimited(TableFile):
             elif i < self._first or not any(cells):
                 values = [None] * len(added) if i >= self._first and len(cells) > 1 else []
             else:
-                values = next(new_rows)
+                values = self._with_decimals(next(new_rows), added)
             body = raw.rstrip("\r\n")
             text = (self._extended(body, cells, values) if values else body) + raw[len(body) :]
             file.write(text.encode(self.encoding, "replace"))
+
+    def _with_decimals(self, row: Row, added: Sequence[AddedColumn]) -> Row:
+        """New cells, whose numbers have commas where those of the table have."""
+        if not self._decimal_commas:
+            return row
+        pairs = zip(row, added, strict=True)
+        return [
+            format_cell(cell).replace(".", ",") if column.kind in ("number", "numbers") and cell is not None else cell
+            for cell, column in pairs
+        ]
 
     def _extended(self, body: str, cells: list[str], values: Row) -> str:
         """A record without its line end, with new cells behind those of the table's columns."""

@@ -228,7 +228,12 @@ class Parquet(TableFile):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        types = {"text": pa.string(), "number": pa.float64(), "list": pa.list_(pa.string())}
+        types = {
+            "text": pa.string(),
+            "number": pa.float64(),
+            "list": pa.list_(pa.string()),
+            "numbers": pa.list_(pa.string()),
+        }
         new_rows = iter(rows)
         schema = self._schema
         for column in added:

@@ -27,5 +27,11 @@ def tagging_summary(result: TaggingResult) -> str:
         lines.append(
             f"{name}{plural(result.products, 'product')}{rows}: {accepted}, {decisions.get('review', 0):,} to review, "
             f"{decisions.get('out of scope', 0):,} out of scope, {result.unreadable:,} unreadable"
+            + (f", {result.kept:,} left as they are" if result.kept else "")
         )
+        if n := result.contradictions.get(target):
+            lines.append(f"{name}{plural(n, 'prediction')} contradict{'s' * (n == 1)} the shop's own value")
+    if result.copied:
+        predicted = result.products - result.copied - result.kept
+        lines.append(f"{plural(result.copied, 'product')} unchanged and copied, {predicted:,} tagged anew")
     return "\n".join(lines)

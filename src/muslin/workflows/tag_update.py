@@ -1,0 +1,141 @@
+"""What `--update` keeps: the tags of products that have not changed since the previous output.
+
+The output has a column of fingerprints: of a product's cells, the content of its photos, the model, the precision and
+whatever else its tags depend on. A product with the same fingerprint keeps the cells of the previous output, also those
+that a person corrected there.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from muslin.catalogue.product_rows import ProductRows
+from muslin.data.audit.exclusions import FORMULA, unescape_formula
+from muslin.data.photo_content import PhotoContent
+from muslin.data.photos import Photo
+from muslin.data.tables import AddedColumn, Cell, Row, open_table
+from muslin.data.tables.cells import CellValue
+from muslin.data.tables.delimited import Delimited
+from muslin.errors import DataError, ImageError
+from muslin.strict_json import json_text
+
+COLUMN = "fingerprint"
+FINGERPRINT_BYTES = 8
+"""With 100,000 products, the odds that a changed one is taken for unchanged are below 1 to 10⁹."""
+
+
+@dataclass(frozen=True)
+class PreviousTags:
+    """The previous output, and what the products are now.
+
+    Attributes:
+        path: where it is; it need not exist.
+        digest: SHA-256 of it, in hexadecimal; empty where there is none.
+        cells: by fingerprint the new cells of a product in it.
+        common: digest of what all tags depend on.
+        of_rows: per product a digest of all cells of its rows.
+    """
+
+    path: Path
+    digest: str
+    cells: Mapping[str, Row]
+    common: bytes
+    of_rows: Sequence[bytes]
+
+    def fingerprint(self, product: int, photos: Sequence[tuple[str, Any]]) -> str:
+        """Of a product, by its number, with these photos."""
+        digest = hashlib.sha256(self.common + self.of_rows[product])
+        for name, photo in photos:
+            digest.update(repr(name).encode("utf-8", "surrogateescape") + _content_digest(photo))
+        return "m" + digest.hexdigest()[: 2 * FINGERPRINT_BYTES]  # a spreadsheet takes some hexadecimals for numbers
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the file has changed since it was read."""
+        return digest_of(self.path) != self.digest
+
+
+def read_previous(
+    path: Path, rows: ProductRows, columns: Sequence[AddedColumn], inputs: Mapping[str, Any]
+) -> PreviousTags:
+    """The tags in the previous output at `path`, if there is one.
+
+    Args:
+        columns: the new columns, of which the last has the fingerprints.
+        inputs: what all tags depend on, as JSON values.
+
+    Raises:
+        DataError: the file cannot be read, or has no fingerprints.
+    """
+    digest = digest_of(path)
+    cells = _read_cells(path, columns) if digest else {}
+    common = hashlib.sha256(json_text(inputs).encode()).digest()
+    return PreviousTags(path, digest, cells, common, _digests_of_rows(rows))
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; empty where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_cells(path: Path, columns: Sequence[AddedColumn]) -> dict[str, Row]:
+    table = open_table(path)
+    names = [column.name for column in columns]
+    if names[-1] not in table.columns:
+        raise DataError("update_without_fingerprints", path=str(path), column=names[-1])
+    if not set(names) <= set(table.columns):
+        return {}  # another model has other columns
+    is_text = isinstance(table, Delimited)
+    found: dict[str, Row] = {}
+    for row in table.rows(names):
+        *cells, fingerprint = row.cells
+        if fingerprint and fingerprint not in found:
+            pairs = zip(cells, columns[:-1], strict=True)
+            found[str(fingerprint)] = [_value_of(cell, column, is_text) for cell, column in pairs]
+    return found
+
+
+def _value_of(cell: Cell, column: AddedColumn, is_text: bool) -> CellValue:
+    """A cell as it is written again. In a table of text, numbers and lists stay the texts that they are."""
+    if not cell:
+        return None
+    if not isinstance(cell, str):
+        return list(cell)
+    if is_text:
+        return unescape_formula(cell) if cell[1:].startswith(FORMULA) else cell
+    if column.kind == "number":
+        try:
+            return float(cell)
+        except ValueError:
+            return None
+    return cell
+
+
+def _digests_of_rows(rows: ProductRows) -> list[bytes]:
+    names = list(dict.fromkeys(name for name in rows.table.columns if name))
+    numbers = None if rows.numbers is None else rows.numbers.tolist()
+    digests: list[bytes] = []
+    for index, (_, cells) in enumerate(rows.table.rows(names)):
+        number = index if numbers is None else numbers[index]
+        if number == len(digests):
+            digests.append(repr(names).encode("utf-8", "surrogateescape"))
+        digests[number] = hashlib.sha256(digests[number] + repr(cells).encode("utf-8", "surrogateescape")).digest()
+    return digests
+
+
+def _content_digest(photo: Any) -> bytes:
+    try:
+        if isinstance(photo, Photo):
+            return PhotoContent(photo.name, photo.content(), photo.box).digest
+        if isinstance(photo, np.ndarray):
+            return hashlib.sha256(photo.tobytes()).digest()
+        return repr(getattr(photo, "code", photo)).encode()  # why there is none
+    except ImageError as error:
+        return error.code.encode()
