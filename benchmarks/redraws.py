@@ -36,8 +36,10 @@ class Population:
     def draw(self, n: int, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Indices of at least `n` images in whole groups, and the number of each one's group."""
         drawn: list[NDArray[np.int64]] = []
-        while sum(map(len, drawn)) < n:
+        count = 0
+        while count < n:
             drawn.append(self.members[random.integers(len(self.members))])
+            count += len(drawn[-1])
         return np.concatenate(drawn), np.repeat(np.arange(len(drawn)), [len(rows) for rows in drawn])
 
 

@@ -1,11 +1,11 @@
-"""Write the tables and plots of docs/explanation/speed.md from the newest results, so that nobody types a number.
+"""Write the tables and plots of docs/explanation from the newest results, so that nobody types a number.
 
     python benchmarks/tables.py            # from the newest result of each benchmark
     python benchmarks/tables.py --check    # write nothing; exit 1 where a table or plot differs from its results
 
-A table reached_by between `<!-- NAME -->` and `<!-- /NAME -->`, where NAME is a row of TABLES, and links its results.
---check makes it again from these, so that a newer result alone does not make it stale. The plot of a table, if there
-is one, is docs/images/NAME.svg, from the same results.
+A table is between `<!-- NAME -->` and `<!-- /NAME -->` in one of PAGES, where NAME is a row of TABLES, and links its
+results. --check makes it again from these, so that a newer result alone does not make it stale. The plot of a table,
+if there is one, is docs/images/NAME.svg, from the same results.
 """
 
 import json
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import guarantee_tables
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "docs/explanation/speed.md"
+PAGES = tuple(HERE.parent / "docs/explanation" / name for name in ("speed.md", "selective-prediction.md"))
 IMAGES = HERE.parent / "docs/images"
 Result = dict[str, Any]
 
@@ -29,8 +30,10 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print("usage: python benchmarks/tables.py [--check]", file=sys.stderr)
         return 2
-    page = fill_tables(PAGE.read_text(encoding="utf-8"), HERE / "results", newest=not arguments)
-    texts = {PAGE: page, **{IMAGES / name: svg for name, svg in plots(page, HERE / "results").items()}}
+    texts = {}
+    for file in PAGES:
+        page = fill_tables(file.read_text(encoding="utf-8"), HERE / "results", newest=not arguments)
+        texts |= {file: page, **{IMAGES / name: svg for name, svg in plots(page, HERE / "results").items()}}
     stale = [file for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text]
     for file in stale:
         if arguments:
@@ -317,6 +320,10 @@ def growth_image(results: list[Result]) -> str:
     return image(result)
 
 
+def from_rows(rows: Callable[[Sequence[Result]], guarantee_tables.Table]) -> Callable[[list[Result]], list[str]]:
+    return lambda results: markdown_table(*rows(results))
+
+
 @dataclass(frozen=True)
 class Table:
     """A table, and the plot beside it if there is one, from results.
@@ -345,6 +352,15 @@ TABLES = {
     "int8": Table(int8, ("int8_*.json",)),
     "read_csv": Table(read_csv, ("read_csv_*.json",)),
     "growth": Table(growth, ("growth_*.json",), plot=growth_image),
+    "cross_fitting": Table(from_rows(guarantee_tables.cross_fitting), ("cross_fitting_*.json",)),
+    "plain_bound": Table(from_rows(guarantee_tables.plain_bound), ("plain_bound_*.json",), every=True),
+    "few_photos": Table(from_rows(guarantee_tables.few_photos), ("few_photos_*.json",)),
+    "grouped_guarantee": Table(from_rows(guarantee_tables.grouped_guarantee), ("grouped_guarantee_*.json",)),
+    "clothing_guarantee": Table(
+        from_rows(guarantee_tables.clothing_guarantee), ("clothing_guarantee_*.json",), every=True
+    ),
+    "texture_groups": Table(from_rows(guarantee_tables.texture_groups), ("texture_groups_*.json",)),
+    "products": Table(from_rows(guarantee_tables.products), ("products_*.json",)),
 }
 
 

@@ -16,6 +16,9 @@ sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
 import growth  # noqa: E402
 import growth_plot  # noqa: E402
+import guarantee_tables  # noqa: E402
+import plain_bound  # noqa: E402
+import results_file  # noqa: E402
 import run_all  # noqa: E402
 import tables  # noqa: E402
 
@@ -34,13 +37,14 @@ PAGE = "before\n<!-- recipes -->\n<!-- /recipes -->\nafter\n"
 
 
 def test_documented_numbers_equal_the_linked_results():
-    page = tables.PAGE.read_text(encoding="utf-8")
-    assert tables.fill_tables(page, BENCHMARKS / "results", newest=False) == page
+    pages = [file.read_text(encoding="utf-8") for file in tables.PAGES]
+    for page in pages:
+        assert tables.fill_tables(page, BENCHMARKS / "results", newest=False) == page
+        for name, plot in tables.plots(page, BENCHMARKS / "results").items():
+            assert (tables.IMAGES / name).read_text(encoding="utf-8") == plot
     for name in tables.TABLES:
-        assert f"<!-- {name} -->" in page
-        assert f"<!-- /{name} -->" in page
-    for name, plot in tables.plots(page, BENCHMARKS / "results").items():
-        assert (tables.IMAGES / name).read_text(encoding="utf-8") == plot
+        assert sum(f"<!-- {name} -->" in page for page in pages) == 1
+        assert sum(f"<!-- /{name} -->" in page for page in pages) == 1
 
 
 def test_a_table_has_the_newest_result_of_each_recipe(tmp_path):
@@ -78,6 +82,35 @@ def test_int8_speedup_is_the_ratio_within_each_round():
     *_, as_is, made = tables.int8([measured])
     assert as_is == "| net, float32 | 55 |  | 90.00 % |  |  |"
     assert made == "| net, u8u8 | 108 | 1.75 (1.50–2.00); 1.75 | 90.00 % | -0.20 (-0.50 to +0.10) | 99.0 % |"
+
+
+def test_few_photos_are_counted_by_what_an_oracle_accepts():
+    def row(oracle, nothing, broken, replaced=0.0):
+        method = {"nothing": nothing, "broken": broken, "share": 0.5}
+        names = ("muslin", "strict", "betting", "any rank")
+        return {"images": 400, "oracle": oracle, "replaced": replaced} | dict.fromkeys(names, method)
+
+    _, rows = guarantee_tables.few_photos(
+        [{"rows": [row(0.31, 0.2, 0.02), row(0.39, 0.4, 0.05), row(0.42, 0.0, 0.0), row(0.35, 0.9, 0.01, 0.02)]}]
+    )
+    assert [row[:5] for row in rows] == [
+        ("400", "true", "30 to 40 %", "2", "70 % (5.0 %)"),
+        ("400", "true", "40 to 50 %", "1", "100 % (0.0 %)"),
+        ("400", "2 or 4 % replaced", "30 to 40 %", "1", "10 % (1.0 %)"),
+    ]
+
+
+def test_a_plain_bound_accepts_59_without_an_error():
+    confidence, correct = np.linspace(1, 0.5, 100), np.arange(100) != 59
+    threshold = plain_bound.plain_threshold(confidence, correct, 0.95, None, lenient=False)
+    assert threshold == confidence[58]
+    assert plain_bound.plain_threshold(confidence, correct, 0.95, None, lenient=True) == confidence[99]
+    assert plain_bound.plain_threshold(confidence[:58], correct[:58], 0.95, None, lenient=True) == np.inf
+
+
+def test_a_result_names_no_folder_of_the_machine(tmp_path):
+    command = results_file.start_result("", "", [str(tmp_path / "quick"), "--note", "a/b"])["command"]
+    assert command.endswith(" quick --note a/b")
 
 
 def test_a_failed_benchmark_is_named_and_the_others_run(tmp_path, monkeypatch, capfd):
@@ -174,7 +207,7 @@ def test_a_missing_or_stale_plot_is_noticed(tmp_path, monkeypatch, capsys):
     page, plot = tmp_path / "docs/speed.md", tmp_path / "docs/images/growth.svg"
     page.write_text("<!-- growth -->\nNone yet.\n\n<!-- /growth -->\n")
     monkeypatch.setattr(tables, "HERE", tmp_path / "benchmarks")
-    monkeypatch.setattr(tables, "PAGE", page)
+    monkeypatch.setattr(tables, "PAGES", (page,))
     monkeypatch.setattr(tables, "IMAGES", plot.parent)
     assert tables.main(["--check"]) == 0  # nothing was measured
     (tmp_path / "benchmarks/results/growth_20260102T030405Z.json").write_text(json.dumps(grown()))
