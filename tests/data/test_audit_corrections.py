@@ -40,9 +40,9 @@ def test_labels_are_corrected_and_counted(data, tmp_path):
 def test_the_table_of_an_audit_is_applied(data, tmp_path):
     path = tmp_path / "corrections.csv"
     rows = [
-        ("train", "a", "kind", "coat", "=dress", "0.9"),
-        ("test", "c", "tags", "lace: no", "lace: yes", "0.8"),
-        ("train", "b", "kind", "=dress", "", "0.7"),
+        ("train", "a", "kind", "coat", "=dress", "=dress", "0.9"),
+        ("test", "c", "tags", "lace: no", "lace: yes", "lace: yes", "0.8"),
+        ("train", "b", "kind", "=dress", "", "coat", "0.7"),
     ]
     write_exclusions(path, COLUMNS, rows)
     result = correct_labels(data, read_corrections(path), str(path))
@@ -50,6 +50,11 @@ def test_the_table_of_an_audit_is_applied(data, tmp_path):
     assert result.labels["tags"][2].tolist() == [1, 0]
     again = correct_labels(result, read_corrections(path), str(path))
     assert again.fixes[-1].params["changed"] == 0
+
+
+def test_table_without_a_suggestion_says_what_to_do(data, tmp_path):
+    result = corrected(data, tmp_path / "c.csv", "id,target,label,suggested\na,kind,coat,\n")
+    assert result.fixes[-1].code == "labels_not_corrected"
 
 
 def test_one_target_need_not_be_named(data, tmp_path):

@@ -118,8 +118,28 @@ def test_labels_csv_ranks_every_checked_label(
     suspects = found.of("suspect_label")
     assert {row["id"] for row in rows[: len(suspects)]} == {f.samples[0].id for f in suspects}
     assert [(row["label"], row["other"]) for row in rows[:1]] == [suspects[0].correction]
+    listed = [row for _, row in read_sample_rows(folder / "corrections.csv")]
+    assert listed == rows[: len(suspects)]
+    assert sum(bool(row["suggested"]) for row in listed) == len(found.corrections)
     wrong = np.isin([row["id"] for row in rows], mislabelled.dataset.ids[mislabelled.mislabelled])
     assert roc_auc_score(wrong, stated) > 0.9
+
+
+def test_a_person_completes_the_corrections_of_an_audit(
+    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset, tmp_path: Path
+) -> None:
+    rows = [row for _, row in read_sample_rows(audited[0] / "corrections.csv")]
+    classes, true = mislabelled.dataset.targets[0].classes, mislabelled.true_labels
+    wrong = {str(mislabelled.dataset.ids[i]): classes[true[i]] for i in mislabelled.mislabelled}
+    for row in rows:
+        row["suggested"] = wrong.get(row["id"], "")
+    path = tmp_path / "corrections.csv"
+    write_exclusions(path, list(rows[0]), [tuple(row.values()) for row in rows])
+    corrected = correct_labels(mislabelled.dataset, read_corrections(path), str(path))
+    changed = np.flatnonzero(corrected.labels["label"] != mislabelled.dataset.labels["label"])
+    assert len(changed) >= 7
+    assert set(changed) <= set(mislabelled.mislabelled.tolist())
+    assert (corrected.labels["label"][changed] == true[changed]).all()
 
 
 def test_long_steps_are_logged(audited: tuple[Path, Audit, list[str]]) -> None:

@@ -155,10 +155,21 @@ def audit_command(
         return
     print_audit(audit)
     echo(f"\nOpen {folder / 'audit.html'} to decide. The suggestions are in {folder / 'exclude.csv'}.")
-    if audit.overview["label_checks_per_target"]:
-        echo(f"Suggested labels are in {folder / 'corrections.csv'}, for `muslin train --corrections`.")
+    if suspects := audit.of("suspect_label"):
+        echo(_how_to_correct(folder / "corrections.csv", len(suspects), len(audit.corrections)))
     source = {"data": data, "test": options["test"], "read_options": read_options}
     echo(f"Then run: {command_to_repeat(source, None, 0, folder / 'exclude.csv')}")
+
+
+def _how_to_correct(path: Path, suspects: int, suggested: int) -> str:
+    """What an audit's corrections.csv holds, and how a person completes it."""
+    from muslin.text import plural
+
+    listed = f"{path} lists {plural(suspects, 'suspect label')}"
+    use = "Then pass the file to `muslin train --corrections`."
+    if not suggested:
+        return f"{listed}, none probably wrong: write the correct one into the column suggested where one is. {use}"
+    return f"{listed} and suggests another for {suggested:,}: check the column suggested, and complete it. {use}"
 
 
 @command(

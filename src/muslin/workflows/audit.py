@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from muslin.data.audit.findings import Audit, Finding
 
 AUDIT_FILES = ("exclude.csv", "clean.csv", "corrections.csv", "labels.csv", "audit.html", "audit.json")
-LABEL_COLUMNS = ("part", "id", "target", "label", "other", "wrong_probability")
 
 
 def audit(
@@ -47,9 +46,10 @@ def audit(
     Args:
         data: a registered name, a file or a folder, or a Dataset.
         out: a new or empty folder for `audit.html`, `audit.json`, `exclude.csv` (the samples that findings suggest to
-            exclude, for `train`'s `exclude`), `clean.csv` (the rest), `corrections.csv` (labels that are probably
-            wrong, for `train`'s `corrections`) and `labels.csv` (of every checked label the probability that it is
-            wrong, most probable first); as an Output it can be that of an earlier audit, which is replaced.
+            exclude, for `train`'s `exclude`), `clean.csv` (the rest), `corrections.csv` (the labels that can be wrong,
+            with a suggestion for those that probably are, for `train`'s `corrections`) and `labels.csv` (the same of
+            every checked label, most probably wrong first); as an Output it can be that of an earlier audit, which is
+            replaced.
             None writes nothing.
         test: a file with the test set, if `data` holds only the training set.
         checks: the kinds of findings to look for, keys of `muslin.data.audit.findings.KINDS`; all by default.
@@ -171,7 +171,7 @@ def _audit_files(output: Output, data: tuple[Data, ...]) -> dict[str, Output]:
 
 
 def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit") -> None:
-    from muslin.data.audit.labels import rank_labels
+    from muslin.data.audit.labels import SUSPECT, RankedLabel, rank_labels
     from muslin.reporting.report.audit_page import write_audit_page
 
     parts = np.full(len(dataset), "") if dataset.parts is None else dataset.parts
@@ -179,18 +179,24 @@ def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit")
     excluded = result.exclusions
     suggested = ((*names[i], "; ".join(kinds)) for i, kinds in excluded.items())
     clean = (name for i, name in enumerate(names) if i not in excluded)
-    suggestions = (
-        (*names[f.samples[0].index], str(f.target), *(f.correction or ()), f"{f.score:.3f}") for f in result.corrections
-    )
-    ranked = (
-        (*names[row.sample], row.target, row.label, row.other, f"{row.wrong:.6g}")
-        for row in rank_labels(dataset, result.label_errors)
-    )
+    ranked = rank_labels(dataset, result.label_errors)
+    suggested_label = {
+        (finding.samples[0].index, finding.target, *finding.correction[:1]): finding.correction[1]
+        for finding in result.corrections
+        if finding.correction
+    }
+
+    def label_rows(rows: list[RankedLabel]) -> Iterator[tuple[str, ...]]:
+        for row in rows:
+            suggested = suggested_label.get((row.sample, row.target, row.label), "")
+            yield (*names[row.sample], row.target, row.label, suggested, row.other, f"{row.wrong:.6g}")
+
+    suspects, columns = [row for row in ranked if row.wrong >= SUSPECT], corrections.COLUMNS
     writers: dict[str, Callable[[Output], object]] = {
         "exclude.csv": lambda file: exclusions.write_exclusions(file, ("part", "id", "findings"), suggested),
         "clean.csv": lambda file: exclusions.write_exclusions(file, ("part", "id"), clean),
-        "corrections.csv": lambda file: exclusions.write_exclusions(file, corrections.COLUMNS, suggestions),
-        "labels.csv": lambda file: exclusions.write_exclusions(file, LABEL_COLUMNS, ranked),
+        "corrections.csv": lambda file: exclusions.write_exclusions(file, columns, label_rows(suspects)),
+        "labels.csv": lambda file: exclusions.write_exclusions(file, columns, label_rows(ranked)),
         "audit.html": lambda file: write_audit_page(file, dataset, result),
         # last, because it marks the audit as complete
         "audit.json": lambda file: file.write(json_text(result.to_dict(), indent=1) + "\n"),

@@ -11,8 +11,9 @@ from muslin.data.dataset import Dataset, Target
 from muslin.errors import DataError, unknown
 from muslin.messages import Message, examples
 
-COLUMNS = ("part", "id", "target", "label", "suggested", "probability")
-"""Of an audit's corrections.csv: `label` is the given label, `suggested` the one to correct it to."""
+COLUMNS = ("part", "id", "target", "label", "suggested", "other", "wrong_probability")
+"""Of an audit's corrections.csv and labels.csv: `label` is the given label, `suggested` the one to correct it to, empty
+where a person must decide; `other` is the most probable other label."""
 
 APPLIED_COLUMNS = ("part", "id", "target", "label")
 """Of the copy that a run keeps: `label` is the correct one."""
@@ -86,6 +87,8 @@ def correct_labels(dataset: Dataset, corrections: Sequence[Correction], path: st
     if others:
         raise DataError("corrections_of_other_labels", path=path, dataset=dataset.name, **examples(others))
     fix = Message("labels_corrected", n=len(corrected), changed=n_changed, path=path)
+    if not corrected:
+        fix = Message("labels_not_corrected", path=path)
     return replace(dataset, labels=labels, fixes=(*dataset.fixes, fix))
 
 
