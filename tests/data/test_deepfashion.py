@@ -95,6 +95,14 @@ def test_first_release_has_categories_attributes_parts_and_groups(coarse: Path) 
     assert [t.name for t in read(coarse, target="attributes").targets] == ["attributes"]
 
 
+def test_targets_of_a_model_are_read_where_they_exist(coarse: Path) -> None:
+    assert [target.name for target in read(coarse, model_targets=["category", "colour"]).targets] == ["category"]
+    both = ["category", "attributes"]
+    assert [target.name for target in read(coarse, model_targets=["colour"]).targets] == both
+    chosen = read(coarse, target=("attributes",), model_targets=["category"])
+    assert [target.name for target in chosen.targets] == ["attributes"]
+
+
 @pytest.mark.parametrize("generation", ["coarse", "fine"])
 def test_crop_option_crops_photos_to_their_boxes(generation: str, request: pytest.FixtureRequest) -> None:
     root: Path = request.getfixturevalue(generation)

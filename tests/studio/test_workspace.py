@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,10 +160,14 @@ def accuracy_on_data(root: Path, **source: object) -> dict[str, object]:
     return Workspace(root).accuracy({"inspection": inspection, "on": "data", "count": 20})
 
 
-def test_accuracy_is_measured_on_validation_images(trained: Path) -> None:
+def test_accuracy_is_measured_on_images_not_trained_on(trained: Path) -> None:
     found = accuracy_on_data(trained)
     assert (found["on"], found["before"]) == ("data", found["after"])
     assert 0 < found["n"] <= 20  # type: ignore[operator]
+    seen: Any = found["seen_images"]
+    assert found["part"] in ("validation", "test")
+    assert seen["n"] >= found["n"]
+    assert seen["train"] == 0
 
 
 def test_a_run_cannot_name_data_outside_the_folder(trained: Path, tmp_path: Path) -> None:

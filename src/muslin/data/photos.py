@@ -176,7 +176,8 @@ class PhotoImages:
             raise DataError("mixed_images")
         photos = tuple(photo for images in (self, *others) for photo in images.photos)
         keep_alive = [images.keep_alive for images in (self, *others)]
-        return replace(self, photos=photos, keep_alive=keep_alive, known_digests={})
+        known_digests = {photo: digest for images in (self, *others) for photo, digest in images.known_digests.items()}
+        return replace(self, photos=photos, keep_alive=keep_alive, known_digests=known_digests)
 
     def digests(self) -> list[bytes]:
         """Per photo the SHA-256 of its file, with its name where that is no image. Each file is read once."""

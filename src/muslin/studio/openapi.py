@@ -149,8 +149,9 @@ VALUES = _object(
     values=_list(_list(NUMBER)), top=COUNT, left=COUNT, height=COUNT, width=COUNT, rows=COUNT, columns=COUNT
 )
 ACCURACIES = _object(
-    on={"enum": ["golden", "data"]}, target=STRING, n=COUNT, before=_ref("Accuracy"), after=_ref("Accuracy"),
-    changed=COUNT,
+    on={"enum": ["golden", "data"]}, part={"enum": ["golden", "validation", "test"]},
+    seen_images=_or_null(_object(n=COUNT, train=COUNT, validation=COUNT, set_aside=BOOLEAN)), target=STRING, n=COUNT,
+    before=_ref("Accuracy"), after=_ref("Accuracy"), changed=COUNT,
 )  # fmt: skip
 MODELS = _object(models=_list(_object(path=STRING, name=STRING, bytes=COUNT)))
 IMAGES = _object(images=_list(STRING), more=BOOLEAN, unnamable=COUNT)

@@ -1,11 +1,13 @@
-"""The validation images of a model's run, read in a process with limits: anybody may have written these files."""
+"""Validation or test images of a model's run, read in a process with limits: anybody may have written these files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.dataset import Dataset
 from muslin.errors import BundleError, DataError
 from muslin.workers import WorkerEnded, WorkerPool
 
@@ -16,12 +18,29 @@ MAX_READING_MB = 4000
 _WORKERS = WorkerPool("muslin.studio.validation_worker:_read", 1, MAX_READING_S, MAX_READING_MB)
 
 
-def validation_images(
-    root: Path, model: Path, name: str, target: str, count: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Up to `count` validation images of a model's run, as the model takes them, and their labels.
+@dataclass(frozen=True, eq=False)
+class ValidationImages:
+    """Images of a model's run.
 
-    Test images where the data set has no validation part, or where the model was also trained on that part.
+    Attributes:
+        pixels: uint8 (n, height, width, channels), as the model takes them.
+        labels: int64 (n,); UNKNOWN where the label is not known.
+        part: `validation` or `test`.
+        seen: how many images of the part the model has seen, as `muslin.workflows.selected_part.SeenCounts`; None where
+            it does not say.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    part: str
+    seen: dict[str, Any] | None
+
+
+def validation_images(root: Path, model: Path, name: str, target: str, count: int) -> ValidationImages:
+    """Up to `count` validation images of a model's run.
+
+    Test images where the data set has no validation part, or where the model was also trained on that part. What
+    recognises the images of a part is cached, so only the returned photos of the same data are decoded again.
 
     Args:
         root: the folder that the data must be in.
@@ -37,21 +56,26 @@ def validation_images(
     except WorkerEnded as error:
         raise DataError("reading_limits", seconds=MAX_READING_S, mb=MAX_READING_MB) from error
     images = np.frombuffer(pixels, np.uint8).reshape(found["shape"])
-    return images, np.array(found["labels"], np.int64)
+    return ValidationImages(images, np.array(found["labels"], np.int64), found["part"], found["seen"])
 
 
 def _read(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     from muslin.models.predictor import Predictor
 
     model = Path(params["model"])
-    predictor = Predictor.open(model, 1, params["name"], graph="float32")
-    pixels, labels = _part(Path(params["root"]), model.parent, predictor, params["target"], params["count"])
-    return {"shape": pixels.shape, "labels": labels.tolist()}, pixels.reshape(-1)
+    predictor = Predictor.open(model, 1, params["name"], graph="float32").with_cache()
+    part = _select_part(Path(params["root"]), model.parent, predictor)
+    images: Dataset = part.images
+    images = images.take(np.unique(np.linspace(0, len(images) - 1, min(params["count"], len(images))).astype(int)))
+    pixels = np.empty((len(images), *predictor.bundle.preprocessing.shape), np.uint8)
+    for i in range(len(images)):
+        pixels[i] = images.images[i]
+    found = {"shape": pixels.shape, "labels": images.labels[params["target"]].tolist()}
+    return found | {"part": part.part, "seen": part.seen and part.seen.to_dict()}, pixels.reshape(-1)
 
 
-def _part(
-    root: Path, run: Path, predictor: Any, target: str, count: int
-) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+def _select_part(root: Path, run: Path, predictor: Any) -> Any:
+    """The validation or the test images, as a `muslin.workflows.selected_part.SelectedPart`."""
     from muslin.data import read
     from muslin.models.json_schema import check_schema, parse_json
     from muslin.workflows.run_folder import MAX_RECORD_BYTES
@@ -72,13 +96,7 @@ def _part(
     seen = predictor.bundle.seen_images
     was_trained_on = seen is not None and not len(seen.validation)  # a last fit, after cross-fitting, took them
     wanted = "test" if was_trained_on or (parts and "validation" not in parts) else "validation"
-    part = select_part(predictor, dataset, wanted).images
-    evenly_spaced = np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)
-    part = part.take(np.unique(evenly_spaced))
-    pixels = np.empty((len(part), *predictor.bundle.preprocessing.shape), np.uint8)
-    for i in range(len(part)):
-        pixels[i] = part.images[i]
-    return pixels, part.labels[target]
+    return select_part(predictor, dataset, wanted)
 
 
 def check_within(root: Path, name: Any) -> None:

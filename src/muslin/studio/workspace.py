@@ -151,7 +151,7 @@ class Workspace:
         return bundle.golden_pixels[number], {"preprocessed": True}
 
     def accuracy(self, body: Body) -> dict[str, Any]:
-        """The accuracy before and after the edits, on the golden images or on the run's validation images.
+        """The accuracy before and after the edits, on the golden images or on the run's validation or test images.
 
         Raises:
             DataError: the model's run does not say what it was trained on, or the data are not within the folder.
@@ -162,15 +162,17 @@ class Workspace:
         on = choice_of(body, "on", "golden", ("golden", "data"))
         count = integer_of(body, "count", ACCURACY_IMAGES, 10_000)
         edited = model.edited(inspection.model_edits)
+        part, seen = "golden", None
         if on == "golden" or target.kind != "multiclass":
             pixels = model.bundle.golden_pixels
             labels = model.bundle.golden_probabilities[target.name].argmax(1)
         else:
             name = text_of(body["inspection"], "model")
             path = file_within(self.root, name, MODEL_SUFFIXES)
-            pixels, labels = validation_images(self.root, path, name, target.name, count)
+            images = validation_images(self.root, path, name, target.name, count)
+            pixels, labels, part, seen = images.pixels, images.labels, images.part, images.seen
         found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target.name, labels)
-        return {"on": on, "target": target.name} | found
+        return {"on": on, "part": part, "seen_images": seen, "target": target.name} | found
 
 
 def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

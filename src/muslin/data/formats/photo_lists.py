@@ -112,11 +112,12 @@ def build_dataset(listed: PhotoList, options: ReadOptions, fixes: Sequence[str])
 
 
 def select_targets(path: Path, available: Sequence[str], options: ReadOptions) -> list[str]:
-    """The available targets that the user chose; all without a choice."""
+    """The available targets that the user chose, or else those of the model, if there are any; or else all."""
     for name in options.targets:
         if name not in available:
             raise DataError("target_unknown", dataset=str(path), **unknown(name, available))
-    return [name for name in available if name in (options.targets or available)]
+    of_model = [name for name in available if name in options.model_targets]
+    return [name for name in available if name in (options.targets or of_model or available)]
 
 
 def list_rows(path: Path, columns: int | None = None, *, header: bool = True) -> Iterator[ListRow]:

@@ -89,9 +89,10 @@ export async function tab(model) {
       const made = await ask("/api/accuracy", { inspection: inspection(), on, count: 500 });
       const row = (name, one) => h("tr", {}, h("th", { scope: "row" }, t(name)), h("td", { class: "number" }, `${count(one.correct)} / ${count(made.n)}`), h("td", { class: "number" }, percent(one.accuracy)), h("td", { class: "number soft" }, one.interval ? `${percent(one.interval[0])} – ${percent(one.interval[1])}` : ""));
       askAccuracy();
-      accuracy.append(h("table", {}, h("caption", {}, t("accuracyOn", { n: count(made.n), what: t(`on.${made.on}`) })),
+      accuracy.append(h("table", {}, h("caption", {}, t("accuracyOn", { n: count(made.n), what: t(`on.${made.part}`) })),
         h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "visuallyhidden" }, t("network"))), ["correct", "accuracy", "interval"].map((name) => h("th", { scope: "col" }, t(`column.${name}`))))),
         h("tbody", {}, row("beforeEdits", made.before), row("afterEdits", made.after))), h("p", { class: "soft" }, t("predictionsChanged", { n: count(made.changed) })));
+      if (made.seen_images?.train) accuracy.append(h("p", { class: "soft" }, t("trainedOnSome", { n: count(made.seen_images.train), of: count(made.seen_images.n) })));
     } catch (error) {
       askAccuracy();
       accuracy.append(errorText(error));
