@@ -64,5 +64,8 @@ def test_training_ends_with_the_precision_that_tag_will_choose(capsys: pytest.Ca
     assert "label" not in said, "a model of one target needs no name"
     print_tag_precision({"label": tuple(acceptance_row(row.precision, 0) for row in rows)}, of="product")
     assert "no products" in capsys.readouterr().out
+    highest = AcceptanceRow(0.774, 48, 100, 0.48, (0.0, 1.0), is_highest=True)
+    print_tag_precision({"label": (highest, *(acceptance_row(row.precision, 0) for row in rows))})
+    assert "--precision 0.774" in capsys.readouterr().out
     print_tag_precision({})
     assert not capsys.readouterr().out

@@ -72,6 +72,8 @@ def test_no_advice_is_given_that_would_be_refused(synthetic: SyntheticDataset) -
     assert isinstance(probe, LinearProbeRecipe)
     hints = [calibration_without_folds(each, data, 2.0).hint_code for each in (quick, probe, flipped)]
     assert hints == ["folds", "folds", "tta_flip"]
+    large = prepared(make_garments(3000, seed=0).dataset, validation_fraction=0.5)
+    assert calibration_without_folds(quick, large, 2.0).hint_code == "enough"
     one_group = replace(data.dataset, groups=np.full(len(data.dataset), "one", dtype=object))
     assert calibration_without_folds(quick, replace(data, dataset=one_group), 2.0).hint_code == "groups"
 

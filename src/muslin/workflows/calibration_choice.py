@@ -41,7 +41,7 @@ def choose_folds(budget_s: float, data: TrainingData, recipe: SGDRecipe) -> Fold
     counts = {"n": n_images, "folds": FOLDS, "total": len(split.train) + n_images}
     if dataset.parts is not None and "validation" in dataset.parts:
         return FoldsChoice(0, Message("validation_set_given", **counts))
-    if n_images and len(np.unique(units_of(dataset, split.validation))) >= ENOUGH_IMAGES:
+    if _has_enough(data):
         return FoldsChoice(0, Message("folds_not_needed", **counts))
     if not _can_be_divided(data):
         return FoldsChoice(0, None)
@@ -58,17 +58,23 @@ def calibration_without_folds(recipe: Recipe, data: TrainingData, train_s: float
         train_s: seconds that the training took.
     """
     n_images = len(data.split.validation)
-    hint = "folds" if _can_be_divided(data) else "groups"
+    hint = "groups" if not _can_be_divided(data) else "enough" if _has_enough(data) else "folds"
     params: dict[str, Any] = {"folds": FOLDS, "total": len(data.split.train) + n_images, "more_s": FOLDS * train_s}
     if isinstance(recipe, LinearProbeRecipe):
         params["more_s"] = None  # seconds
-        hint = "tta_flip" if recipe.tta_flip and hint == "folds" else hint
+        hint = "tta_flip" if recipe.tta_flip and hint != "groups" else hint
     if not n_images:
         return Message("not_calibrated", hint, **params)
     clusters = data.dataset.clusters
     groups = None if clusters is None else len(np.unique(clusters[data.split.validation]))
     counted = "groups" if data.dataset.products is None or data.dataset.groups is not None else "in_products"
     return Message("calibrating_on_validation_set", hint, n=n_images, **{counted: groups}, **params)
+
+
+def _has_enough(data: TrainingData) -> bool:
+    """Whether the validation set has so many independent images, groups or products that folds gain little."""
+    validation = data.split.validation
+    return len(validation) >= ENOUGH_IMAGES and len(np.unique(units_of(data.dataset, validation))) >= ENOUGH_IMAGES
 
 
 def _can_be_divided(data: TrainingData) -> bool:

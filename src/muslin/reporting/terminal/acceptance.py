@@ -1,7 +1,7 @@
 """How much a model can accept at which precision, as a table for the terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from muslin.evaluation.precision_choice import Acceptance, AcceptanceRow, choose_precision
 from muslin.messages import Message
@@ -32,13 +32,17 @@ def print_tag_precision(acceptance: Acceptance, *, of: str = "photo") -> None:
     Args:
         of: what is accepted: photos or products.
     """
-    out, precision = console_for(), choose_precision(acceptance)
+    precision = choose_precision(acceptance)
     for name, rows in acceptance.items():
-        target = name if len(acceptance) > 1 else None
+        params: dict[str, Any] = {"target": name if len(acceptance) > 1 else None, "unit": f"{of}s"}
+        highest = next((row for row in rows if row.is_highest), None)
         for row in rows:
-            if row.precision == precision:
-                code = "tag_precision" if row.accepted else "tag_precision_none"
-                print_lines(out, Message(code, target=target, unit=f"{of}s", precision=precision, share=row.share))
+            if row.precision != precision:
+                continue
+            code, share = ("tag_precision", row.share) if row.accepted else ("tag_precision_none", None)
+            if highest and not row.accepted:
+                params["highest"], share = highest.precision, highest.share
+            print_lines(console_for(), Message(code, **params, precision=precision, share=share))
 
 
 def print_acceptance_rows(rows: Sequence[AcceptanceRow], out: "EscapingConsole") -> None:
