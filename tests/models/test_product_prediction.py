@@ -14,6 +14,7 @@ from PIL import Image
 
 from command_line import invoke
 from muslin.data.dataset import Target
+from muslin.data.photo_roles import ProductPhoto, shows_only_packaging
 from muslin.errors import ImageError
 from muslin.evaluation.products import combine
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
@@ -186,6 +187,32 @@ def test_guarantee_of_products_is_used_where_the_model_has_one() -> None:
     [alone] = predictor.predict([gray(255)], precision=0.9)
     assert product.predictions["label"].probability > alone.predictions["label"].probability
     assert product.predictions["label"].decision == "accept"
+
+
+@pytest.mark.parametrize("data", [None, calibration()])
+def test_packaging_does_not_decide_alone(data: CalibrationData | None) -> None:
+    box, front = photo("box.jpg", 0.99, 0.01, 0.0), photo("front.jpg", 0.98, 0.02, 0.0)
+    alone = rule(data).predict("p", [box], ["packaging"])
+    assert alone.predictions["label"].decision == "review"
+    assert [reason.code for reason in alone.reasons] == ["product_photos_of_packaging"]  # type: ignore[attr-defined]
+    without_front = rule(data).predict("p", [box, unreadable("front.jpg")], ["packaging", "front"])
+    assert without_front.predictions["label"].decision == "review"
+    both = rule(data).predict("p", [box, front], ["packaging", "front"])
+    assert (both.predictions["label"].decision, both.reasons) == ("accept", ())
+
+
+def test_products_of_packaging_alone_are_found() -> None:
+    roles = np.array(["packaging", "front", "packaging", "packaging", ""], dtype=object)
+    assert shows_only_packaging(roles, np.array([0, 0, 1, 1, 2])).tolist() == [False, True, False]
+    assert shows_only_packaging(None, np.array([0, 1])).tolist() == [False, False]
+
+
+def test_roles_come_with_photos_or_their_names() -> None:
+    predictor = Predictor(small_bundle(), threads=1)
+    photos: list[Any] = [ProductPhoto("1.png", gray(255), "packaging"), ("2.png", gray(255)), ("3_box.png", gray(0))]
+    products: list[Any] = [("a", photos[:1]), ("b", photos[1:2]), ("c", [("x-packaging.png", gray(255))])]
+    found = predictor.predict_named_products(products, precision=0.9)
+    assert [bool(product.reasons) for product in found] == [True, False, True]
 
 
 def test_groups_of_photos_that_are_products_are_called_so() -> None:

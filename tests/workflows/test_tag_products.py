@@ -127,6 +127,13 @@ def test_photos_in_several_columns_are_one_product(shop: Path) -> None:
     assert notes["photo_columns_unused"]["others"] == ["back_image"]
 
 
+def test_a_product_of_which_only_the_packaging_is_shown_goes_to_review(shop: Path) -> None:
+    content = "front_image,packaging_image,nr\nwhite.png,black.png,1\n,gray.png,2\n"
+    _, written, _ = tagged(shop, content)
+    assert "only the packaging is shown" not in written[0]["reason"]
+    assert written[1]["reason"] == "only the packaging is shown (gray.png)"
+
+
 def test_columns_of_photos_that_the_user_names(shop: Path) -> None:
     content = "image,swatch,nr\nblack.png,gray.png,1\nwhite.png,gray.png,2\n"
     _, one, _ = tagged(shop, content)

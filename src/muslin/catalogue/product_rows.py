@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from muslin.data.formats.products_in_tables import (
     products_in_columns,
 )
 from muslin.data.photo_lookup import cell_name
+from muslin.data.photo_roles import ProductPhoto
 from muslin.data.tables import Cell, Row, TableFile, read_table
 from muslin.data.tables.columns import wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
@@ -73,7 +74,7 @@ class ProductRows:
                 yield RowsOfProduct(self.names[first], waiting.pop(first))
                 first += 1
 
-    def find(self, product: RowsOfProduct) -> list[tuple[str, Any]]:
+    def find(self, product: RowsOfProduct) -> list[ProductPhoto]:
         """The name of each photo of a product, once, with the photo or the reason why there is none; at least one.
 
         A row without a photo counts only where no row has one.
@@ -83,7 +84,7 @@ class ProductRows:
             found = (photo for number, cells in named for photo in self.photos.find_all(number, cells))
         else:
             found = (self.photos.find(number, cells) for number, cells in named)
-        return list({photo.name: photo.photo for photo in found}.items())
+        return list({photo.name: photo for photo in found}.values())
 
     def spread(self, cells: Iterable[Row]) -> Iterator[Row]:
         """The cells of each row of the table, from those of each product: on all its rows, or on the first alone."""

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,14 @@ ROLE_COLUMNS = (
 _LAST_WORD = re.compile(r"(?:^|[_\-. ])([^\W\d_]+)[_\-. ]?\d*$")
 
 
+class ProductPhoto(NamedTuple):
+    """A photo of a product: how it is called, the image or why there is none, and its role."""
+
+    name: str
+    image: Any
+    role: str = ""
+
+
 def role_of(text: str) -> str:
     """The role that a cell names; "" for none."""
     return _ROLE_OF.get(_plain(text), "")
@@ -93,6 +102,18 @@ def known_roles(roles: Sequence[str]) -> NDArray[np.object_] | None:
 def roles_of_names(names: Iterable[str]) -> NDArray[np.object_] | None:
     """The role in each file's name, object (count,); None where no name has one."""
     return known_roles([role_in_name(name) for name in names])
+
+
+def shows_only_packaging(roles: NDArray[np.object_] | None, numbers: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """bool (products,): whether all photos of a product show its packaging, so that a person must look at it.
+
+    Args:
+        roles: object (photos,); None where none is known.
+        numbers: integer (photos,): the product of each photo; the result is in rising order of the numbers.
+    """
+    _, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    is_packaging = np.zeros(len(places), dtype=bool) if roles is None else np.asarray(roles == PACKAGING)
+    return np.asarray(np.bincount(places, weights=is_packaging, minlength=len(counts)) == counts)
 
 
 def _parts_of(column: str) -> list[tuple[str, ...]]:

@@ -22,6 +22,7 @@ def fit_product_calibration_data(
     calibration_data: CalibrationData,
     clusters: Groups = None,
     *,
+    for_review: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> CalibrationData | None:
     """As `fit_calibration_data`, with one row per product; None where no product is labelled.
@@ -35,6 +36,8 @@ def fit_product_calibration_data(
         product_numbers: integer (n,): the product of each photo.
         calibration_data: of the photos.
         clusters: (n,): photos, and so products, of one cluster are not independent.
+        for_review: bool (products,): products that are for review too, such as those of which all photos show the
+            packaging.
     """
     calibrated = calibrate_probabilities(target, np.asarray(probabilities, np.float32), calibration_data)
     combined = combine(calibrated, product_numbers, multilabel=target.kind == "multilabel")
@@ -45,7 +48,7 @@ def fit_product_calibration_data(
         combined.probabilities,
         None if clusters is None else np.asarray(clusters)[first],
         label_thresholds=calibration_data.label_thresholds.tolist(),
-        for_review=combined.contradictory,
+        for_review=combined.contradictory if for_review is None else combined.contradictory | for_review,
         seed=seed,
     )
 

@@ -81,6 +81,7 @@ def measure_products(
     calibration_data: CalibrationData | None,
     policy: AcceptancePolicy,
     acceptance: tuple[AcceptanceRow, ...] = (),
+    for_review: NDArray[np.bool_] | None = None,
 ) -> ProductMetrics | None:
     """See `ProductMetrics`; None where no product has a label.
 
@@ -90,6 +91,7 @@ def measure_products(
         calibration_data: of products; None where the model has none.
         policy: for products; without `calibration_data` only its thresholds of labels count.
         acceptance: see `ProductMetrics`.
+        for_review: bool (products,): products that are for review whatever is predicted.
     """
     labels = product_labels(target, predictions.labels, product_numbers)
     labelled = has_label(labels)
@@ -110,6 +112,8 @@ def measure_products(
     )
     if calibration_data is None:
         return ProductMetrics(*counts, accuracy, interval)
+    if for_review is not None:
+        decided.decisions[for_review & (decided.decisions == ACCEPT)] = REVIEW
     accepted = decided.decisions[labelled] == ACCEPT
     return ProductMetrics(
         *counts,

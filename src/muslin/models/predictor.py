@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
+from muslin.data.photo_roles import ProductPhoto
 from muslin.data.photos import ordered_map
 from muslin.errors import BundleError, RecipeError
 from muslin.evaluation.selective import calibrate_probabilities, triage
@@ -264,8 +265,8 @@ class Predictor:
         The photos' calibrated probabilities are combined (`muslin.evaluation.products.combine`). A model that was
         trained on products has calibrated the result again, and its guarantee holds per product. Any other model's
         guarantee holds per photo: a product is accepted only where all its photos are, with the same label. Products
-        whose photos contradict each other go to review. Photos out of scope are left out; where at least half are, so
-        is the product.
+        whose photos contradict each other, or show the packaging alone, go to review. Photos out of scope are left out;
+        where at least half are, so is the product.
 
         Args:
             products: per product's name its images, as `predict` takes them.
@@ -279,12 +280,12 @@ class Predictor:
 
     def predict_named_products(
         self,
-        products: Iterable[tuple[str, Iterable[tuple[str, Any]]]],
+        products: Iterable[tuple[str, Iterable[ProductPhoto | tuple[str, Any]]]],
         *,
         precision: float | None = None,
         guarantee: str = "overall",
     ) -> Iterator[ProductPrediction]:
-        """`predict_products` for pairs of a name and images, which are those of `predict_named`."""
+        """`predict_products` for pairs of a name and images, which are those of `predict_named` or have a role."""
         precision = self.rules.precision(precision, guarantee, per_product=True)
         policies = self.rules.policies(precision, guarantee, per_product=True, explain=False)
         rule = ProductRule(self.targets, self.bundle.product_calibration, policies)

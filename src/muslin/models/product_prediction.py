@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from muslin.data.dataset import Target
+from muslin.data.photo_roles import PACKAGING, ProductPhoto, role_in_name
 from muslin.errors import ImageError
 from muslin.evaluation.products import combine
 from muslin.evaluation.selective import DECISIONS, AcceptancePolicy, CalibrationData, calibrate_probabilities, triage
@@ -65,8 +66,8 @@ class ProductRule:
     calibration: Mapping[str, CalibrationData]
     policies: Mapping[str, AcceptancePolicy]
 
-    def predict(self, product: str, photos: Sequence[Prediction]) -> ProductPrediction:
-        """The prediction for a product with one or more photos."""
+    def predict(self, product: str, photos: Sequence[Prediction], roles: Sequence[str] = ()) -> ProductPrediction:
+        """The prediction for a product with one or more photos, of which the roles are given where they are known."""
         readable = [photo for photo in photos if photo.error is None]
         reasons = []
         if unreadable := [photo for photo in photos if photo.error is not None]:
@@ -80,18 +81,23 @@ class ProductRule:
         if outside and not is_outside:
             reasons.append(Message("product_photos_out_of_scope", **examples(photo.image for photo in outside)))
             readable = [photo for photo in readable if photo not in outside]
+        is_outside = is_outside and bool(outside)
+        packaging = [photo for photo, role in zip(photos, roles, strict=False) if role == PACKAGING]
+        only_packaging = not is_outside and all(photo in packaging for photo in readable)
+        if only_packaging:
+            reasons.append(Message("product_photos_of_packaging", **examples(photo.image for photo in readable)))
         predictions = {}
         for target in self.targets:
-            predictions[target.name], reason = self._predict(target, readable, is_outside and bool(outside))
+            predictions[target.name], reason = self._predict(target, readable, is_outside, for_review=only_packaging)
             reasons += [reason] if reason else []
         return ProductPrediction(product, tuple(photos), predictions, tuple(reasons))
 
     def _predict(
-        self, target: Target, photos: Sequence[Prediction], is_outside: bool
+        self, target: Target, photos: Sequence[Prediction], is_outside: bool, *, for_review: bool
     ) -> tuple[TargetPrediction, Message | None]:
         data, policy = self.calibration.get(target.name), self.policies[target.name]
         each = [photo.predictions[target.name] for photo in photos]
-        if data is None and len(each) == 1:
+        if data is None and len(each) == 1 and not for_review:
             return each[0], None
         probabilities = np.array([list(one.probabilities.values()) for one in each], dtype=np.float32)
         numbers = np.zeros(len(each), dtype=np.int64)
@@ -102,7 +108,7 @@ class ProductRule:
             reason = Message("product_photos_contradict", **shown)
         elif not is_outside and data is None and _decided_differently(each):
             reason = Message("product_photos_decided_differently", **shown)
-        if reason or (data is None and any(one.decision != _ACCEPT for one in each)):
+        if reason or for_review or (data is None and any(one.decision != _ACCEPT for one in each)):
             policy = replace(policy, accept_thresholds=np.full(len(target.classes), np.inf))
         elif data is None:  # every photo is accepted with the same label, and so is the product
             policy = replace(policy, accept_thresholds=np.zeros(len(target.classes)))
@@ -118,27 +124,34 @@ class ProductRule:
 
 def predict_products(
     predict_photos: Callable[[Iterable[tuple[str, Any]]], Iterator[Prediction]],
-    products: Iterable[tuple[str, Iterable[tuple[str, Any]]]],
+    products: Iterable[tuple[str, Iterable[ProductPhoto | tuple[str, Any]]]],
     rule: ProductRule,
 ) -> Iterator[ProductPrediction]:
-    """The prediction for each product, whose photos are pairs of a name and an image.
+    """The prediction for each product, whose photos are each a ProductPhoto, or a name, which can say the role, and an
+    image.
 
     Photos of all products go through `predict_photos` in one stream; a product's predictions are kept until its last.
     """
-    waiting: deque[tuple[str, int]] = deque()
+    waiting: deque[tuple[str, list[str]]] = deque()
 
     def photos_of_all() -> Iterator[tuple[str, Any]]:
         for name, images in products:
-            photos = list(images) or [(name, ImageError("photo_not_named"))]
-            waiting.append((name, len(photos)))
-            yield from photos
+            photos = [each if isinstance(each, ProductPhoto) else _with_role(*each) for each in images]
+            photos = photos or [ProductPhoto(name, ImageError("photo_not_named"))]
+            waiting.append((name, [photo.role for photo in photos]))
+            yield from ((photo.name, photo.image) for photo in photos)
 
     photos: list[Prediction] = []
     for photo in predict_photos(photos_of_all()):
         photos.append(photo)
-        if len(photos) == waiting[0][1]:
-            yield rule.predict(waiting.popleft()[0], photos)
+        if len(photos) == len(waiting[0][1]):
+            name, roles = waiting.popleft()
+            yield rule.predict(name, photos, roles)
             photos = []
+
+
+def _with_role(name: str, image: Any) -> ProductPhoto:
+    return ProductPhoto(name, image, role_in_name(name))
 
 
 def _is_out_of_scope(photo: Prediction) -> bool:

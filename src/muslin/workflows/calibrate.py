@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
+from muslin.data.photo_roles import shows_only_packaging
 from muslin.data.photos import pixel_batches
 from muslin.evaluation.ood import MAX_REFERENCE_IMAGES, OODDetector, fit_ood_detector, normalize_rows
 from muslin.evaluation.precision_bound import images_needed
@@ -74,9 +75,8 @@ def calibrate(
     calibration_data, thresholds = {}, {}
     product_calibration: dict[str, CalibrationData] = {}
     indices = calibration_set.indices
-    clusters, products = (
-        None if values is None else values[indices] for values in (dataset.clusters, dataset.products)
-    )
+    columns = dataset.clusters, dataset.products, dataset.roles
+    clusters, products, roles = (None if each is None else each[indices] for each in columns)
     numbers = None if products is None else np.unique(products.astype(str), return_inverse=True)[1]
     for target in dataset.targets:
         arrays = dataset.labels[target.name][indices], calibration_set.probabilities[target.name]
@@ -86,8 +86,9 @@ def calibrate(
         if target.kind == "multilabel":
             thresholds[target.name] = tuple(fitted.label_thresholds.tolist())
         if numbers is not None:
-            of_products = fit_product_calibration_data(target, *arrays, numbers, fitted, clusters, seed=seed)
-            product_calibration |= {target.name: of_products} if of_products is not None else {}
+            inputs, packaging = (target, *arrays, numbers, fitted, clusters), shows_only_packaging(roles, numbers)
+            if found := fit_product_calibration_data(*inputs, for_review=packaging, seed=seed):
+                product_calibration[target.name] = found
     ood_detector, scores = None, calibration_set.ood_scores
     if features is not None or scores is not None:
         trained = parts.train if scores is None else indices

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Dataset, Target, align
+from muslin.data.photo_roles import shows_only_packaging
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.metrics import Labels
@@ -160,7 +161,7 @@ def evaluate_output(
         predictions = Predictions(labels, raw, probabilities, output.is_ood, dataset.clusters, slice_values, leaked)
         reliability = _reliability(predictor, target, predictions, options)
         if reliability and dataset.products is not None:
-            products = _product_metrics(predictor, target, predictions, dataset.products, options)
+            products = _product_metrics(predictor, target, predictions, dataset, options)
             reliability = replace(reliability, products=products)
         evaluations[target.name] = replace(evaluation, reliability=reliability)
     if not evaluations:
@@ -201,21 +202,19 @@ def _reliability(
 
 
 def _product_metrics(
-    predictor: Predictor,
-    target: Target,
-    predictions: Predictions,
-    products: NDArray[np.object_],
-    options: EvaluateOptions,
+    predictor: Predictor, target: Target, predictions: Predictions, dataset: Dataset, options: EvaluateOptions
 ) -> ProductMetrics | None:
+    numbers = np.unique(np.asarray(dataset.products).astype(str), return_inverse=True)[1]
     acceptance = predictor.rules.acceptance(options.guarantee, per_product=True)
     precision = options.precision or choose_precision(acceptance) or DEFAULT_PRECISION
     return measure_products(
         target,
         predictions,
-        np.unique(products.astype(str), return_inverse=True)[1],
+        numbers,
         predictor.bundle.product_calibration.get(target.name),
         predictor.rules.policies(precision, options.guarantee, per_product=True)[target.name],
         acceptance.get(target.name, ()),
+        shows_only_packaging(dataset.roles, numbers),
     )
 
 

@@ -225,7 +225,7 @@ def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
 def _check_photos(output: Output, rows: ProductRows) -> None:
     """Refuse an output that is one of the photos."""
     if os.path.lexists(output.path):  # no photo is a new file
-        found = (photo for product in rows for _, photo in rows.find(product))
+        found = (photo for product in rows for _, photo, _ in rows.find(product))
         inputs = {photo.path for photo in found if isinstance(photo, Photo)}
         replace(output, overwrite=True).check(inputs)
 

@@ -58,7 +58,7 @@ def _predict(job: TagJob, products: Iterable[RowsOfProduct]) -> Iterator[tuple[R
     if job.has_several:
         predictions = job.predictor.predict_named_products(named, precision=precision, guarantee=guarantee)
     else:
-        one_each = (photos[0] for _, photos in named)
+        one_each = (photos[0][:2] for _, photos in named)
         predictions = job.predictor.predict_named(one_each, precision=precision, guarantee=guarantee)
     for prediction in predictions:
         photos = prediction.photos if isinstance(prediction, ProductPrediction) else (prediction,)

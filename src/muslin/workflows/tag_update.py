@@ -16,6 +16,7 @@ import numpy as np
 from muslin.catalogue.product_rows import ProductRows
 from muslin.data.audit.exclusions import FORMULA, unescape_formula
 from muslin.data.photo_content import PhotoContent
+from muslin.data.photo_roles import ProductPhoto
 from muslin.data.photos import Photo
 from muslin.data.tables import AddedColumn, Cell, Row, open_table
 from muslin.data.tables.cells import CellValue
@@ -46,11 +47,11 @@ class PreviousTags:
     common: bytes
     of_rows: Sequence[bytes]
 
-    def fingerprint(self, product: int, photos: Sequence[tuple[str, Any]]) -> str:
+    def fingerprint(self, product: int, photos: Sequence[ProductPhoto]) -> str:
         """Of a product, by its number, with these photos."""
         digest = hashlib.sha256(self.common + self.of_rows[product])
-        for name, photo in photos:
-            digest.update(repr(name).encode("utf-8", "surrogateescape") + _content_digest(photo))
+        for name, photo, role in photos:
+            digest.update(repr((name, role)).encode("utf-8", "surrogateescape") + _content_digest(photo))
         return "m" + digest.hexdigest()[: 2 * FINGERPRINT_BYTES]  # a spreadsheet takes some hexadecimals for numbers
 
     @property

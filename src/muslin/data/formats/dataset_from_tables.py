@@ -24,14 +24,14 @@ from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
 from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photo_lookup import MAX_NAME
-from muslin.data.photo_roles import known_roles, role_in_column, role_in_name, role_of
+from muslin.data.photo_roles import ProductPhoto, known_roles, role_of
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import NO_COLUMN, Column, Table
 from muslin.data.tables.json_document import JsonDocument
 from muslin.data.tables.json_lines import JsonLines
 from muslin.data.tables.parquet import Parquet
-from muslin.data.tables.photo_column import RowPhoto, TablePhotos, check_images_used, table_photos
+from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.errors import DataError, ImageError
 from muslin.library_errors import reason_of
 from muslin.messages import Log, Message, examples, no_log
@@ -74,12 +74,12 @@ class _FoundPhotos:
     """All photos that rows name, in their order, and the index of each one's row."""
 
     rows: NDArray[np.intp]
-    photos: tuple[RowPhoto, ...]
+    photos: tuple[ProductPhoto, ...]
 
     @property
     def readable(self) -> NDArray[np.intp]:
         """The places of those that exist."""
-        return np.flatnonzero([not isinstance(each.photo, ImageError) for each in self.photos])
+        return np.flatnonzero([not isinstance(each.image, ImageError) for each in self.photos])
 
 
 def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log = no_log) -> Dataset:
@@ -118,7 +118,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     readable = found.readable
     rows = found.rows[readable]
     table, products = _row_products(table, len(found.rows), roles, fixes)
-    named = found.rows[[getattr(each.photo, "code", "") != "photo_not_named" for each in found.photos]]
+    named = found.rows[[getattr(each.image, "code", "") != "photo_not_named" for each in found.photos]]
     unnamed = ~np.isin(np.arange(len(table)), named)
     targets, labels, described = _encode_targets(_without_cells(table, unnamed), roles, rows, options, fixes)
     parts, part_origin = _parts(opened, table, roles)
@@ -129,7 +129,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
         name=table.path.parent.resolve().name if table.path.stem == "images" else table.path.stem,
         format="table",
         images=PhotoImages(
-            tuple(each.photo for each in found.photos if not isinstance(each.photo, ImageError)),
+            tuple(each.image for each in found.photos if not isinstance(each.image, ImageError)),
             [each.photos.keep_alive for each in opened],
         ),
         targets=tuple(targets),
@@ -381,7 +381,7 @@ def _columns_within_products(dataset: Dataset, table: Table, rows: NDArray[np.in
 def _find_photos(opened: Sequence[_OpenTable], table: Table, *, several: bool) -> _FoundPhotos:
     """The photo of each row; with `several` each photo of a row that names several."""
     rows: list[int] = []
-    photos: list[RowPhoto] = []
+    photos: list[ProductPhoto] = []
     cells = ((each.photos, cells) for each in opened for cells in _photo_cells(each))
     for row, (number, (place, each)) in enumerate(zip(table.row_numbers.tolist(), cells, strict=True)):
         found = place.find_all(number, each) if several else [place.find(number, each)]
@@ -416,8 +416,7 @@ def _with_products(
         cells = table.columns[role].cells
         roles = known_roles([role_of(str(cells[row])) for row in rows.tolist()])
     else:
-        named = (photos.photos[place] for place in photos.readable.tolist())
-        roles = known_roles([role_in_column(photo.column) or role_in_name(photo.name) for photo in named])
+        roles = known_roles([photos.photos[place].role for place in photos.readable.tolist()])
     return replace(dataset, products=of_photos, roles=roles)
 
 

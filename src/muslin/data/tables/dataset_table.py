@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from muslin.data.dataset import Dataset, PixelImages
 from muslin.data.photo_lookup import cell_name
+from muslin.data.photo_roles import ProductPhoto
 from muslin.data.photos import PhotoImages
 from muslin.data.tables.cells import Cell
 from muslin.data.tables.new_table import NewTable
-from muslin.data.tables.photo_column import RowPhoto
 from muslin.data.tables.table_file import Repairs, TableRow
 
 
@@ -30,6 +30,7 @@ class DatasetTable(NewTable):
         super().__init__(path, out)
         self._notes = cast(Any, dataset.fixes)
         self._ids, self._images = list(map(str, dataset.ids)), dataset.images
+        self._roles = None if dataset.roles is None else list(map(str, dataset.roles))
         self.products = None if dataset.products is None else tuple(map(str, dataset.products))
         if self.products is not None:
             self.columns = (*self.photo_columns, self.product_column)
@@ -45,12 +46,12 @@ class DatasetTable(NewTable):
             product = self.products[number - 1] if self.products else ""
             yield TableRow(number, tuple(product if name == self.product_column else id_ for name in names))
 
-    def find(self, row_number: int, cells: Sequence[Cell]) -> RowPhoto:
+    def find(self, row_number: int, cells: Sequence[Cell]) -> ProductPhoto:
         """The image in a row, with its id: the place of a photo, or pixels uint8 (height, width, channels)."""
         images: Any = self._images
         image = images.photos[row_number - 1] if isinstance(images, PhotoImages) else images[row_number - 1]
-        return RowPhoto(cell_name(cells[0]), image, "")
+        return ProductPhoto(cell_name(cells[0]), image, "" if self._roles is None else self._roles[row_number - 1])
 
-    def find_all(self, row_number: int, cells: Sequence[Cell]) -> list[RowPhoto]:
+    def find_all(self, row_number: int, cells: Sequence[Cell]) -> list[ProductPhoto]:
         """The image of a row, as of TablePhotos."""
         return [self.find(row_number, cells)]

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from muslin.data.archives import walk
 from muslin.data.photo_lookup import PhotoLookup, Place, cell_name
 from muslin.data.photo_paths import is_url, photo_suffix
-from muslin.data.photo_roles import shows_product
+from muslin.data.photo_roles import ProductPhoto, role_in_column, role_in_name, shows_product
 from muslin.data.photos import Photo, StoredImage
 from muslin.data.tables import TableFile
 from muslin.data.tables.cells import Cell
@@ -43,14 +43,6 @@ SAMPLE_CELLS, MIN_SAMPLE_ROWS = 20_000, 4
 T = TypeVar("T")
 
 
-class RowPhoto(NamedTuple):
-    """A photo of a row: how it is called, the photo or why there is none, and the column that names it."""
-
-    name: str
-    photo: StoredImage | ImageError
-    column: str
-
-
 @dataclass(frozen=True)
 class TablePhotos:
     """The photos of a table.
@@ -67,20 +59,20 @@ class TablePhotos:
     notes: tuple[Message, ...] = ()
     rows: Parquet | None = None
 
-    def find(self, row_number: int, cells: Sequence[Cell]) -> RowPhoto:
+    def find(self, row_number: int, cells: Sequence[Cell]) -> ProductPhoto:
         """The first photo of a row whose cells in `photo_columns` are given, or why there is none."""
         column, cell = self._filled(row_number, cells)[0]
         if self.rows:
-            return RowPhoto(*self._in_cell(row_number, column, cell)[0], column)
-        return RowPhoto(cell_name(cell), self.lookup.find(cell, row_number), column)
+            return _with_role(*self._in_cell(row_number, column, cell)[0], column)
+        return _with_role(cell_name(cell), self.lookup.find(cell, row_number), column)
 
-    def find_all(self, row_number: int, cells: Sequence[Cell]) -> list[RowPhoto]:
+    def find_all(self, row_number: int, cells: Sequence[Cell]) -> list[ProductPhoto]:
         """Each photo of a row, once, or why there is none; at least one."""
-        found: dict[Any, RowPhoto] = {}
+        found: dict[Any, ProductPhoto] = {}
         for column, cell in self._filled(row_number, cells):
             for name, photo in self._in_cell(row_number, column, cell):
                 key = (photo.path, photo.start) if isinstance(photo, Photo) else (column, name)
-                found.setdefault(key, RowPhoto(name, photo, column))
+                found.setdefault(key, _with_role(name, photo, column))
         return list(found.values())
 
     def _in_cell(self, row_number: int, column: str, cell: Cell) -> Sequence[tuple[str, StoredImage | ImageError]]:
@@ -106,6 +98,11 @@ class TablePhotos:
     def keep_alive(self) -> Any:
         """What must live as long as the photos."""
         return self.lookup.keep_alive
+
+
+def _with_role(name: str, photo: StoredImage | ImageError, column: str) -> ProductPhoto:
+    """A photo with the role in its column's name, or else in its own."""
+    return ProductPhoto(name, photo, role_in_column(column) or role_in_name(name))
 
 
 def table_photos(
