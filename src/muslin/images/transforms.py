@@ -3,6 +3,7 @@
 Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) or 3 (red, green, blue).
 """
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -167,6 +168,9 @@ TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], Transforme
 """Every transform, by its name in `Dataset.transform` and in bundles."""
 
 
+_NEARLY_WHITE = math.ceil((1 - CLOSE) * WHITE)  # integers below are those below the fraction
+
+
 def is_unchanged(pixels: Pixels, transform: str) -> bool:
     """Whether a transform surely leaves each of several images of the right size and channels as it is.
 
@@ -178,12 +182,12 @@ def is_unchanged(pixels: Pixels, transform: str) -> bool:
     if transform == "fit":
         return True
     if transform == "fashion-mnist" and pixels.shape[3] == 1:
-        dark = pixels[:, 0, 0, 0] < (1 - CLOSE) * WHITE  # most images are at the first corner
+        seen = pixels[:, 0, 0, 0] < _NEARLY_WHITE  # most images are at the first corner
         for row, column in ((0, -1), (-1, 0), (-1, -1)):
-            if dark.all():
-                break
-            dark |= pixels[:, row, column, 0] < (1 - CLOSE) * WHITE
-        return bool(dark.all())
+            if seen.all():
+                return True
+            seen |= pixels[:, row, column, 0] < _NEARLY_WHITE
+        return bool(seen.all())
     return False
 
 

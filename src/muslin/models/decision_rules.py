@@ -81,6 +81,15 @@ class DecisionRules:
             key, lambda: choose_precision(self._acceptance_of(guarantee, per_product)) or DEFAULT_PRECISION
         )
 
+    def for_predictions(self, precision: float | None = None, guarantee: str = "overall") -> tuple[float, Policies]:
+        """The precision and the policies of photos, as `precision` and `policies` give them, without explanations."""
+        key = "for predictions", precision, guarantee
+        if (kept := self._kept.get(key)) is not None:
+            rules: tuple[float, Policies] = kept
+            return rules
+        used = self.precision(precision, guarantee)
+        return self._once(key, lambda: (used, self.policies(used, guarantee, explain=False)))
+
     def policies(
         self, precision: float | None = None, guarantee: str = "overall", *, per_product: bool = False,
         explain: bool = True,
@@ -132,17 +141,14 @@ class DecisionRules:
         return ChosenGuarantee(used, acceptance, policies, tuple(notes))
 
     def _once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        kept: T | None = self._kept.get(key)
-        if kept is not None:
-            return kept
         with self._lock:
             if key not in self._kept:
                 result = compute()
                 while len(self._kept) >= _MAX_KEPT:
                     del self._kept[next(iter(self._kept))]
                 self._kept[key] = result
-            made: T = self._kept[key]
-            return made
+            kept: T = self._kept[key]
+            return kept
 
     def _acceptance_of(self, guarantee: str, per_product: bool) -> Acceptance:
         """Of photos; of products for the targets of which the model knows products."""

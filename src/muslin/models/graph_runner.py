@@ -38,8 +38,6 @@ GOLDEN_TOLERANCES = {FLOAT32: GOLDEN_TOLERANCE, INT8: INT8_TOLERANCE}
 _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
 _MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
 _SMALL_MULTIPLY_ADDS = 2**23  # of a batch, a fifth of a millisecond: waking other threads takes longer than they save
-_FINITE = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
-_RANGES = {FEATURES: _FINITE, OOD_SCORE: _FINITE}  # of outputs that are no probabilities
 
 
 class GraphRunner:
@@ -113,13 +111,18 @@ class GraphRunner:
             for name, output in zip(names, outputs, strict=True):
                 width = self._widths.get(name) or getattr(output, "shape", (0, 0))[-1]
                 check_tensor(name, output, np.float32, (len(pixels), width))
-                low, high = _RANGES.get(name, PROBABILITY_RANGE)
-                # NaN is not between any two numbers
-                if output.size and not (output.min() >= low and output.max() <= high):
+                if not _is_in_range(name, output):
                     raise BundleError("prediction_range", name=name)
         except BundleError as error:
             raise error.with_params(path=self._name) from error
         return outputs
+
+
+def _is_in_range(name: str, output: Floats) -> bool:
+    if name in (FEATURES, OOD_SCORE):
+        return bool(np.isfinite(output).all())
+    low, high = PROBABILITY_RANGE
+    return bool(output.min() >= low and output.max() <= high)  # NaN is not between any two numbers
 
 
 def check_golden_images(runner: GraphRunner, bundle: Bundle, graph: str = FLOAT32) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from muslin.data.archives import FolderNotes, walk
 from muslin.data.photos import IMAGE_SUFFIXES, is_hidden
 from muslin.errors import DataError, ImageError
+from muslin.images import is_unchanged
 from muslin.models.bundle import Preprocessing
 from muslin.storage.boundary import UNBOUNDED, boundary_of
 
@@ -64,8 +65,6 @@ def ready_pixels(images: Any, preprocessing: Preprocessing) -> Pixels | None:
     Returns:
         uint8 (n, height, width, channels) of the preprocessing.
     """
-    from muslin.images import is_unchanged
-
     shape = preprocessing.shape
     one_image = (shape, shape[:2]) if shape[2] == 1 else (shape,)
     pixels = None

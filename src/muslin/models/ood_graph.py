@@ -34,8 +34,6 @@ def add_ood_score(model: bytes, detector: OODDetector, features: str) -> bytes:
     reference = detector.reference_features
     k = min(N_NEIGHBORS, len(reference))
     numbers = {
-        "ones": np.ones((reference.shape[1], 1), np.float32),
-        "tiny": np.float32(1e-12),  # of `normalize_rows`: rows of zeros stay zeros
         "reference": np.ascontiguousarray(reference.T),
         "k": np.array([k], np.int64),
         "last": np.array([k - 1], np.int64),
@@ -49,11 +47,7 @@ def add_ood_score(model: bytes, detector: OODDetector, features: str) -> bytes:
         parsed.graph.node.append(made)
 
     # what these operators do is the same in all operator sets from 10 on
-    node("Mul", [features, features], "squares")
-    node("MatMul", ["squares", "ones"], "squared length")
-    node("Sqrt", ["squared length"], "length")
-    node("Max", ["length", "tiny"], "divisor")
-    node("Div", [features, "divisor"], "unit")
+    node("LpNormalization", [features], "unit", axis=1, p=2)  # rows of zeros stay zeros
     node("MatMul", ["unit", "reference"], "similarity")
     node("TopK", ["similarity", "k"], "nearest", "places", axis=1)
     node("Gather", ["nearest", "last"], "kth", axis=1)

@@ -363,7 +363,7 @@ class Predictor:
         self, images: Iterable[tuple[str, Any]], precision: float | None, guarantee: str
     ) -> Iterator[Predictions]:
         """The predictions for named images, some dozen at a time."""
-        self.rules.policies(precision, guarantee, explain=False)  # refuses bad options before any work
+        self.rules.for_predictions(precision, guarantee)  # refuses bad options before any work
         for named, values in self._infer_chunks(images):
             yield self._decide(named, values, precision, guarantee)
 
@@ -371,8 +371,8 @@ class Predictor:
         self, images: Sequence[Prediction], values: Values, precision: float | None, guarantee: str
     ) -> Predictions:
         """The predictions from those without predictions, and the values of the readable images."""
-        precision = self.rules.precision(precision, guarantee)
-        policies, output = self.rules.policies(precision, guarantee, explain=False), self._to_output(values)
+        precision, policies = self.rules.for_predictions(precision, guarantee)
+        output = self._to_output(values)
         probabilities, is_ood = output.probabilities, output.is_ood
         arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
         return Predictions(self.targets, images, arrays, precision)
@@ -423,5 +423,6 @@ class Predictor:
         data, threshold = self.bundle.calibration_data, self.rules.ood_threshold
         raw = {t.name: values[t.name] for t in self.targets}
         calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
-        is_ood = values[OOD_SCORE][:, 0] > threshold if threshold is not None and OOD_SCORE in values else None
+        scores = values.get(OOD_SCORE)
+        is_ood = None if scores is None or threshold is None else scores[:, 0] > threshold
         return ModelOutput(raw, calibrated, is_ood)
