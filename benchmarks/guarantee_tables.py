@@ -103,7 +103,7 @@ def texture_groups(results: Sequence[Result]) -> Table:
     (result,) = results
     rows = []
     for run in result["runs"]:
-        low, high = (percent(bound).removesuffix(" %") for bound in run["test"]["accuracy_interval"])
-        group = "--group none" if run["group"] == "none" else "the surface, as muslin finds it"
-        rows.append((group, f"{percent(run['test']['accuracy'])} ({low} to {high})", f"{run['test']['n']:,}"))
+        low, high = (percent(bound).removesuffix(" %") for bound in run["test"]["interval"])
+        group = "--group none" if run["group"] == "none" else "the photo, as muslin finds it"
+        rows.append((group, f"{percent(run['test']['accuracy'])} ({low} to {high} %)", f"{run['test']['n']:,}"))
     return ("group", "accuracy on the test set", "test crops"), rows
