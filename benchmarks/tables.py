@@ -354,7 +354,7 @@ TABLES = {
     "growth": Table(growth, ("growth_*.json",), plot=growth_image),
     "cross_fitting": Table(from_rows(guarantee_tables.cross_fitting), ("cross_fitting_*.json",)),
     "plain_bound": Table(from_rows(guarantee_tables.plain_bound), ("plain_bound_*.json",), every=True),
-    "few_photos": Table(from_rows(guarantee_tables.few_photos), ("few_photos_*.json",)),
+    "few_photos": Table(from_rows(guarantee_tables.few_photos), ("few_photos_*.json",), every=True),
     "grouped_guarantee": Table(from_rows(guarantee_tables.grouped_guarantee), ("grouped_guarantee_*.json",)),
     "clothing_guarantee": Table(
         from_rows(guarantee_tables.clothing_guarantee), ("clothing_guarantee_*.json",), every=True
