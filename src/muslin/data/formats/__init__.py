@@ -15,7 +15,7 @@ from muslin.data.formats.read_options import ReadOptions
 from muslin.data.magic_bytes import describe
 from muslin.errors import DataError, unknown
 from muslin.library_errors import reason_of
-from muslin.messages import Log, no_log
+from muslin.messages import Log, examples, no_log
 from muslin.storage.boundary import data_boundary
 
 if TYPE_CHECKING:
@@ -96,6 +96,10 @@ FORMATS: tuple[Format, ...] = (
 """In the order in which detection tries them."""
 
 
+WITHOUT_PHOTOS = ("format_not_detected", "photo_column_not_found")
+"""Codes of an archive that holds neither photos nor a table that names some."""
+
+
 def read_path(
     path: str | Path, *, format: str | None = None, options: ReadOptions | None = None, log: Log = no_log
 ) -> "Dataset":
@@ -118,6 +122,10 @@ def read_path(
             if unused := [name for name in options.names_set() if name not in row.options]:
                 raise DataError("format_option_unused", path=str(path), format=row.name, options=unused)
             dataset = row.read(path, options, log)
+    except DataError as error:
+        if error.code in WITHOUT_PHOTOS:
+            _refuse_archived_pixels(path)
+        raise
     except (OSError, RecursionError, OverflowError, UnicodeError) as error:  # the last three of a reader's libraries
         raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
     from muslin.data.dataset import reading_notes
@@ -125,6 +133,14 @@ def read_path(
 
     origin = "; ".join(filter(None, [f"{path}, {reason}", dataset.origin]))
     return replace(dataset, origin=origin, fixes=(*dataset.fixes, *reading_notes(dataset), *product_notes(dataset)))
+
+
+def _refuse_archived_pixels(path: Path) -> None:
+    """Say of an archive in which no photo was found that it holds pixels."""
+    from muslin.data.formats.archived_pixels import pixel_files
+
+    if names := pixel_files(path):
+        raise DataError("pixels_in_archive", path=str(path), **examples(names)) from None
 
 
 def detect_format(path: Path) -> Format | None:
