@@ -43,7 +43,7 @@ class OutputCache:
     """Cached outputs of one model. Thread-safe.
 
     A row is found by a photo's content (`PhotoContent.digest`), or by an image as the model takes it
-    (`muslin.models.input_cache.image_key`): `evaluate` decodes large JPEGs smaller than `tag` does. It belongs to
+    (`muslin.models.input_cache.image_key`), by which `evaluate` knows copies in other files. It belongs to
     everything else that its bits depend on: the graph, the preprocessing, the OOD detector, the versions of what
     decodes and computes, and the processor.
     """
