@@ -18,6 +18,8 @@ from muslin.learn.layer_kinds import LAYER_KINDS
 from muslin.learn.networks import NETWORKS, Network, layer_shapes
 from muslin.learn.recipes import IMAGENET
 from muslin.library_errors import reason_of
+from muslin.models.bundle import open_bundle
+from muslin.models.predictor import MODEL_FILE
 from muslin.storage.atomic import cache_folder, write_atomically
 
 Weights = dict[str, NDArray[Any]]
@@ -36,8 +38,8 @@ def backbone_weights(network: Network, source: str) -> Weights:
     """The weights of the backbone of `network`, float32.
 
     Args:
-        source: `imagenet`, or a safetensors file's path. Its tensors can have muslin's names or those of
-            efficientnet-lite-pytorch; heads in it are ignored.
+        source: `imagenet`, or the path of a muslin model, a run or a safetensors file. Its tensors can have muslin's
+            names or those of efficientnet-lite-pytorch; heads in it are ignored.
 
     Raises:
         MissingPartError: the package with the ImageNet weights is not installed.
@@ -45,6 +47,8 @@ def backbone_weights(network: Network, source: str) -> Weights:
     """
     if source == IMAGENET:
         tensors = _imagenet_weights(network.name)
+    elif model := muslin_file(source):
+        tensors = load(open_bundle(model).weights)
     else:
         try:
             tensors = load_file(source)
@@ -65,6 +69,14 @@ def backbone_weights(network: Network, source: str) -> Weights:
         if not np.isfinite(weights[ours]).all():
             raise RecipeError("weight_not_finite", path=source, name=ours)
     return weights
+
+
+def muslin_file(source: str) -> Path | None:
+    """The muslin model that a setting `weights` names, by its file or by the folder of its run."""
+    path = Path(source)
+    if path.is_dir():
+        return path / MODEL_FILE
+    return path if path.suffix.lower() == ".muslin" else None
 
 
 def _imagenet_weights(network: str) -> Weights:

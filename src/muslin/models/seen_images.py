@@ -47,8 +47,18 @@ class SeenImages:
     validation: NDArray[np.uint64] = field(repr=False)
 
     @classmethod
-    def of(cls, train: ImageDigests, validation: ImageDigests, weights: bytes) -> "SeenImages":
-        """The images with these digests; the salt follows from the model's weights, so that equal models are equal."""
+    def of(
+        cls, train: ImageDigests, validation: ImageDigests, weights: bytes, start: "SeenImages | None" = None
+    ) -> "SeenImages":
+        """The images with these digests; the salt follows from the model's weights, so that equal models are equal.
+
+        Args:
+            start: those of the model from which the training started, with its salt. They are seen too.
+        """
+        if start is not None:
+            seen_train = np.union1d(start.train, _salted(start.salt, train))
+            seen_validation = np.union1d(start.validation, _salted(start.salt, validation))
+            return cls(start.salt, seen_train, np.setdiff1d(seen_validation, seen_train))
         salt = np.frombuffer(hashlib.blake2b(weights, digest_size=SALT_BYTES, person=b"muslin salt").digest(), np.uint8)
         seen_train, seen_validation = (np.unique(_salted(salt, digests)) for digests in (train, validation))
         return cls(salt, seen_train, np.setdiff1d(seen_validation, seen_train))

@@ -88,7 +88,7 @@ def cross_fit_networks(run: Run, record: Mapping[str, Any], data: TrainingData, 
         callbacks.log(_fold_message(fold, n_folds, histories))
         for name, values in _out_of_fold(net, dataset, split, scores, seed).items():
             probabilities[name][held_out] = values
-    samples = np.flatnonzero(folds >= 0)
+    samples = data.can_calibrate(np.flatnonzero(folds >= 0))
     predicted = {name: values[samples] for name, values in probabilities.items()}
     train_s = sum(float(history[-1]["elapsed_s"]) for history in histories)
     return NetworkFolds(CalibrationSet(samples, predicted, scores[samples]), train_s, _mean_validation(histories))

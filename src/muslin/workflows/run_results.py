@@ -37,7 +37,8 @@ def cross_fit(
     arguments, should_stop = (net, features, dict(dataset.labels)), callbacks.should_stop
     predicted = cross_val_predict(folds, fit_predict_heads(*arguments, recipe, should_stop=should_stop))
     fit_linear_heads(*arguments, everything, recipe, should_stop=should_stop)
-    return CalibrationSet(everything.train, {name: values[everything.train] for name, values in predicted.items()})
+    images = data.can_calibrate(everything.train)
+    return CalibrationSet(images, {name: values[images] for name, values in predicted.items()})
 
 
 def write_results(
@@ -118,9 +119,11 @@ def _export(record: dict[str, Any], net: "Net", data: TrainingData, calibration_
 
     dataset, parts = data.dataset, data.split
     names = ("name", "recipe", "seed", "command", "started", "train_s", "data", "versions", "machine")
-    provenance = {name: record[name] for name in names}
+    provenance = {name: record[name] for name in (*names, "start_model") if name in record}
     golden = golden_images(dataset, parts)
     bundle = export(net, dataset.targets, transform=dataset.transform, golden=golden, provenance=provenance)
-    trained_on = parts.train if calibration_set is None else calibration_set.indices  # the last fit is to all of these
-    seen_images = SeenImages.of(data.digests[trained_on], data.digests[parts.validation], bundle.weights)
+    # after cross-fitting, the last fit is to all of these
+    trained_on = parts.train if calibration_set is None else all_but_test(parts).train
+    start = data.start.seen_images if data.start else None
+    seen_images = SeenImages.of(data.digests[trained_on], data.digests[parts.validation], bundle.weights, start)
     return replace(bundle, seen_images=seen_images)

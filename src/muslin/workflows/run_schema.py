@@ -70,7 +70,12 @@ _RECORD = {
 RESULTS = frozenset(["images_seen", "train_s", "test", "validation"])
 """What a finished run adds to its record."""
 
-_OPTIONAL = {"calibration_reason": _TEXT_OR_NONE, "images_seen": AnyOf((None, COUNT)), "train_s": Number(0, 1e9)}
+_OPTIONAL = {
+    "start_model": Object({"path": str, "sha256": str}, required=frozenset(["path", "sha256"])),
+    "calibration_reason": _TEXT_OR_NONE,
+    "images_seen": AnyOf((None, COUNT)),
+    "train_s": Number(0, 1e9),
+}
 
 RECORD = Object(_RECORD | _OPTIONAL, required=frozenset(_RECORD))
 

@@ -132,6 +132,7 @@ def _planned_record(plan: TrainingPlan) -> dict[str, Any]:
         "exclude": _source_of(options.exclude, plan.excluded),
         "corrections": _source_of(options.corrections, plan.corrections),
         "max_unreadable": options.max_unreadable,
+        **({"start_model": plan.data.start.record} if plan.data.start else {}),
         "data": runs.describe_data(dataset, parts),
         "compute": asdict(choose_compute_settings()),
         "machine": machine.description(),
@@ -315,6 +316,8 @@ def _read_run_data(
         dataset = exclusions.exclude_samples(dataset, excluded, exclude["path"])
     with _resume_command(run):
         prepared = prepare_data(dataset, recipe, record["seed"], record["max_unreadable"], callbacks)
+    if prepared.start and prepared.start.record != record.get("start_model"):
+        raise DataError("run_start_model_changed", path=path, name=str(prepared.start.path))
     if prepared.dataset.fingerprint != record["data"]["fingerprint"]:
         raise DataError("run_data_changed", path=path, name=dataset.name)
     return prepared

@@ -27,6 +27,7 @@ from muslin.messages import Log, Message, no_log
 from muslin.models.seen_images import ImageDigests, digest_dataset
 from muslin.workflows.run_folder import split_for_recipe
 from muslin.workflows.selected_part import SeenCounts, without_copies
+from muslin.workflows.start_model import StartModel, open_start_model, without_start_images
 
 if TYPE_CHECKING:
     from muslin.learn.features import Features
@@ -57,6 +58,8 @@ class TrainingData:
         seen: per part how many images were in an earlier one.
         features: of all images, from a frozen backbone.
         near_pairs: int64 (pairs, 2), near-duplicates that stay together, as indices into `dataset`.
+        start: the model from which the training starts.
+        trained_by_start: bool (n,): the images that it was trained on.
     """
 
     dataset: Dataset
@@ -65,6 +68,12 @@ class TrainingData:
     seen: Mapping[str, SeenCounts]
     features: "Features | None" = None
     near_pairs: NDArray[np.int64] | None = None
+    start: StartModel | None = None
+    trained_by_start: NDArray[np.bool_] | None = None
+
+    def can_calibrate(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the images that `start` was not trained on."""
+        return indices if self.trained_by_start is None else indices[~self.trained_by_start[indices]]
 
 
 def read_source(source: Mapping[str, Any], log: Log) -> Dataset:
@@ -91,6 +100,7 @@ def prepare_data(
     from muslin.data import with_fixes
 
     size, log, features = (recipe.image_size, recipe.image_size, 3), callbacks.log, None
+    start, trained_by_start = open_start_model(recipe, dataset.transform), None
     if not is_backbone(recipe.network):
         dataset = photos.decode_photos(dataset, size, max_unreadable=max_unreadable, log=log)
     else:
@@ -111,11 +121,15 @@ def prepare_data(
     messages = copy_messages(dataset, sets, drawn=parts.seed is not None)
     messages += similarity_messages(dataset, vectors, sets, kept_together) if vectors else []
     digests = digest_dataset(dataset) if features is None else features.image_digests
+    if start:
+        parts, trained_by_start, notes = without_start_images(start, dataset.name, parts, digests, recipe)
+        messages += notes
     parts, seen = without_copies(dataset.name, parts, digests)
     for part, counts in seen.items():
         if n_seen := counts.train + counts.validation:
             messages.append(Message("part_images_set_aside", part=part, n=counts.n, seen=n_seen))
-    return TrainingData(with_fixes(dataset, messages, log), parts, digests, seen, features, near_pairs)
+    dataset = with_fixes(dataset, messages, log)
+    return TrainingData(dataset, parts, digests, seen, features, near_pairs, start, trained_by_start)
 
 
 def _image_vectors(dataset: Dataset, features: "Features | None") -> ImageVectors | None:
