@@ -60,7 +60,8 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
         option(
             "--folds K",
             "Calibrate on out-of-fold predictions of K folds. For each fold, the network, or the head of a linear "
-            "probe, is trained once more. 0: calibrate on the validation set. Default: 5 for a linear probe, else 0.",
+            "probe, is trained once more. 0: calibrate on the validation set. Default: 5 for a linear probe; for a "
+            "network 0, or 5 where a time budget allows it.",
             type=click.IntRange(0, 100),
         ),
         option(
