@@ -113,7 +113,11 @@ def test_resumed_run_has_the_weights_of_an_uninterrupted_one(
             muslin.resume(place, synthetic.dataset, should_stop=stopping_after(1))
     messages: list[Any] = []
     resumed = muslin.resume(place, synthetic.dataset, log=messages.append)
-    assert [message.code for message in messages] == ["resuming_from_checkpoint", "validation_too_small"]
+    assert [message.code for message in messages] == [
+        "resuming_from_checkpoint",
+        "calibrating_on_validation_set",
+        "validation_too_small",
+    ]
     assert messages[0].params == {"epoch": 1, "epochs": 2}
     assert resumed.record["status"] == "finished"
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
