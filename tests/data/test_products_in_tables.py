@@ -185,6 +185,16 @@ def test_product_of_very_many_photos_is_named(tmp_path: Path) -> None:
     assert (said["names"], said["maximum"]) == (["X (60)"], MANY_PHOTOS)
 
 
+def test_products_of_very_many_photos_each_are_groups(tmp_path: Path) -> None:
+    for number in range(44):
+        garment("hat", number).save(tmp_path / f"{number}.png")
+    rows = [[f"{n}.png", "ab"[n % 2], f"P{n // 22}"] for n in range(44)]
+    data = read(write(tmp_path / "a.csv", ["file", "kind", "product_id"], rows))
+    assert data.products is None
+    assert data.groups is not None
+    assert notes(data)["group_column_chosen"]["column"] == "product_id"
+
+
 def test_product_without_a_photo_is_named(photos: Path, tmp_path: Path) -> None:
     rows = [[f"p{p}_{role}.jpg", "hb"[p % 2], f"A{p}"] for p in range(5) for role in ROLES]
     rows += [["gone.jpg", "h", "A9"]]

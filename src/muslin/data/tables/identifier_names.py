@@ -9,6 +9,9 @@ PRODUCT_COLUMNS = ("handle", "urlhandle", "producthandle", "productid", "itemid"
 Shopify's exports have a row for each photo and variant of a `Handle`; WooCommerce's list all photos of a product in one
 row."""
 
+_CERTAIN_PRODUCTS = ("productid", "itemid")
+"""Those of PRODUCT_COLUMNS that keep photos together also where a product has very many."""
+
 GROUP_COLUMNS = ("group", "groupid", "senderid", "personid", "userid")
 """Names, their words joined, of columns that are groups whatever their photos look like."""
 
@@ -77,8 +80,8 @@ def is_identifier(name: str) -> bool:
 
 
 def is_group_name(name: str) -> bool:
-    """Whether a column's name alone makes it a group."""
-    return joined_words(name) in GROUP_COLUMNS
+    """Whether a column's name alone makes it a group, unless it is read as the product."""
+    return joined_words(name) in (*GROUP_COLUMNS, *_CERTAIN_PRODUCTS)
 
 
 def joined_words(name: str) -> str:
