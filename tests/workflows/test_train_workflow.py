@@ -135,7 +135,8 @@ def test_run_stopped_before_its_first_checkpoint_is_resumed(
     (tmp_path / "a" / "checkpoint.safetensors").unlink()
     messages: list[Any] = []
     resumed = muslin.resume(tmp_path / "a", synthetic.dataset, log=messages.append)
-    assert [message.code for message in messages] == ["resuming_without_checkpoint", "validation_too_small"]
+    codes = ["resuming_without_checkpoint", "calibrating_on_validation_set", "validation_too_small"]
+    assert [message.code for message in messages] == codes
     assert open_bundle(resumed.model).weights == open_bundle(run.model).weights
 
 
