@@ -1,5 +1,6 @@
 """Near-duplicates and very similar images on both sides of a split: found, kept together, said."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,21 @@ def test_near_duplicates_stay_together_where_the_test_set_is_drawn() -> None:
     vectors = vectors_of_features(features)
     assert sorted(map(tuple, vectors.near_pairs.tolist())) == [(i, i + 1) for i in range(0, 240, 8)]
     [leaked, *_] = similarity_messages(data, vectors, sets_of(data), None)
-    assert leaked.code == "near_duplicates_in_two_parts"
+    assert (leaked.code, leaked.hint_code) == ("near_duplicates_in_two_parts", "by_group")
     pairs = pairs_to_keep_together(vectors.near_pairs, len(data))
     sets = sets_of(data, pairs)
     [kept] = similarity_messages(data, vectors, sets, pairs)
     assert (kept.code, kept.params["n"]) == ("near_duplicates_kept_together", 60)
     assert sum(map(len, sets.values())) == len(data)
     assert abs(len(sets["test"]) - 48) <= 4
+
+
+def test_near_duplicates_across_groups_name_no_group_column() -> None:
+    data, features = surfaces(noise=3.0)
+    features[1::8] = features[::8]
+    grouped = replace(data, groups=np.arange(len(data)).astype(str).astype(object))
+    leaked, *_ = similarity_messages(grouped, vectors_of_features(features), sets_of(data), None)
+    assert (leaked.code, leaked.hint_code) == ("near_duplicates_in_two_parts", "exclude")
 
 
 def test_images_that_are_all_alike_are_not_kept_together() -> None:

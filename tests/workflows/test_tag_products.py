@@ -134,6 +134,22 @@ def test_a_product_of_which_only_the_packaging_is_shown_goes_to_review(shop: Pat
     assert written[1]["reason"] == "only the packaging is shown (gray.png)"
 
 
+@pytest.mark.parametrize("column", ["role", "View"])
+def test_a_column_says_the_roles_of_photos_when_tagging(shop: Path, column: str) -> None:
+    content = (
+        f"sku,image,{column}\na,white.png,front\na,black.png,packaging\nb,gray.png,Verpackung\nb,white.png,package\n"
+    )
+    _, written, _ = tagged(shop, content)
+    assert "only the packaging is shown" not in written[0]["reason"]
+    assert "only the packaging is shown" in written[2]["reason"]
+
+
+def test_a_view_that_names_no_role_is_no_column_of_roles(shop: Path) -> None:
+    content = "sku,image,view\na,white.png,packaging\na,black.png,packaging\nb,gray.png,sea view\n"
+    _, written, _ = tagged(shop, content)
+    assert not any("packaging" in row["reason"] for row in written)
+
+
 def test_columns_of_photos_that_the_user_names(shop: Path) -> None:
     content = "image,swatch,nr\nblack.png,gray.png,1\nwhite.png,gray.png,2\n"
     _, one, _ = tagged(shop, content)

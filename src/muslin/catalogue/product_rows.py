@@ -1,6 +1,6 @@
 """The rows of a catalogue that show one product: their photos together, and the product's cells back in its rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +12,10 @@ from muslin.data.formats.products_in_tables import (
     columns_of_products,
     products_by_column,
     products_in_columns,
+    role_column,
 )
 from muslin.data.photo_lookup import cell_name
-from muslin.data.photo_roles import ProductPhoto
+from muslin.data.photo_roles import ROLE_COLUMNS, ProductPhoto, role_of
 from muslin.data.tables import Cell, Row, TableFile, read_table
 from muslin.data.tables.columns import wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
@@ -47,6 +48,7 @@ class ProductRows:
         names: of the products; empty where each row is one.
         all_of_row: whether a row's photos are all used, or only the first.
         on_first_row: whether what the table says of a product stands on its first row alone, as in Shopify's exports.
+        roles: by the number of a row the role of its photos; None where no column says it, but their names can.
     """
 
     table: TableFile
@@ -56,6 +58,7 @@ class ProductRows:
     names: tuple[str, ...] = ()
     all_of_row: bool = True
     on_first_row: bool = False
+    roles: Mapping[int, str] | None = None
 
     def __iter__(self) -> Iterator[RowsOfProduct]:
         """The rows of each product. In memory are those of products of which not all rows have come."""
@@ -80,11 +83,12 @@ class ProductRows:
         A row without a photo counts only where no row has one.
         """
         named = [(number, cells) for number, cells in product.rows if any(cells)] or product.rows[:1]
-        if self.all_of_row:
-            found = (photo for number, cells in named for photo in self.photos.find_all(number, cells))
-        else:
-            found = (self.photos.find(number, cells) for number, cells in named)
+        found = (photo for number, cells in named for photo in self._photos_of_row(number, cells))
         return list({photo.name: photo for photo in found}.values())
+
+    def _photos_of_row(self, number: int, cells: tuple[Cell, ...]) -> list[ProductPhoto]:
+        photos = self.photos.find_all(number, cells) if self.all_of_row else [self.photos.find(number, cells)]
+        return photos if self.roles is None else [photo._replace(role=self.roles[number]) for photo in photos]
 
     def spread(self, cells: Iterable[Row]) -> Iterator[Row]:
         """The cells of each row of the table, from those of each product: on all its rows, or on the first alone."""
@@ -128,7 +132,16 @@ def find_products(
     title = _column_of_first_rows(table, numbers, {*found.columns, *photos.photo_columns}) if has_several else None
     if title is not None:
         notes.append(Message("tags_on_first_rows", column=title))
-    return ProductRows(table, photos, found.columns, numbers, names, on_first_row=title is not None), notes
+    found_rows = ProductRows(
+        table,
+        photos,
+        found.columns,
+        numbers,
+        names,
+        on_first_row=title is not None,
+        roles=None if isinstance(table, DatasetTable) else _roles_of_rows(table),
+    )
+    return found_rows, notes
 
 
 def _products_of_rows(table: TableFile, photo_columns: Sequence[str], asked: str | None) -> RowProducts | None:
@@ -142,6 +155,17 @@ def _products_of_rows(table: TableFile, photo_columns: Sequence[str], asked: str
         return products_in_columns(read_table(table, no_log, read), None, photo_columns)
     name, note = choose_product_column(table.path, table.columns, cells, asked, photo_columns)
     return None if name is None else products_by_column(read_table(table, no_log, read), name, note)
+
+
+def _roles_of_rows(table: TableFile) -> dict[int, str] | None:
+    """By the number of a row the role that a column says of its photos, as training reads it; None without one."""
+    names = [name for name in table.columns if name.strip().lower() in ROLE_COLUMNS]
+    read = read_table(table, no_log, names) if names else None
+    column = role_column(read) if read else None
+    if read is None or column is None:
+        return None
+    roles = [role_of(str(cell)) for cell in read.columns[column].cells]
+    return dict(zip(read.row_numbers.tolist(), roles, strict=True))
 
 
 def _column_of_first_rows(table: TableFile, numbers: NDArray[np.int64], excluded: set[str]) -> str | None:

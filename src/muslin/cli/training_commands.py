@@ -132,5 +132,7 @@ def train_command(
         of_images, of_products = predictor.rules.acceptance(), predictor.rules.acceptance(per_product=True)
         print_acceptance(of_images)
         print_acceptance(of_products, of="product")
-        print_tag_precision(of_images)
-        print_tag_precision(of_products, of="product")
+        if any(of_products.values()):
+            print_tag_precision(of_products, of="product")
+        else:
+            print_tag_precision(of_images)

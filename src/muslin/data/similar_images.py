@@ -114,7 +114,8 @@ def similarity_messages(
         leaked = both[(part_of[both[:, 0]] == part) & np.isin(part_of[both[:, 1]], others), 0]
         if len(leaked):
             names = examples(map(str, dataset.ids[np.unique(leaked)]))
-            messages.append(Message("near_duplicates_in_two_parts", part=part, **names))
+            hint = "by_group" if _is_ungrouped(dataset) else "exclude"
+            messages.append(Message("near_duplicates_in_two_parts", hint, part=part, **names))
     if vectors.features is not None and len(sets["test"]) and len(sets["train"]) > 1:
         messages += _similar_test_images(dataset, vectors.features, sets)
     return messages
@@ -127,8 +128,12 @@ def _similar_test_images(dataset: Dataset, features: NDArray[np.float32], sets: 
     count = int(((1 - nearest) < VERY_SIMILAR * _usual_distance(dataset, features, train)).sum())
     if count <= MAX_USUAL * len(test):
         return []
-    hint = "by_group" if dataset.groups is None and dataset.products is None else "other_group"
+    hint = "by_group" if _is_ungrouped(dataset) else "other_group"
     return [Message("test_images_similar", hint, n=len(test), similar=count, share=count / len(test))]
+
+
+def _is_ungrouped(dataset: Dataset) -> bool:
+    return dataset.groups is None and dataset.products is None
 
 
 def _blocks(indices: Indices) -> list[Indices]:
