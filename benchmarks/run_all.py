@@ -50,7 +50,7 @@ BENCHMARKS = (
     Benchmark("arithmetic_rate", "--rounds 5", "--rounds 1 --steps 8"),
     Benchmark("recipes", "--recipe quick --seeds 5", "--recipe quick --seeds 1"),
     Benchmark("serving", "--rounds 5", "--rounds 1 --seconds 0.5", peer="keras"),
-    Benchmark("full_answers", RUN, f"{RUN} --rounds 2 --seconds 0.1"),
+    Benchmark("full_predictions", RUN, f"{RUN} --rounds 2 --seconds 0.1"),
     Benchmark("growth", "", "--quick"),
     Benchmark("int8", f"{RUN} fashion-mnist --threads 1 2", f"{RUN} fashion-mnist --rounds 1 --seconds 0.2"),
     Benchmark("read_csv", "--rounds 5", "--rounds 1"),

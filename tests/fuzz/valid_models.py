@@ -178,7 +178,7 @@ def bundles() -> dict[str, Bundle]:
     calibration = dict(several.calibration_data)
     calibration["tags"] = replace(calibration["tags"], label_thresholds=np.float64([0.3, 0.6]))
     one, other = _bundle((LABEL,), tta_flip=True), _bundle((LABEL,), tta_flip=False)
-    second = GraphVariant(  # a model that muslin trains has this graph in 8 bits
+    second = GraphVariant(  # a model that muslin trains has this graph in int8
         other.model, other.golden_probabilities, {}, other.calibration_data, other.product_calibration,
         other.ood_detector,
     )  # fmt: skip

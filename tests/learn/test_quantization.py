@@ -1,4 +1,4 @@
-"""A graph in 8 bits predicts much the same, and takes pixels as they are where scaling them gives them again."""
+"""An int8 graph predicts much the same, and takes pixels as they are where scaling them gives them again."""
 
 import numpy as np
 import onnx

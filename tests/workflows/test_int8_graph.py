@@ -1,4 +1,4 @@
-"""A linear probe's second graph in 8 bits has a head, calibration and golden images of its own, and says what it
+"""A linear probe's int8 graph has a head, calibration and golden images of its own, and says what it
 costs."""
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A network's graph in 8 bits: static quantisation with ONNX Runtime's quantiser, calibrated on images.
+"""A network's int8 graph: static quantisation with ONNX Runtime's quantiser, calibrated on images.
 
 Weights are int8 with a scale per channel, activations uint8 (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 The heads, and the mean over the feature map before them, stay in float32: they cost next to nothing, and decide.
@@ -28,7 +28,7 @@ QUANTIZED_OPERATORS = ("Conv", "Add")
 
 
 def quantize(model: bytes, batches: Iterable[Pixels], *, reduce_range: bool = False) -> bytes:
-    """The ONNX graph `model` with its convolutions and additions in 8 bits.
+    """The ONNX graph `model` with its convolutions and additions in int8.
 
     Args:
         batches: images as the graph takes them, uint8 (n, height, width, channels), whose activations give the ranges.

@@ -103,7 +103,7 @@ class Bundle:
             product; see `muslin.evaluation.product_calibration`. Empty where the model knows no products.
         ood_detector: detects images unlike the training images; the graph then has an output FEATURES.
         seen_images: recognises the images that the model was trained and validated on; None where not recorded.
-        int8: the same network in 8 bits, which is faster on some processors; None where there is none.
+        int8: the same network in int8, which is faster on some processors; None where there is none.
 
     Two bundles are equal when all of this is.
 

@@ -27,7 +27,7 @@ Processors add in different orders, which moved float32 probabilities by less th
 """
 
 INT8_TOLERANCE = 0.1
-"""The same of a graph in 8 bits, whose roundings at the middle between two numbers depend on the implementation.
+"""The same for an int8 graph, because implementations round values halfway between two integers differently.
 
 Two of ONNX Runtime's own implementations of one graph differed by up to 0.03 (EfficientNet-Lite2, 32 photos); sums that
 overflow differ by tenths.

@@ -1,4 +1,4 @@
-"""A bundle's second graph: the same network in 8 bits, and all that is drawn from its own output."""
+"""A bundle's second graph: the same network in int8, and what is calibrated on its own output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

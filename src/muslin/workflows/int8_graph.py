@@ -1,7 +1,7 @@
-"""The second graph of a linear probe's bundle: its backbone in 8 bits, with heads and calibration of its own.
+"""The second graph of a linear probe's bundle: its backbone in int8, with heads and calibration of its own.
 
 The heads are fitted again to what the quantised backbone gives for each photo, in the same folds. So calibration,
-thresholds, guarantees and the OOD detector are those of the graph that predicts, and the accuracy that 8 bits cost is
+thresholds, guarantees and the OOD detector are those of the graph that predicts, and the accuracy that int8 costs is
 measured on the same out-of-fold predictions of all photos, paired.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from muslin.learn.modules import Net
 
 CALIBRATED_ON = 128
-"""Training images whose activations give the ranges of the 8 bits."""
+"""Training images whose activations give the ranges of the quantisation."""
 
 MIN_SPEEDUP = 1.2
 """With `int8=auto`, a graph that gains less is left out."""
@@ -139,7 +139,7 @@ def _speedup(bundle: Bundle, quantized: bytes) -> float:
 def _differences(
     probe: FloatProbe, calibration_set: CalibrationSet | None, infer_raw: InferRaw
 ) -> Mapping[str, PairedDifference]:
-    """Per target of one class an image, accuracy in 8 bits minus accuracy in float32.
+    """Per target of one class an image, int8 accuracy minus float32 accuracy.
 
     On out-of-fold predictions of all images but the test set, and on the test set; without them on the validation and
     the test set.

@@ -68,7 +68,7 @@ def model_summary(bundle: Bundle) -> dict[str, Any]:
 
 
 def _int8_lines(bundle: Bundle) -> list[str]:
-    """A line on the graph in 8 bits, where there is one."""
+    """A line on the int8 graph, where there is one."""
     cost = bundle.provenance.get("int8", {}) if bundle.int8 else None
     if cost is None:
         return []
@@ -78,7 +78,7 @@ def _int8_lines(bundle: Bundle) -> list[str]:
         if {"difference", "n"} <= each.keys()
     )
     faster = f", {cost['speedup']:.1f} times as fast on the processor that trained it" if "speedup" in cost else ""
-    return [f"has a second graph in 8 bits{faster}{f'; {of_targets}' if of_targets else ''}"]
+    return [f"has a second graph in int8{faster}{f'; {of_targets}' if of_targets else ''}"]
 
 
 def print_model(bundle: Bundle) -> None:

@@ -1,6 +1,6 @@
-"""What share of plain ONNX Runtime's speed do full answers have: labels, probabilities, decisions, OOD scores?
+"""What share of plain ONNX Runtime's speed do full predictions have: labels, probabilities, decisions, OOD scores?
 
-    python benchmarks/full_answers.py RUN [--rounds N] [--seconds S] [--threads N] [--note SENTENCE]
+    python benchmarks/full_predictions.py RUN [--rounds N] [--seconds S] [--threads N] [--note SENTENCE]
 
 `RUN` is a run or a model, such as one of `muslin train fashion-mnist --recipe tutorial --set epochs=2 -o RUN`. Images
 are uint8 in memory, in batches of 1 and of 64. *ONNX Runtime* is `session.run` of the model's graph with default
@@ -24,7 +24,7 @@ PLAIN = "ONNX Runtime"
 PAUSE_S = 0.1  # threads of ONNX Runtime spin for some milliseconds after their last work
 
 
-def ways_to_answer(model: str, threads: int) -> tuple[dict[str, Predict], tuple[int, int, int]]:
+def ways_to_predict(model: str, threads: int) -> tuple[dict[str, Predict], tuple[int, int, int]]:
     """Functions of a batch, and the shape of an image."""
     import onnxruntime
 
@@ -37,8 +37,8 @@ def ways_to_answer(model: str, threads: int) -> tuple[dict[str, Predict], tuple[
     names = [target.name for target in predictor.targets]
 
     def arrays(batch: Any) -> Any:
-        answers = predictor.predict(batch).arrays
-        return [(each.predicted, each.probabilities, each.decisions) for each in answers.values()]
+        of_targets = predictor.predict(batch).arrays
+        return [(each.predicted, each.probabilities, each.decisions) for each in of_targets.values()]
 
     def predictions(batch: Any) -> Any:
         return [
@@ -60,16 +60,16 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
     head = start_result((__doc__ or "").splitlines()[0], arguments.note)
-    ways, shape = ways_to_answer(arguments.model, arguments.threads)
+    ways, shape = ways_to_predict(arguments.model, arguments.threads)
     pixels = np.random.default_rng(1).integers(0, 256, (max(BATCHES), *shape), dtype=np.uint8)
     runs: list[dict[str, Any]] = []
     for number in range(1, arguments.rounds + 1):
         for size in BATCHES:
-            for way, answer in ways.items():
+            for way, predict in ways.items():
                 time.sleep(PAUSE_S)
                 for _ in range(5):
-                    answer(pixels[:size])
-                measured = rate(answer, pixels[:size], arguments.seconds)
+                    predict(pixels[:size])
+                measured = rate(predict, pixels[:size], arguments.seconds)
                 runs.append({"round": number, "batch": size, "way": way, **measured})
     speeds = {(run["round"], run["batch"], run["way"]): run["images_per_s"] for run in runs}
     ratios = {}
