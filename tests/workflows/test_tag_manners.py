@@ -293,6 +293,59 @@ def test_update_refuses_an_output_without_fingerprints(shop: Path) -> None:
     assert (shop / "out.csv").read_bytes() == before
 
 
+def refused_update(shop: Path, rows: Rows, suffix: str = "csv", **options: Any) -> DataError:
+    """Why an update of the rows is refused, which leaves the previous output as it is."""
+    before = (shop / f"out.{suffix}").read_bytes()
+    with pytest.raises(DataError) as error:
+        tagged(shop, rows, suffix, update=True, **options)
+    assert (shop / f"out.{suffix}").read_bytes() == before
+    return error.value
+
+
+def test_update_refuses_a_renamed_column(shop: Path) -> None:
+    tagged(shop, CATALOGUE, update=True)
+    rows = [{("Etikett" if name == "tag" else name): cell for name, cell in row.items()} for row in read_texts(shop)]
+    write(shop / "out.csv", rows)
+    error = refused_update(shop, CATALOGUE)
+    assert (error.code, error.params["names"]) == ("update_columns_missing", ["tag"])
+
+
+def test_update_refuses_a_correction_in_one_row_of_two(shop: Path) -> None:
+    photos = {"black.png": "a", "white.png": "a", "gray.png": "b"}
+    rows = [{"sku": sku, "image": name} for name, sku in photos.items()]
+    tagged(shop, rows, update=True, read_options={"product": "sku"})
+    write(shop / "out.csv", changed(read_texts(shop), 1, tag="Cape"))
+    error = refused_update(shop, rows, read_options={"product": "sku"})
+    found = {name: error.params[name] for name in ("first", "second", "columns")}
+    assert (error.code, found) == ("update_rows_differ", {"first": 2, "second": 3, "columns": ["tag"]})
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "jsonl", "parquet"])
+@pytest.mark.parametrize("text", ["sure", "nan", "1e999"])
+def test_update_refuses_a_text_for_a_number(shop: Path, suffix: str, text: str) -> None:
+    tagged(shop, CATALOGUE, suffix, update=True)
+    write(shop / f"out.{suffix}", changed(read_texts(shop, suffix), 0, probability=text))
+    error = refused_update(shop, CATALOGUE, suffix)
+    assert (error.code, error.params["found"]) == ("update_no_number", text)
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_update_reads_an_output_of_another_kind(shop: Path, suffix: str, kind: str) -> None:
+    tagged(shop, CATALOGUE, suffix, update=True)
+    expected = read(shop / f"out.{suffix}")
+    rows = changed(read_texts(shop, suffix), 0, probability="0,75")
+    write(shop / f"other.{kind}", rows).replace(shop / f"out.{suffix}")
+    assert counts(tagged(shop, CATALOGUE, suffix, update=True)) == (5, 0)
+    assert read(shop / f"out.{suffix}") == changed(expected, 0, probability="0.75")
+
+
+def read_texts(shop: Path, suffix: str = "csv") -> Rows:
+    """The output, with lists as text."""
+    rows = read(shop / f"out.{suffix}")
+    return [{name: cell if isinstance(cell, str) else "|".join(cell) for name, cell in row.items()} for row in rows]
+
+
 # --- interrupted updates
 
 

@@ -7,7 +7,9 @@ that a person corrected there.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from muslin.data.audit.exclusions import FORMULA, unescape_formula
 from muslin.data.photo_content import PhotoContent
 from muslin.data.photo_roles import ProductPhoto
 from muslin.data.photos import Photo
-from muslin.data.tables import AddedColumn, Cell, Row, open_table
-from muslin.data.tables.cells import CellValue
+from muslin.data.tables import AddedColumn, Cell, Row, TableFile, open_table
+from muslin.data.tables.cells import CellValue, format_cell
+from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
 from muslin.errors import DataError, ImageError
 from muslin.strict_json import json_text
@@ -70,12 +73,24 @@ def read_previous(
         inputs: what all tags depend on, as JSON values.
 
     Raises:
-        DataError: the file cannot be read, or has no fingerprints.
+        DataError: the file cannot be read, has no fingerprints, lacks a column that is to be copied, has a text for a
+            number, or different cells in rows of one product.
     """
     digest = digest_of(path)
-    cells = _read_cells(path, columns) if digest else {}
-    common = hashlib.sha256(json_text(inputs).encode()).digest()
-    return PreviousTags(path, digest, cells, common, _digests_of_rows(rows))
+    if not digest:
+        return PreviousTags(path, "", {}, *_digests(rows, inputs))
+    table = open_table(path)
+    *names, last = (column.name for column in columns)
+    if last not in table.columns:
+        raise DataError("update_without_fingerprints", path=str(path), column=last)
+    missing = [name for name in names if name not in table.columns]
+    kept = [] if missing else list(columns)  # another model has other columns
+    previous = PreviousTags(path, digest, _read_cells(table, kept, last, rows.table), *_digests(rows, inputs))
+    if missing and any(
+        previous.fingerprint(number, rows.find(product)) in previous.cells for number, product in enumerate(rows)
+    ):
+        raise DataError("update_columns_missing", path=str(path), names=missing)
+    return previous
 
 
 def digest_of(path: Path) -> str:
@@ -86,37 +101,50 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_cells(path: Path, columns: Sequence[AddedColumn]) -> dict[str, Row]:
-    table = open_table(path)
-    names = [column.name for column in columns]
-    if names[-1] not in table.columns:
-        raise DataError("update_without_fingerprints", path=str(path), column=names[-1])
-    if not set(names) <= set(table.columns):
-        return {}  # another model has other columns
-    is_text = isinstance(table, Delimited)
+def _read_cells(
+    table: TableFile, columns: Sequence[AddedColumn], fingerprints: str, new: TableFile | DatasetTable
+) -> dict[str, Row]:
+    """By fingerprint the new cells, of which the last is the fingerprint; no cells where there are no `columns`."""
+    is_text = isinstance(table, Delimited) and isinstance(new, Delimited)
+    first: dict[str, tuple[int, tuple[Cell, ...]]] = {}
     found: dict[str, Row] = {}
-    for row in table.rows(names):
-        *cells, fingerprint = row.cells
-        if fingerprint and fingerprint not in found:
-            pairs = zip(cells, columns[:-1], strict=True)
-            found[str(fingerprint)] = [_value_of(cell, column, is_text) for cell, column in pairs]
+    names = [column.name for column in columns] or [fingerprints]
+    for number, cells in table.rows(names):
+        fingerprint = str(cells[-1])
+        if fingerprint and fingerprint not in first:
+            first[fingerprint] = number, cells
+            pairs = zip(cells, columns[:-1], strict=False)
+            found[fingerprint] = [_value_of(table, number, cell, column, is_text) for cell, column in pairs]
+        elif fingerprint:
+            number_before, before = first[fingerprint]
+            names_of_both = zip(columns, cells, before, strict=False)
+            if differ := [c.name for c, cell, other in names_of_both if cell != other and c.kind in ("text", "list")]:
+                where = {"path": str(table.path), "first": number_before, "second": number}
+                raise DataError("update_rows_differ", **where, columns=differ)
     return found
 
 
-def _value_of(cell: Cell, column: AddedColumn, is_text: bool) -> CellValue:
-    """A cell as it is written again. In a table of text, numbers and lists stay the texts that they are."""
+def _value_of(table: TableFile, number: int, cell: Cell, column: AddedColumn, is_text: bool) -> CellValue:
+    """A cell in row `number` as it is written again: a value of the column's kind; as text if `is_text`."""
     if not cell:
         return None
-    if not isinstance(cell, str):
-        return list(cell)
+    if isinstance(cell, str) and isinstance(table, Delimited) and cell[1:].startswith(FORMULA):
+        cell = unescape_formula(cell)
     if is_text:
-        return unescape_formula(cell) if cell[1:].startswith(FORMULA) else cell
+        return format_cell(cell)
     if column.kind == "number":
-        try:
-            return float(cell)
-        except ValueError:
-            return None
-    return cell
+        text = format_cell(cell)
+        with suppress(ValueError):
+            if isfinite(value := float(text.replace(",", "."))):
+                return value
+        raise DataError("update_no_number", path=str(table.path), row=number, column=column.name, found=text)
+    if column.kind == "text":
+        return format_cell(cell)
+    return cell.split("|") if isinstance(cell, str) else list(cell)
+
+
+def _digests(rows: ProductRows, inputs: Mapping[str, Any]) -> tuple[bytes, list[bytes]]:
+    return hashlib.sha256(json_text(inputs).encode()).digest(), _digests_of_rows(rows)
 
 
 def _digests_of_rows(rows: ProductRows) -> list[bytes]:
