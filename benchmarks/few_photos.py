@@ -1,4 +1,4 @@
-"""Of 500 photos without groups: how often is anything accepted at 95 %, by how much an oracle could accept?
+"""How often do a few hundred photos support a guarantee of 95 %, by what an oracle could accept?
 
     python benchmarks/few_photos.py PHOTOS [--labelled 400 800] [--models 3] [--draws 200] [--note SENTENCE]
 

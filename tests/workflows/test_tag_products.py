@@ -127,7 +127,7 @@ def test_photos_in_several_columns_are_one_product(shop: Path) -> None:
     assert notes["photo_columns_unused"]["others"] == ["back_image"]
 
 
-def test_a_product_of_which_only_the_packaging_is_shown_goes_to_review(shop: Path) -> None:
+def test_product_shown_only_by_its_packaging_goes_to_review(shop: Path) -> None:
     content = "front_image,packaging_image,nr\nwhite.png,black.png,1\n,gray.png,2\n"
     _, written, _ = tagged(shop, content)
     assert "only the packaging is shown" not in written[0]["reason"]

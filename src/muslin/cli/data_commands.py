@@ -168,8 +168,10 @@ def _how_to_correct(path: Path, suspects: int, suggested: int) -> str:
     listed = f"{path} lists {plural(suspects, 'suspect label')}"
     use = "Then pass the file to `muslin train --corrections`."
     if not suggested:
-        return f"{listed}, none probably wrong: write the correct one into the column suggested where one is. {use}"
-    return f"{listed} and suggests another for {suggested:,}: check the column suggested, and complete it. {use}"
+        return (
+            f"{listed}, of which none is probably wrong. Where one is, write the correct label into `suggested`. {use}"
+        )
+    return f"{listed}, with a suggestion for {suggested:,}. Check the column `suggested`, and complete it. {use}"
 
 
 @command(

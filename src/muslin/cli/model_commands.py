@@ -129,8 +129,8 @@ def predict_command(
         ),
         option(
             "--only-empty",
-            "Tag only what has no value in the shop's own column: that of --own-column, or the one with the target's "
-            "name.",
+            "Tag only products without a value in the shop's own column: that of --own-column, or the one with the "
+            "target's name.",
         ),
         option(
             "--update", "Replace the previous output: tag only new and changed products, and copy the others from it."
@@ -237,7 +237,7 @@ def inspect_command(model: str, as_json: bool) -> None:
 def export_command(model: str, onnx: Path, labels: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write a model as a plain ONNX file, for programs without muslin.
 
-    Its outputs are calibrated probabilities; its metadata has the classes and the preprocessing.
+    Its outputs are calibrated probabilities. Its metadata has the classes and the preprocessing.
     """
     from muslin.storage.outputs import Output
     from muslin.workflows.export_onnx import export_onnx

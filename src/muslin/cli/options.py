@@ -195,7 +195,7 @@ threshold_option = option(
 )
 graph_option = option(
     "--graph",
-    "Graph of the model that predicts. Default: `int8` where the model has it and this processor is faster with it, "
+    "The model's graph that predicts. Default: `int8` where the model has it and this processor is faster with it, "
     "else `float32`.",
     type=click.Choice(["float32", "int8"]),
 )

@@ -97,7 +97,7 @@ class Predictor:
     Attributes:
         bundle: the model; its `model` is the graph that predicts.
         graph: the graph's name, one of `muslin.models.graph_variant.GRAPHS`.
-        graph_note: what to say of a graph that `open` chose; None where the model has only one, or it was named.
+        graph_note: which graph `open` chose, and why; None where the model has only one, or the caller named it.
         rules: what decides on its predictions.
         threads: threads of the network and of the decoding; by default the physical cores.
         path: the file from which `open` read the bundle; None for a bundle in memory.
@@ -143,7 +143,7 @@ class Predictor:
         Args:
             name: what errors call the file; by default its path.
             graph: `float32` or `int8`; by default `int8` where the model has such a graph, the processor multiplies
-                numbers of 8 bits quickly, and the graph predicts its golden images as it was sealed; else `float32`.
+                8-bit numbers quickly, and the golden images get the sealed probabilities; else `float32`.
 
         Raises:
             BundleError: see `muslin.models.bundle.open_bundle`; or the folder holds no model, or not this graph.

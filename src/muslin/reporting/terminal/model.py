@@ -73,11 +73,11 @@ def _int8_lines(bundle: Bundle) -> list[str]:
     if cost is None:
         return []
     of_targets = ", ".join(
-        f"accuracy {100 * each['difference']:+.1f} points on {each['n']:,} images"
+        f"accuracy {100 * each['difference']:+.1f} points against float32 on {each['n']:,} images"
         for each in cost.get("targets", {}).values()
         if {"difference", "n"} <= each.keys()
     )
-    faster = f", {cost['speedup']:.1f} times as fast on the processor that trained it" if "speedup" in cost else ""
+    faster = f", {cost['speedup']:.1f} times as fast on the processor where it was made" if "speedup" in cost else ""
     return [f"has a second graph in int8{faster}{f'; {of_targets}' if of_targets else ''}"]
 
 
