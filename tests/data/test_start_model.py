@@ -17,6 +17,7 @@ from muslin.data.photos import resize_photos
 from muslin.errors import MuslinError, StoppedError
 from muslin.models.bundle import open_bundle, seal
 from muslin.models.seen_images import ImageRole, SeenImages, digest_dataset
+from small_models import small_bundle
 
 SMALL = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 20}
 TUNED = SMALL | {"epochs": 1, "batch_size": 8, "frozen_blocks": 15}
@@ -56,7 +57,7 @@ def roles(model: Path, photos: Path, part: str) -> set[int]:
 
 
 def train(
-    photos: Path, out: Path, start: Path, recipe: str = "photo", **settings: Any
+    photos: Path, out: Path, start: str | Path, recipe: str = "photo", **settings: Any
 ) -> tuple[muslin.Run, dict[str, Any]]:
     """The run, and the parameters of its messages by code."""
     messages: list[Any] = []
@@ -131,6 +132,15 @@ def test_another_architecture_is_refused(
         train(shared / "old", tmp_path / "run", shared / "old.muslin", **settings)
     assert error.value.code == code
     assert error.value.params[param[0]] == param[1]
+
+
+def test_a_model_without_a_backbone_or_a_url_is_refused(shared: Path, tmp_path: Path) -> None:
+    seal(small_bundle(), tmp_path / "small.muslin")
+    for start, code in ((tmp_path / "small.muslin", "start_network"), ("https://example.org/a.muslin", "path_is_url")):
+        with pytest.raises(MuslinError) as error:
+            train(shared / "old", tmp_path / "run", start)
+        assert error.value.code == code
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_start_model_that_forgot_its_images_is_refused(shared: Path, tmp_path: Path) -> None:

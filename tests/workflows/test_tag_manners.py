@@ -320,6 +320,12 @@ def test_update_refuses_a_correction_in_one_row_of_two(shop: Path) -> None:
     assert (error.code, found) == ("update_rows_differ", {"first": 2, "second": 3, "columns": ["tag"]})
 
 
+def test_a_column_of_photos_named_twice_is_refused(shop: Path) -> None:
+    with pytest.raises(DataError) as error:
+        tagged(shop, CATALOGUE, read_options={"image_column": ["image", "image"]})
+    assert error.value.code == "option_repeated"
+
+
 @pytest.mark.parametrize("suffix", ["xlsx", "jsonl", "parquet"])
 @pytest.mark.parametrize("text", ["sure", "nan", "1e999"])
 def test_update_refuses_a_text_for_a_number(shop: Path, suffix: str, text: str) -> None:

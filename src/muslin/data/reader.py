@@ -81,11 +81,8 @@ def read(
     check_local(data, test, images)
     if rare_classes and not min_per_class:
         raise DataError("rare_without_minimum")
-    names = column_names(target)
-    image_columns = column_names(image_column)
-    for option, given in (("--target", names), ("--image-column", image_columns)):
-        if repeated := [name for name in given if given.count(name) > 1]:
-            raise DataError("option_repeated", option=f"{option} {repeated[0]}")
+    names = column_names(target, "--target")
+    image_columns = column_names(image_column, "--image-column")
     options = ReadOptions(
         shape=_full_shape(shape),
         targets=names,

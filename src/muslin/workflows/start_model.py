@@ -54,7 +54,9 @@ def open_start_model(recipe: Recipe, transform: str) -> StartModel | None:
     network = str(bundle.network.get("name", ""))
     if network != recipe.network:
         expected = network if is_backbone(network) else None
-        raise RecipeError("start_network", path=str(path), found=network, expected=recipe.network, network=expected)
+        raise RecipeError(
+            "start_network", path=str(path), found=network or None, expected=recipe.network, network=expected
+        )
     height, width, channels = bundle.preprocessing.shape
     if bundle.preprocessing.shape != (recipe.image_size, recipe.image_size, 3):
         size = width if height == width and channels == 3 else None

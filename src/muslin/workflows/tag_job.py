@@ -246,7 +246,8 @@ def _open_data(
     if not next(table.rows(()), None):
         raise DataError("no_rows", path=str(path))
     several = not wants_no_column(options.get("product"))
-    photos = table_photos(table, options.get("images"), column_names(options.get("image_column")), several=several)
+    names = column_names(options.get("image_column"), "--image-column")
+    photos = table_photos(table, options.get("images"), names, several=several)
     check_images_used(photos, options.get("images"))
     return table, photos
 

@@ -18,6 +18,7 @@ from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
 from muslin.messages import Log, Message
+from muslin.storage.local_path import check_local
 from muslin.workflows import time_budget
 from muslin.workflows.calibration_choice import choose_folds
 from muslin.workflows.network_folds import draw_folds
@@ -110,10 +111,11 @@ def _check_options(options: TrainOptions) -> None:
 
 
 def _with_absolute_weights(options: TrainOptions) -> TrainOptions:
-    """`options` whose file of weights is found from any working folder."""
+    """`options` whose file of weights is found from any working folder; DataError where it is a URL."""
     weights = options.settings.get("weights")
     if not weights or weights in (recipes.IMAGENET, recipes.RANDOM):
         return options
+    check_local(weights)
     return replace(options, settings={**options.settings, "weights": str(Path(weights).absolute())})
 
 

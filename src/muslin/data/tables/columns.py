@@ -74,9 +74,12 @@ def wants_no_column(asked: str | None) -> bool:
     return asked is not None and asked.lower() == NO_COLUMN
 
 
-def column_names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The names of columns that a user gave: one, several or none."""
-    return (given,) if isinstance(given, str) else tuple(given or ())
+def column_names(given: str | Sequence[str] | None, option: str) -> tuple[str, ...]:
+    """The names of columns that a user gave with `option`: one, several or none; DataError where one recurs."""
+    names = (given,) if isinstance(given, str) else tuple(given or ())
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise DataError("option_repeated", option=f"{option} {repeated[0]}")
+    return names
 
 
 def check_column(path: Path, name: str, columns: Iterable[str]) -> None:
