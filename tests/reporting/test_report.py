@@ -17,7 +17,7 @@ from synthetic_evaluations import Photos, evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import StorageError
-from muslin.evaluation import evaluate_multiclass, evaluate_multilabel
+from muslin.evaluation import Evaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
 from muslin.evaluation.selective import calibrate_probabilities, fit_calibration_data
 from muslin.reporting.report import insights
@@ -100,7 +100,26 @@ def test_report_shows_decisions_and_coverage(tmp_path: Path) -> None:
     assert none is not None
     text = _page(_with_reliability(small, none), tmp_path).text
     assert "a person must check every prediction" in text
+    assert "A dot marks" in page.text
+    assert "A dot marks" not in text
     assert all(sentence in text for sentence in none.at_target.unsupported)
+
+
+def test_line_never_breaks_before_the_extension(tmp_path: Path) -> None:
+    small = report_inputs()
+    evaluation = small.evaluations["label"]
+    assert isinstance(evaluation, Evaluation)
+    shown = {
+        "shirts/c9d7f3a0-4e2b-9aef.jpg": 'shirts/<wbr>c9d7f3a0-4e2b-<wbr><span class="unbroken">9aef.jpg</span>',
+        "a.jpg": '<wbr><span class="unbroken">a.jpg</span>',
+        "no extension": "no extension",
+        "folder.d/plain": "folder.d/<wbr>plain",
+        "shirt 2.0 of it all": "shirt 2.0 of it all",
+    }
+    errors = tuple(replace(evaluation.confident_errors[0], id=name) for name in shown)
+    evaluations = {"label": replace(evaluation, confident_errors=errors)}
+    html = write_target_report(tmp_path, replace(small, evaluations=evaluations), "label").read_text(encoding="utf-8")
+    assert [text for text in shown.values() if f'<span class="note">{text}</span>' not in html] == []
 
 
 def test_missed_precision_target_is_on_page_and_terminal(tmp_path: Path) -> None:

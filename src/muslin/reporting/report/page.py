@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from muslin.images.decoder import Pixels
@@ -75,6 +75,7 @@ def page_template(name: str) -> "Template":
         "short": short_count,
         "word_list": word_list,
         "inline": inline_svg,
+        "path_pieces": _path_pieces,
         "sha256": _script_hash,
     }
     shared = {"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT}
@@ -89,6 +90,18 @@ def render_page(template: str, **values: Any) -> str:
     """
     page = page_template(template).render(**values).replace(" %", "\u00a0%")
     return escape_controls(page, keep=ORDINARY_CHARACTERS)
+
+
+def _path_pieces(path: str) -> tuple[list[str], str]:
+    """The pieces of a path between which a line may break, and its ending, in which none may: `3421.jpg`.
+
+    The ending is empty where the file has no short extension.
+    """
+    suffix = PurePosixPath(path).suffix
+    n_kept = len(suffix) + 4 if 1 < len(suffix) <= 6 else 0
+    *folders, name = path.split("/")
+    start = max(0, len(name) - n_kept)
+    return [*(f"{folder}/" for folder in folders), name[:start]], name[start:]
 
 
 def _script_hash(script: str) -> str:
