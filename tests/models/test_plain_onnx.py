@@ -53,6 +53,18 @@ def test_each_output_has_the_calibrated_probabilities(names: tuple[str, ...]) ->
         np.testing.assert_allclose(outputs[output], expected[name], atol=2e-6)
 
 
+def test_nodes_with_the_names_of_targets_are_no_fault() -> None:
+    """Trained networks name the node that gives a target's probabilities after the target."""
+    bundle = calibrated(small_bundle(ARTICLE, TAGS), "article", "2 tags")
+    model = onnx.ModelProto.FromString(bundle.model)
+    for node in model.graph.node:
+        node.name = node.output[0]
+    bundle = replace(bundle, model=model.SerializeToString())
+    outputs = run(plain_onnx(bundle), PIXELS)
+    expected = Predictor(bundle).predict_pixels(PIXELS)
+    np.testing.assert_allclose(outputs["article"], expected["article"], atol=2e-6)
+
+
 def test_certain_labels_are_scaled_as_in_the_predictor() -> None:
     """A float32 probability of 1 or 0 has no log odds of its own."""
     bundle = calibrated(small_bundle(TAGS), TAGS.name)

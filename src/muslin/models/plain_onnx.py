@@ -82,7 +82,8 @@ def _add_calibration(graph: Any, target: Target, temperature: Any, raw: str, out
 
     def node(op: str, inputs: list[str], name: str, **attributes: Any) -> str:
         result = name if name == output else f"{raw}_{name}"
-        graph.node.append(helper.make_node(op, inputs, [result], name=result, **attributes))
+        own_name = f"{raw}_{name}"  # a node of the bundle's graph can have the name of the output
+        graph.node.append(helper.make_node(op, inputs, [result], name=own_name, **attributes))
         return result
 
     epsilon = constant("epsilon", _EPSILON)
