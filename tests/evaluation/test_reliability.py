@@ -86,6 +86,10 @@ def test_groups_widen_the_interval() -> None:
     assert together[1] - together[0] > 3 * (alone[1] - alone[0])
     _, (low, _) = mean_with_interval(np.ones(40), np.repeat(np.arange(2), 20))
     assert low < 0.4  # two products, not forty images
+    for groups in (np.zeros(8), np.arange(8) // 4):  # one group, and two of the same accuracy
+        _, (low, high) = mean_with_interval(np.array([1.0, 1, 1, 0, 1, 1, 1, 0]), groups)
+        assert low < 0.4
+        assert high > 0.9
     assert mean_with_interval(np.array([np.nan])) == (None, (0.0, 1.0))
     assert mean_with_interval(np.array([1.0, 0]), mask=np.array([True, False]))[0] == 1
 

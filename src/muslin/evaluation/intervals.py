@@ -145,8 +145,8 @@ def mean_with_interval(
     """The mean of `correct` and its 95 % interval, without NaN, of the images in `mask`; (None, (0, 1)) for none.
 
     The Wilson interval of independent zeros and ones. Otherwise a bootstrap that draws whole groups (Efron and
-    Tibshirani 1993, chapter 8). Where all values are 0 or all are 1, a bootstrap gives no width, so each group counts
-    as one trial of a Wilson interval.
+    Tibshirani 1993, chapter 8). It has no width where all groups have the same mean, as a single group does: then each
+    group counts as one trial of a Wilson interval.
     """
     counted = np.isfinite(correct) if mask is None else np.isfinite(correct) & mask
     correct = correct[counted]
@@ -158,8 +158,8 @@ def mean_with_interval(
     units = unit_of_each(None if groups is None else groups[counted], len(correct))
     counts = np.bincount(units).astype(np.float64)
     sums = np.bincount(units, weights=correct)
-    if (correct == correct[0]).all() and correct[0] in (0, 1):
-        return mean, wilson_interval(int(correct[0]) * len(counts), len(counts))
+    if np.ptp(sums / counts) < 1e-9:  # not 0, because equal means can differ by rounding
+        return mean, wilson_interval(mean * len(counts), len(counts))
     samples = bootstrap_weights(len(counts), len(counts))
     return mean, percentile_interval((samples @ sums) / (samples @ counts))
 
