@@ -4,6 +4,7 @@ costs."""
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -15,6 +16,7 @@ from muslin.models import predictor as predictor_module
 from muslin.models.bundle import open_bundle, seal
 from muslin.models.graph_runner import GOLDEN_TOLERANCES
 from muslin.models.predictor import Predictor
+from muslin.workflows import int8_graph
 from muslin.workflows.evaluate import evaluate
 from muslin.workflows.run_folder import Run
 from muslin.workflows.tag import TagOptions, tag
@@ -77,6 +79,33 @@ def test_training_says_what_8_bits_cost_in_accuracy(trained: tuple[Run, list[str
     assert found["interval"][0] <= found["difference"] <= found["interval"][1]
     assert cost.params["difference"] == 100 * found["difference"]
     assert open_bundle(run.model).provenance["int8"] == run.record["int8"]
+
+
+def test_the_8_bits_of_a_convolution_span_its_activation(trained: tuple[Run, list[str]]) -> None:
+    bundle = open_bundle(trained[0].model)
+    assert bundle.int8 is not None
+    float32, int8 = ([node.op_type for node in onnx.ModelProto.FromString(model).graph.node]
+                     for model in (bundle.model, bundle.int8.model))  # fmt: skip
+    assert "Clip" in float32
+    assert "Clip" not in int8  # else a convolution's sums are rounded before ReLU6, in much larger steps
+    assert float32.count("Conv") == int8.count("Conv")
+
+
+@pytest.mark.parametrize(("allowed", "is_kept"), [(1.0, True), (-1.0, False)])
+def test_auto_leaves_out_a_graph_that_may_lose_too_much(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: float, is_kept: bool
+) -> None:
+    monkeypatch.setattr(machine, "has_int8_products", lambda: True)
+    monkeypatch.setattr(int8_graph, "MIN_SPEEDUP", 0.0)
+    monkeypatch.setattr(int8_graph, "MAX_COST", allowed)
+    said: list[str] = []
+    settings = SMALL | {"int8": "auto"}
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings, log=said.append)
+    codes = [getattr(message, "code", "") for message in said]
+    assert "int8_accuracy" in codes
+    assert ("int8_costly" in codes) != is_kept
+    assert ("int8" in run.record) == is_kept
+    assert (open_bundle(run.model).int8 is not None) == is_kept
 
 
 def test_a_bundle_with_two_graphs_is_sealed_and_read_alike(trained: tuple[Run, list[str]], tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ CALIBRATED_ON = 128
 MIN_SPEEDUP = 1.2
 """With `int8=auto`, a graph that gains less is left out."""
 
+MAX_COST = 0.02
+"""With `int8=auto`, a graph is left out whose loss of accuracy may be larger: by the 95 % interval's far end."""
+
 _RUNS = 5
 
 
@@ -86,11 +89,16 @@ def int8_variant(probe: FloatProbe, log: Log) -> tuple[GraphVariant, dict[str, A
         fit_linear_heads(net, features, dict(data.dataset.labels), data.split, recipe)
     else:
         calibration_set = cross_fit(net, data, recipe, probe.seed, Callbacks())
+    infer_raw = partial(predict_from_features, net, features)
+    costs = _differences(probe, calibration_set, infer_raw)
+    _log_costs(probe, costs, speedup, log)
+    if recipe.int8 == "auto" and any(cost.interval[0] < -MAX_COST for cost in costs.values()):
+        log(Message("int8_costly", allowed=100 * MAX_COST))
+        return None
     model = with_weights(quantized, weights_of(net))
     names = [target.name for target in probe.bundle.targets]
     golden = run_session(runtime.session(model), names, {"pixels": probe.bundle.golden_pixels})
     twin = replace(probe.bundle, model=model, golden_probabilities=dict(zip(names, golden, strict=True)))
-    infer_raw = partial(predict_from_features, net, features)
     twin = calibrate(
         twin, data.dataset, data.split, seed=probe.seed, infer_raw=infer_raw, calibration_set=calibration_set
     )
@@ -102,14 +110,16 @@ def int8_variant(probe: FloatProbe, log: Log) -> tuple[GraphVariant, dict[str, A
         twin.product_calibration,
         twin.ood_detector,
     )
-    costs = _differences(probe, calibration_set, infer_raw)
+    targets = {name: {"n": cost.n, "difference": cost.difference, "interval": list(cost.interval)}
+               for name, cost in costs.items()}  # fmt: skip
+    return variant, {"speedup": round(speedup, 2), "targets": targets}
+
+
+def _log_costs(probe: FloatProbe, costs: Mapping[str, PairedDifference], speedup: float, log: Log) -> None:
     for name, cost in costs.items():
         of = name if len(probe.bundle.targets) > 1 else None
         log(Message("int8_accuracy", target=of, n=cost.n, difference=100 * cost.difference,
                     low=100 * cost.interval[0], high=100 * cost.interval[1], speedup=speedup))  # fmt: skip
-    targets = {name: {"n": cost.n, "difference": cost.difference, "interval": list(cost.interval)}
-               for name, cost in costs.items()}  # fmt: skip
-    return variant, {"speedup": round(speedup, 2), "targets": targets}
 
 
 def _quantized(probe: FloatProbe) -> bytes:
