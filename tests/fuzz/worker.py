@@ -138,6 +138,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_memory_mb("VmSize") + max_mb << 20, -1))
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "Generating overly large repr")  # of hypothesis, when it shows what failed
     unraisable: list[str] = []
     sys.unraisablehook = lambda hook: unraisable.append(f"{type(hook.exc_value).__name__}: {hook.exc_value} (ignored)")
     for line in sys.stdin.buffer:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,25 @@ def answered(studio: Starlette, path: str, **body: Any) -> Any:
     status, content = ask(studio, "POST", path, body)
     assert status == 200, content
     return json.loads(content)
+
+
+def test_target_names_may_have_spaces_and_marks(tmp_path: Path) -> None:
+    dataset = make_garments(120, seed=1).dataset
+    (target,) = dataset.targets
+    names = ("Main colour", "Größe / size: x")
+    labels = dict.fromkeys(names, dataset.labels[target.name])
+    dataset = replace(dataset, targets=tuple(replace(target, name=name) for name in names), labels=labels)
+    muslin.train(dataset, out=tmp_path / "first", settings={"epochs": 1, "batch_size": 48})
+    studio = Starlette(routes=routes(tmp_path))
+    about = answered(studio, "/api/model", model=INSPECTION["model"])
+    assert [found["name"] for found in about["targets"]] == list(names)
+    assert set(answered(studio, "/api/predict", inspection=INSPECTION)["predictions"]) == set(names)
+    for name in names:
+        answered(studio, "/api/attribution", inspection=INSPECTION, target=name, **{"class": target.classes[1]})
+        assert answered(studio, "/api/accuracy", inspection=INSPECTION, target=name)["target"] == name
+        layers = [layer["name"] for layer in about["layers"] if layer["name"].startswith(name)]
+        assert layers
+        assert ask(studio, "POST", "/api/feature-maps", {"inspection": INSPECTION, "layer": layers[0]})[0] == 200
 
 
 def test_a_layer_is_sent_as_one_sheet_of_bytes(studio: Starlette) -> None:

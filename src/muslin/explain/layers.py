@@ -318,8 +318,9 @@ def _why_unsupported(node: Node, constants: Sequence[Array | None], shape: tuple
     window = {"kernel_shape"} & operator.attributes if operator else set()
     if operator is None or not window <= set(node.attributes) <= operator.attributes or (window and len(shape) != 3):
         return Message("operator_unsupported", op=node.op)
-    varies = any(constant is None for constant in constants[operator.varying :])
-    return Message("weights_vary", op=node.op) if varies else None
+    if any(constant is None for constant in constants[operator.varying :]):
+        return Message("weights_vary", op=node.op)
+    return None if operator.takes(constants, shape) else Message("operator_unsupported", op=node.op)
 
 
 def _edits(graph: Graph, node: Node, layer: Layer) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ operator made of straight lines is y = Jx + b: the inputs get slopes·J, and slo
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,8 @@ class Operator:
         backward: from the score's slope in each value of the result to the slopes in the inputs.
         attributes: those of the ONNX node that are understood; with any other the operator is not shown.
         varying: how many inputs, from the first, may depend on the image.
+        takes: whether the constants among a node's inputs, None for the others, and the result's shape for one image
+            are such as muslin exports; a node with others is not shown.
         is_exact: whether it is made of straight lines, so that an attribution adds up to the score.
         edits: the kinds of `muslin.explain.model_edits` that it takes.
     """
@@ -77,6 +79,7 @@ class Operator:
     backward: Callable[[Call, Float], Back]
     attributes: frozenset[str] = frozenset()
     varying: int = 1
+    takes: Callable[[Sequence[Array | None], Sequence[int]], bool] = lambda constants, shape: True
     is_exact: bool = True
     edits: tuple[str, ...] = ()
 
@@ -265,8 +268,12 @@ def _dense_back(call: Call, slopes: Float) -> Back:
     return (slopes @ weights.T,), 0.0 if bias is None else float(slopes.sum(0) @ bias)
 
 
+def _has_bias_per_class(constants: Sequence[Array | None], shape: Sequence[int]) -> bool:
+    return all(bias is not None and bias.size == shape[-1] for bias in constants[2:])
+
+
 DENSE = Operator("dense", _dense_step, _dense_back, frozenset(("transB", "alpha", "beta")),
-                 edits=("weight", "bias"))  # fmt: skip
+                 takes=_has_bias_per_class, edits=("weight", "bias"))  # fmt: skip
 
 
 def _weighted_sum(terms: Float, bias: float | None, count: int | None) -> tuple[Step, list[int]]:
@@ -350,8 +357,13 @@ BATCH_NORM = _single("batch_norm", _batch_norm_step, _batch_norm_line, attribute
 
 def _clip_range(call: Call) -> tuple[float, float]:
     """Between which values a Clip, or a Relu, keeps its results."""
-    low, high = (float(bound) for bound in call.inputs[1:3]) if len(call.inputs) > 2 else (0.0, math.inf)
+    low, high = (bound.item() for bound in call.inputs[1:3]) if len(call.inputs) > 2 else (0.0, math.inf)
     return low, high
+
+
+def _has_two_bounds(constants: Sequence[Array | None], shape: Sequence[int]) -> bool:
+    bounds = constants[1:]
+    return len(bounds) == 2 and all(bound is not None and bound.size == 1 for bound in bounds)
 
 
 def _clip_step(call: Call, position: Position) -> Step:
@@ -371,7 +383,8 @@ def _clip_line(call: Call) -> tuple[Float, Float]:
     return passes, np.clip(x, low, high) - passes * x
 
 
-CLIP = RELU = _single("clipped", _clip_step, _clip_line, edits=("layer_off",))
+RELU = _single("clipped", _clip_step, _clip_line, edits=("layer_off",))
+CLIP = replace(RELU, takes=_has_two_bounds)
 
 
 def sigmoid(x: Float) -> Float:
