@@ -165,8 +165,8 @@ def check_photos(table: WrittenPhotos, scratch: Path) -> None:
     assert [photo.content() for photo in dataset.images.photos] == list(table.photos.values())
     opened = open_table(scratch / "table.csv")
     photos = table_photos(opened, images)
-    found = [photos.find(row.number, row.cells[0]) for row in opened.rows([photos.column])]
-    assert [photo.content() for photo in found] == list(table.photos.values())
+    found = [photos.find(row.number, row.cells) for row in opened.rows(photos.photo_columns)]
+    assert [photo.image.content() for photo in found] == list(table.photos.values())
 
 
 def check_conversion(folder: WrittenFolder, scratch: Path) -> None:

@@ -454,7 +454,7 @@ def _check_calibration_data(targets: Sequence[Target], kind: str, calibration: M
             check_tensor(f"{kind}/{name}/{part}", values, dtype, (length,))
             if multilabel and part == "probability_of_true":
                 values = values[~np.isnan(values)]
-            is_falling = part != "confidence" or (np.diff(values) <= 0).all()
+            is_falling = part != "confidence" or (values[1:] <= values[:-1]).all()
             is_positive = part != "temperature" or values.all()
             if not (((values >= low) & (values <= high)).all() and is_falling and is_positive):
                 raise BundleError("tensor_range", name=f"{kind}/{name}/{part}")
@@ -465,7 +465,7 @@ def _check_ood_detector(detector: OODDetector | None) -> None:
         return
     for (name, values), ndim in zip(vars(detector).items(), (2, 1), strict=True):
         is_valid = values.dtype == np.float32 and values.ndim == ndim and values.size and np.isfinite(values).all()
-        if not is_valid or (ndim == 1 and (np.diff(values) < 0).any()):
+        if not is_valid or (ndim == 1 and (values[1:] < values[:-1]).any()):
             raise BundleError("tensor_range", name=f"ood_detector/{name}")
 
 

@@ -10,7 +10,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate, islice, pairwise
@@ -26,6 +26,7 @@ from muslin.data.tables.table_file import Repairs, TableFile, TableRow, damage_a
 from muslin.errors import DataError, ImageError
 from muslin.extras import require_extra
 from muslin.library_errors import reason_of
+from muslin.workers import WorkerEnded, WorkerPool
 
 BATCH_ROWS = 4096
 GROUP_ROWS = 65_536
@@ -50,6 +51,9 @@ SCHEMA_START = re.compile(
 """How a footer begins, in Thrift's compact protocol: its version, and the number of the schema's elements."""
 
 CACHED_GROUPS = 2
+
+MAX_METADATA_S = 10
+MAX_METADATA_MB = 1000
 
 
 @contextmanager
@@ -97,12 +101,17 @@ def check_size(path: Path, file: Any) -> list[str]:
 
     Raises:
         DataError: it has more columns, rows or cells, or more bytes in its columns, than its size allows.
+        ValueError: pyarrow cannot read the metadata of a column.
     """
     file_bytes, metadata = path.stat().st_size, file.metadata
     if metadata.num_columns > MAX_LEAVES:
         raise DataError("too_many_columns", path=str(path), max_columns=MAX_LEAVES)
     if metadata.num_rows > max_items(file_bytes):
         raise DataError("too_many_rows", path=str(path), max_rows=max_items(file_bytes))
+    try:
+        _METADATA_WORKERS.run({"path": os.fspath(path)})
+    except WorkerEnded:
+        raise ValueError("the metadata of a column is inconsistent") from None
     lengths = [max(metadata.schema.column(j).length, 0) for j in range(metadata.num_columns)]
     values = content_bytes = 0
     dictionaries: dict[str, None] = {}
@@ -119,6 +128,18 @@ def check_size(path: Path, file: Any) -> list[str]:
         raise DataError("too_many_cells", path=str(path), max_rows=max_rows, columns=metadata.num_columns)
     _check_content(path, content_bytes)
     return list(dictionaries)
+
+
+def _read_column_metadata(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Read them where it does no harm that pyarrow ends the process: it does not catch all C++ exceptions there."""
+    with suppress(Exception), open_parquet(Path(params["path"])) as file:  # the process that asked raises it again
+        for i in range(file.num_row_groups):
+            for j in range(file.metadata.num_columns):
+                file.metadata.row_group(i).column(j)
+    return {}, b""
+
+
+_METADATA_WORKERS = WorkerPool(f"{__name__}:{_read_column_metadata.__name__}", 1, MAX_METADATA_S, MAX_METADATA_MB)
 
 
 def _check_content(path: Path, content_bytes: int) -> None:
