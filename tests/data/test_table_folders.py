@@ -225,7 +225,7 @@ def test_tables_without_labels_are_refused_for_what_they_lack(tmp_path: Path) ->
         )
     with pytest.raises(DataError) as error:
         read(tmp_path)
-    assert (error.value.code, error.value.params["decimal"]) == ("label_column_not_found", ["price"])
+    assert (error.value.code, error.value.params["bookkeeping"]) == ("label_column_not_found", ["price"])
 
 
 def test_column_of_very_many_labels_is_no_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,8 +343,9 @@ def test_error_in_a_table_of_an_archive_names_the_archive(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("column", "cells", "reason"),
     [
-        ("price", ["19,99", "19,99", "24,90", "24,90"], "decimal"),
-        ("price", ["€ 19.99", "€ 19.99", "5.00 €", "5"], "decimal"),
+        ("length", ["19,99", "19,99", "24,90", "24,90"], "decimal"),
+        ("sum", ["€ 19.99", "€ 19.99", "5.00 €", "5"], "decimal"),
+        ("price", ["19,99", "19,99", "24,90", "24,90"], "bookkeeping"),
         ("title", ["a", "b", "c", "d"], "distinct"),
         ("Art.-Nr.", ["a", "a", "b", "b"], "identifiers"),
         ("shop", ["mine", "mine", "mine", ""], "single"),
