@@ -190,11 +190,15 @@ def resume(
         on_progress(progress)
 
     with _resume_command(run), locked_folder(run.folder, "run_locked"):
-        return finish_run(run, prepared, replace(callbacks, on_progress=log_and_report))
+        return finish_run(run, prepared, replace(callbacks, on_progress=log_and_report), resumed=True)
 
 
-def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
-    """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report."""
+def finish_run(run: Run, data: TrainingData, callbacks: Callbacks, *, resumed: bool = False) -> Run:
+    """Train from the run's checkpoint, or from the start; then write the bundle, its evaluation and the report.
+
+    Args:
+        resumed: the run's settings can no longer be changed, so none are proposed.
+    """
     record = run.record
     recipe = recipes.recipe_from_dict(record["recipe"])
     folds = recipes.cross_fitting_folds(recipe)
@@ -204,7 +208,7 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks) -> Run:
         on_progress = with_time_of_others(on_progress, folds)
     net, history = _train_network(run, record, training, replace(callbacks, on_progress=on_progress))
     train_s, calibration_set = history[-1]["elapsed_s"], None
-    if not folds and not record.get("calibration_reason"):
+    if not (folds or resumed or record.get("calibration_reason")):
         callbacks.log(calibration_without_folds(recipe, data, train_s))
     if folds and isinstance(recipe, LinearProbeRecipe):
         calibration_set = cross_fit(net, data, recipe, record["seed"], callbacks)
