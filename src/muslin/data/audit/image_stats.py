@@ -1,7 +1,7 @@
 """One pass over the images, which keeps a few numbers, a digest and a thumbnail of each."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class ImageStats:
     """Statistics of `n` images. Rows of images that cannot be decoded are zeros.
 
     Attributes:
-        errors: per index of an image that cannot be decoded, why.
+        errors: per index of an image that cannot be decoded, in order, why.
         sizes: int32 (n, 3), height, width and channels as decoded.
         digests: uint8 (n, 16), of size and pixels: equal only for identical images.
         mean: float32 (n,), mean brightness, 0..255.
@@ -147,7 +147,7 @@ def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> 
     finally:
         if cache:
             cache.flush()
-    return stats
+    return replace(stats, errors=dict(sorted(stats.errors.items())))  # threads add them in any order
 
 
 class _StatsCache:
