@@ -1,4 +1,4 @@
-"""A GPU is found by what its driver lists, and nothing else is taken for one."""
+"""A GPU is found by what its driver lists, and by nothing else."""
 
 import subprocess
 import sys

@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 
 def requirements(project: Path) -> dict[str, list[Requirement]]:
-    """Per extra what it requires, in order of names; `base` is what is always installed. muslin's own are left out."""
+    """What each extra requires, in order of names; `base` is every installation. muslin's own extras are left out."""
     described = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     groups = {"base": described["dependencies"], **described["optional-dependencies"]}
     return {

@@ -73,7 +73,7 @@ def calibration_without_folds(recipe: Recipe, data: TrainingData, train_s: float
 
 
 def _has_enough(data: TrainingData) -> bool:
-    """Whether the validation set has so many independent images, groups or products that folds gain little."""
+    """Whether the validation set has enough independent images, groups or products: folds gain little."""
     validation = data.split.validation
     return len(validation) >= ENOUGH_IMAGES and len(np.unique(units_of(data.dataset, validation))) >= ENOUGH_IMAGES
 

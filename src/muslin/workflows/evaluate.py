@@ -195,7 +195,7 @@ def _reliability(
         predictions,
         predictor.bundle.calibration_data.get(target.name),
         label_thresholds=predictor.thresholds.get(target.name, ()),
-        precision=options.precision or choose_precision(acceptance) or DEFAULT_PRECISION,
+        precision=predictor.rules.precision(options.precision, options.guarantee),
         guarantee=options.guarantee,
     )
     return reliability and replace(reliability, acceptance=acceptance.get(target.name, ()))

@@ -29,7 +29,7 @@ from muslin.strict_json import json_text
 
 COLUMN = "fingerprint"
 FINGERPRINT_BYTES = 8
-"""With 100,000 products, the odds that a changed one is taken for unchanged are below 1 to 10⁹."""
+"""With 100,000 products, the probability that a change in one of them goes unnoticed is below 10⁻⁹."""
 
 
 @dataclass(frozen=True)

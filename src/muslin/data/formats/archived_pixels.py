@@ -8,10 +8,10 @@ from muslin.data.formats import idx, pixels
 from muslin.errors import ImageError
 
 HEAD_BYTES = 1_000_000
-"""Of a table that are looked at: a header and some rows of several thousand columns of pixels."""
+"""Bytes read from the start of a table: a header and some rows of several thousand columns of pixels."""
 
 MAX_TABLES = 10
-"""Tables that are looked at."""
+"""Tables in an archive that are read to tell whether they hold pixels."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 
