@@ -1,0 +1,141 @@
+"""The tables of a review store, in SQLite and in PostgreSQL.
+
+Decisions and promotions are appended and never changed. What counts now is the view `current_decisions`, which
+`muslin.review.migrations` makes. A value is text: a class for a multiclass target; for a multilabel target a JSON array
+of its labels in the target's order, as `muslin.review.values.value_of` writes it. Times are UTC, as ISO 8601 texts.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
+
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up on its own only where the type is called INTEGER."""
+
+INFO = Table("info", METADATA, Column("key", Text, primary_key=True), Column("value", JSON, nullable=False))
+"""Settings of the store: `id`, `seed` of the ranks, `spot_checks` (share of products in the random sample),
+`precision`, `guarantee`, `data` (what the first model was trained on)."""
+
+MODELS = Table(
+    "models",
+    METADATA,
+    Column("digest", Text, primary_key=True),  # SHA-256 of the file
+    Column("name", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # the .muslin file
+    Column("record", JSON, nullable=False),  # what it was trained on: numbers of decisions, recipe, last decision
+    Column("added_at", Text, nullable=False),
+)
+
+PROMOTIONS = Table(
+    "promotions",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),
+    Column("digest", Text, ForeignKey("models.digest"), nullable=False),
+    Column("kind", Text, nullable=False),  # `init`, `promote` or `undo`
+    Column("who", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("metrics", JSON, nullable=False),  # the comparison on which it rests
+    sqlite_autoincrement=True,
+)
+"""The last row names the active model."""
+
+CATALOGUES = Table(
+    "catalogues",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),
+    Column("path", Text, nullable=False, unique=True),  # absolute
+    Column("read_options", JSON, nullable=False),
+    Column("added_at", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+CLASSES = Table(
+    "classes",
+    METADATA,
+    Column("target", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+"""Classes that people added; the other ones are those of the active model."""
+
+PRODUCTS = Table(
+    "products",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),
+    Column("catalogue", NUMBER, ForeignKey("catalogues.id"), nullable=False),
+    Column("name", Text, nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
+    Column("fingerprint", Text, nullable=False),  # of its photos' contents; another one means that it has changed
+    Column("photos", JSON, nullable=False),  # names, in order
+    Column("text", Text, nullable=False),  # the cells of its rows, for the search
+    Column("rank", Float, nullable=False),  # uniform in [0, 1), fixed when it is added; see `muslin.review.sampling`
+    Column("in_test", Boolean, nullable=False),  # in the sealed test part, fixed when it is added
+    Column("error", Text),  # why no photo can be read
+    Column("added_at", Text, nullable=False),
+    UniqueConstraint("catalogue", "name"),
+    sqlite_autoincrement=True,
+)
+
+PREDICTIONS = Table(
+    "predictions",
+    METADATA,
+    Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("digest", Text, ForeignKey("models.digest"), primary_key=True),
+    Column("fingerprint", Text, nullable=False),  # of the product when it was predicted
+    Column("value", Text, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("decision", Text, nullable=False),  # `accept`, `review` or `out_of_scope`
+    Column("candidates", JSON, nullable=False),  # the prediction set, the most probable first
+)
+
+VECTORS = Table(
+    "vectors",
+    METADATA,
+    Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),  # float16, unit length; see `muslin.review.similar`
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("id", NUMBER, primary_key=True),  # the order that counts, whatever the clocks say
+    Column("product", NUMBER, ForeignKey("products.id"), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # a row of `muslin.review.values.KINDS`
+    Column("value", Text),  # of the kind `value` only
+    Column("undoes", NUMBER, ForeignKey("decisions.id")),  # of the kind `undo` only
+    Column("note", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("seconds", Float),  # that it took
+    Column("digest", Text, nullable=False),  # of the model whose prediction was shown
+    Column("fingerprint", Text, nullable=False),  # of the product that was shown
+    Column("shown", JSON, nullable=False),  # what was shown: value, probability, decision, drawn, view
+    Column("request", Text, nullable=False),  # the client's own id of this decision: sent again, it is no second one
+    UniqueConstraint("request"),
+    sqlite_autoincrement=True,
+)
+
+LOCKS = Table(
+    "locks",
+    METADATA,
+    Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("expires", Float, nullable=False),  # seconds since 1970 by the database's clock
+)
+"""Products that a person has on their page, so that nobody else gets them."""
