@@ -66,12 +66,12 @@ def tag(
     with Journal(place, job.inputs, resume=options.resume, unchecked=[PREVIOUS]) as journal:
         _check_output_again(job, journal)
         _check_previous(job, journal)
-        resumed = journal.count
+        resumed, products = journal.count, job.catalogue.products
         for block in new_rows(job, journal.count):
             journal.add(block)
-            on_progress(journal.count, job.products)
-            if should_stop() and journal.count < job.products:
-                raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=job.products)
+            on_progress(journal.count, products)
+            if should_stop() and journal.count < products:
+                raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=products)
         try:
             counts = _write(job, journal)
             unreadable_notes = _unreadable_notes(job, journal) if counts.unreadable or counts.partly else ()
@@ -111,7 +111,7 @@ def _check_output_again(job: TagJob, journal: Journal) -> None:
 def _check_previous(job: TagJob, journal: Journal) -> None:
     """Refuse to resume where the previous output has changed; at the end of the job, `_write` compares it."""
     previous = job.previous
-    if previous and journal.inputs[PREVIOUS] != previous.digest and journal.count < job.products:
+    if previous and journal.inputs[PREVIOUS] != previous.digest and journal.count < job.catalogue.products:
         raise DataError("job_inputs_changed", path=str(journal.path), names=["previous output"])
 
 
@@ -134,13 +134,13 @@ def _write(job: TagJob, journal: Journal) -> _Counts:
             yield cells
 
     def cells_of_rows() -> Iterator[Row]:
-        for row in job.rows.spread(cells_of_products()):
+        for row in job.catalogue.rows.spread(cells_of_products()):
             counts.rows += 1
             yield row
 
     remove_partial_files(job.out.parent)
     with _output(job, journal).open(unless_same=job.options.resume) as file:
-        job.table.write_with_columns(file, job.columns, cells_of_rows())
+        job.catalogue.table.write_with_columns(file, job.columns, cells_of_rows())
     return counts
 
 
@@ -154,7 +154,7 @@ def _output(job: TagJob, journal: Journal) -> Output:
 def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[Message, ...]) -> TaggingResult:
     return TaggingResult(
         job.out,
-        job.products,
+        job.catalogue.products,
         counts.unreadable,
         {
             name: {decision: each[decision] for decision in each if decision in DECISIONS and each[decision]}
@@ -167,7 +167,7 @@ def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[
         job.precision,
         job.acceptance,
         counts.rows,
-        job.has_several and job.acceptance.keys() <= job.predictor.bundle.product_calibration.keys(),
+        job.catalogue.has_several and job.acceptance.keys() <= job.predictor.bundle.product_calibration.keys(),
         counts.kept,
         counts.copied,
         dict(counts.contradictions),
@@ -176,7 +176,7 @@ def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[
 
 def _guarantees(job: TagJob) -> dict[str, PrecisionGuarantee]:
     guarantees = {}
-    of_products = job.predictor.bundle.product_calibration if job.has_several else {}
+    of_products = job.predictor.bundle.product_calibration if job.catalogue.has_several else {}
     for name, policy in job.policies.items():
         if (precision := policy.expected_precision) is not None:
             counts = policy.accepted, policy.correct, precision, policy.precision_interval
@@ -188,16 +188,16 @@ def _guarantees(job: TagJob) -> dict[str, PrecisionGuarantee]:
 def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
     """Notes that name what could not be read: of products, those without any photo and those without some; of other
     data the photos, where those that were not found are among `job.notes`."""
-    without, partly = [], []
-    for product, row in zip(job.rows, journal.rows(), strict=False):
+    without, partly, rows = [], [], job.catalogue.rows
+    for product, row in zip(rows, journal.rows(), strict=False):
         error, unreadable = row[job.error_index], row[-1]
-        if error and (job.has_several or not isinstance(job.rows.find(product)[0][1], ImageError)):
+        if error and (job.catalogue.has_several or not isinstance(rows.find(product)[0][1], ImageError)):
             without.append(product.name)
         elif unreadable not in (0, COPIED) and not error:
             partly.append(product.name)
     notes, (reason_column, error_column) = [], (job.columns[job.error_index + i].name for i in (-1, 0))
     if without:
-        code = "products_not_tagged" if job.has_several else "photos_not_tagged"
+        code = "products_not_tagged" if job.catalogue.has_several else "photos_not_tagged"
         notes.append(Message(code, **examples(without), column=error_column))
     if partly:
         notes.append(Message("products_partly_unreadable", **examples(partly), column=reason_column))

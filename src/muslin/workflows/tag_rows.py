@@ -6,7 +6,6 @@ from itertools import islice
 from muslin.catalogue.product_rows import RowsOfProduct
 from muslin.data.tables import Row
 from muslin.data.tables.cells import CellValue
-from muslin.models.prediction import Prediction
 from muslin.models.predictor import CHUNK
 from muslin.models.product_prediction import ProductPrediction
 from muslin.workflows.tag_cells import new_cells
@@ -21,7 +20,7 @@ BATCH = 4 * CHUNK
 
 def new_rows(job: TagJob, done: int) -> Iterator[list[Row]]:
     """Of each product after the first `done` the new cells and the number of unreadable photos, block by block."""
-    products = islice(enumerate(job.rows), done, None)
+    products = islice(enumerate(job.catalogue.rows), done, None)
     rows = _mixed_rows(job, products) if job.own or job.previous else _predict(job, (p for _, p in products))
     block: list[Row] = []
     n_photos = 0
@@ -52,14 +51,7 @@ def _mixed_rows(job: TagJob, products: Iterator[tuple[int, RowsOfProduct]]) -> I
 
 def _predict(job: TagJob, products: Iterable[RowsOfProduct]) -> Iterator[tuple[Row, int]]:
     """Of each product the cells of its prediction and the number of unreadable photos, and that of all photos."""
-    named = ((product.name, job.rows.find(product)) for product in products)
-    precision, guarantee = job.precision, job.options.guarantee
-    predictions: Iterator[Prediction | ProductPrediction]
-    if job.has_several:
-        predictions = job.predictor.predict_named_products(named, precision=precision, guarantee=guarantee)
-    else:
-        one_each = (photos[0][:2] for _, photos in named)
-        predictions = job.predictor.predict_named(one_each, precision=precision, guarantee=guarantee)
+    predictions = job.catalogue.predict(job.predictor, products, job.precision, job.options.guarantee)
     for prediction in predictions:
         photos = prediction.photos if isinstance(prediction, ProductPrediction) else (prediction,)
         unreadable = sum(photo.error is not None for photo in photos)
@@ -70,7 +62,7 @@ def _fingerprint(job: TagJob, number: int, product: RowsOfProduct) -> str | None
     """Of a product whose tags can be copied."""
     if job.previous is None or is_kept(job, number):
         return None
-    return job.previous.fingerprint(number, job.rows.find(product))
+    return job.previous.fingerprint(number, job.catalogue.rows.find(product))
 
 
 def is_kept(job: TagJob, number: int) -> bool:

@@ -25,7 +25,7 @@ class DatasetTable(NewTable):
     product_column = "product"
     columns: tuple[str, ...] = photo_columns
 
-    def __init__(self, dataset: Dataset, path: Path, out: Path) -> None:
+    def __init__(self, dataset: Dataset, path: Path, out: Path | None) -> None:
         """Raises DataError where `out` is of a kind that is not written."""
         super().__init__(path, out)
         self._notes = cast(Any, dataset.fixes)
