@@ -94,6 +94,10 @@ class Dataset:
             parts; None where no products are known, which makes each image one.
         roles: object (count,) of str: what each image shows of its product, such as `front` or `detail`; "" for
             unknown; None where no role is known.
+        drawn_at_random: bool (count,): the samples that are a random sample of what the model is for; None where all
+            are. The others, such as products that a model was uncertain of, only train: see `is_random`.
+        no_class: per target's name bool (count,): samples of which no class is correct, because a person was not sure
+            or they are out of scope. Their labels are UNKNOWN; in calibration every prediction of them is incorrect.
         ids: object (count,) of str, unique: a file's name, an SKU, or `train/17`.
         origin: where the files came from, one sentence for a person.
         fixes: everything that was repaired or skipped while reading, one sentence each, with counts.
@@ -111,20 +115,23 @@ class Dataset:
     groups: NDArray[np.object_] | None = None
     products: NDArray[np.object_] | None = None
     roles: NDArray[np.object_] | None = None
+    drawn_at_random: NDArray[np.bool_] | None = None
+    no_class: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     origin: str = ""
     fixes: tuple[str, ...] = ()
     transform: str = "fit"
     unreadable: Mapping[str, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fields = {"ids": self.ids, **self._optional(), **self.labels}
-        for name, values in fields.items():
+        fields = [("ids", self.ids), *self._optional().items(), *self.labels.items(), *self.no_class.items()]
+        for name, values in fields:
             if values is not None and len(values) != len(self):
                 raise DataError("field_length", name=self.name, field=name, found=len(values), expected=len(self))
 
     def _optional(self) -> dict[str, Any]:
         """The arrays that can be None."""
-        return {"parts": self.parts, "groups": self.groups, "products": self.products, "roles": self.roles}
+        names = ("parts", "groups", "products", "roles", "drawn_at_random")
+        return {name: getattr(self, name) for name in names}
 
     def __len__(self) -> int:
         return len(self.images)
@@ -160,6 +167,7 @@ class Dataset:
             self,
             images=self.images.take(indices),
             labels={name: values[indices] for name, values in self.labels.items()},
+            no_class={name: values[indices] for name, values in self.no_class.items()},
             ids=self.ids[indices],
             **optional,
         )
@@ -179,6 +187,24 @@ class Dataset:
             choices = [p for p in PARTS if (self.parts == p).any()]
             raise DataError("no_such_part", dataset=self.name, part=name, choices=choices)
         return self.take(indices)
+
+    @property
+    def is_random(self) -> NDArray[np.bool_]:
+        """bool (count,): the samples that may validate, calibrate and test a model.
+
+        Images that were chosen because a model was uncertain of them are harder than others, so a metric or a guarantee
+        that rests on them holds for nothing else. Source: S. Farquhar, Y. Gal and T. Rainforth, On statistical bias in
+        active learning: how and when to fix it, ICLR 2021.
+        """
+        return np.ones(len(self), dtype=bool) if self.drawn_at_random is None else self.drawn_at_random
+
+    @property
+    def has_label(self) -> NDArray[np.bool_]:
+        """bool (count,): the samples with a label of any target."""
+        labelled = np.zeros(len(self), dtype=bool)
+        for labels in self.labels.values():
+            labelled |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
+        return labelled
 
     @cached_property
     def indices_in_part(self) -> NDArray[np.int64]:
@@ -236,6 +262,9 @@ class Dataset:
                 digest.update(np.ascontiguousarray(labels[start : start + 8192], dtype="<i8").data)
         if self.parts is not None:
             digest.update("\n".join(map(str, self.parts)).encode())
+        for mask in (self.drawn_at_random, *(self.no_class[name] for name in sorted(self.no_class))):
+            if mask is not None:
+                digest.update(np.packbits(mask).data)
         if digests := getattr(self.images, "digests", None):  # photos need not be decoded
             for photo in digests():
                 digest.update(photo)
@@ -368,7 +397,8 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     """One data set from several files that hold one part each, in that order.
 
     The classes are those of the first part; labels of the others are matched by name. Each id gets its part as a
-    prefix; groups, products and roles are kept where every part has them.
+    prefix; groups, products and roles are kept where every part has them. In parts that do not say which samples were
+    drawn at random, all were.
 
     Raises:
         DataError: the images are of different kinds or sizes, or a part has a class that the first lacks.
@@ -380,9 +410,17 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         present = [each for each in values if each is not None]
         return np.concatenate(present) if len(present) == len(values) else None
 
+    masked = any(part.drawn_at_random is not None for part in aligned)
+    no_class = {name for part in aligned for name in part.no_class}
+    nowhere = [np.zeros(len(part), dtype=bool) for part in aligned]
     return replace(
         first,
         name=name or first.name,
+        drawn_at_random=np.concatenate([part.is_random for part in aligned]) if masked else None,
+        no_class={
+            target: np.concatenate([p.no_class.get(target, none) for p, none in zip(aligned, nowhere, strict=True)])
+            for target in sorted(no_class)
+        },
         images=first.images.concat([part.images for part in aligned[1:]]),
         labels={t.name: np.concatenate([part.labels[t.name] for part in aligned]) for t in first.targets},
         ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in d.ids], dtype=object),

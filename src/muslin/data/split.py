@@ -30,7 +30,8 @@ def split(
     """The parts that came with the data; missing ones are drawn at random from the training set.
 
     A sample without any label is in no set; no group, no product, and no image with its copies is in two sets that are
-    drawn. The draws are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2`
+    drawn. Only samples that are drawn at random validate and test; samples of no class take part if they are. The draws
+    are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2`
     gives the split of the article.
 
     Args:
@@ -46,25 +47,45 @@ def split(
     for name in (name for target in dataset.targets for name in (target.name, *target.classes)):
         if not is_safe_name(name):
             raise TrainingError("name_unsafe", name=ascii(name)[:60], maximum=MAX_NAME_CHARACTERS)
-    labelled = np.zeros(len(dataset), dtype=bool)
-    for labels in dataset.labels.values():
-        labelled |= (labels != UNKNOWN) if labels.ndim == 1 else (labels != UNKNOWN).any(axis=1)
+    labelled, is_random = dataset.has_label, dataset.is_random
     if not labelled.any():
         raise TrainingError("unlabelled", name=dataset.name, n=len(dataset))
+    for no_class in dataset.no_class.values():
+        labelled |= no_class & is_random  # for calibration; no loss counts them
     parts = dataset.parts if dataset.parts is not None else np.full(len(dataset), "train", dtype=object)
-    sets = {part: np.flatnonzero(labelled & (parts == part)) for part in PARTS}
+    is_usable = labelled & (is_random | (parts == "train"))
+    sets = {part: np.flatnonzero(is_usable & (parts == part)) for part in PARTS}
     if not len(sets["train"]):
         raise TrainingError("no_training_part", name=dataset.name)
     notes = [Message("part_given", part=part) for part in PARTS[1:] if len(sets[part])]
     draws = [("test", "test_drawn", TEST_FRACTION), ("validation", "validation_drawn", validation_fraction)]
     drawn = [draw for draw in draws if draw[2] and not len(sets[draw[0]])]
     for part, code, fraction in drawn:
-        sets["train"], sets[part], moved = _draw(dataset, sets["train"], fraction, seed, stratified, near_pairs)
+        sets["train"], sets[part], moved = _draw_random(dataset, sets["train"], fraction, seed, stratified, near_pairs)
         notes += [*moved, Message(code, fraction=fraction, seed=seed)]
     if unlabelled := int((~labelled).sum()):
         notes.append(Message("unlabelled_excluded", n=unlabelled))
+    if not is_random.all():
+        used = np.concatenate(list(sets.values()))
+        counts = {"random": int(is_random[used].sum()), "others": int((~is_random[used]).sum())}
+        notes.append(Message("only_random_measure", **counts))
     _check_classes(dataset, sets)
     return Split(**sets, notes=tuple(notes), seed=seed if drawn else None)
+
+
+def _draw_random(
+    dataset: Dataset, indices: Indices, fraction: float, seed: int, stratified: bool, near_pairs: Indices | None
+) -> tuple[Indices, Indices, list[Message]]:
+    """As `_draw`, of the samples drawn at random. The others train, without those of the same units as a drawn one."""
+    is_random = dataset.is_random[indices]
+    if is_random.all():
+        return _draw(dataset, indices, fraction, seed, stratified, near_pairs)
+    rest, drawn, notes = _draw(dataset, indices[is_random], fraction, seed, stratified, near_pairs)
+    units = units_of(dataset, indices, near_pairs)
+    follows = np.isin(units, units[np.isin(indices, drawn)]) & ~is_random
+    if follows.any():
+        notes = [*notes, Message("left_out_with_random", n=int(follows.sum()))]
+    return np.concatenate([rest, indices[~is_random & ~follows]]), drawn, notes
 
 
 def _draw(

@@ -23,6 +23,7 @@ def fit_product_calibration_data(
     clusters: Groups = None,
     *,
     for_review: NDArray[np.bool_] | None = None,
+    no_class: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> CalibrationData | None:
     """As `fit_calibration_data`, with one row per product; None where no product is labelled.
@@ -38,17 +39,25 @@ def fit_product_calibration_data(
         clusters: (n,): photos, and so products, of one cluster are not independent.
         for_review: bool (products,): products that are for review too, such as those of which all photos show the
             packaging.
+        no_class: bool (n,): photos of which every prediction is incorrect; so is that of a product with such a photo
+            and without a label.
     """
     calibrated = calibrate_probabilities(target, np.asarray(probabilities, np.float32), calibration_data)
     combined = combine(calibrated, product_numbers, multilabel=target.kind == "multilabel")
     first = first_photos(product_numbers)
+    labels_of_products = product_labels(target, labels, product_numbers)
+    none_correct = None
+    if no_class is not None:
+        has_such = np.bincount(np.unique(product_numbers, return_inverse=True)[1], weights=no_class) > 0
+        none_correct = has_such & ~has_label(labels_of_products)
     return fit_calibration_data(
         target,
-        product_labels(target, labels, product_numbers),
+        labels_of_products,
         combined.probabilities,
         None if clusters is None else np.asarray(clusters)[first],
         label_thresholds=calibration_data.label_thresholds.tolist(),
         for_review=combined.contradictory if for_review is None else combined.contradictory | for_review,
+        no_class=none_correct,
         seed=seed,
     )
 

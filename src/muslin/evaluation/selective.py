@@ -194,9 +194,12 @@ def fit_calibration_data(
     *,
     label_thresholds: Sequence[float] | None = None,
     for_review: NDArray[np.bool_] | None = None,
+    no_class: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> CalibrationData | None:
     """The calibration data that a bundle carries; None where no image is labelled.
+
+    The images must be a random sample of those that the model is for: the guarantee rests on it.
 
     Args:
         labels: integer (n,), or (n, classes) for a multilabel target, as in a Dataset.
@@ -204,12 +207,14 @@ def fit_calibration_data(
         groups: (n,): the group of each image.
         label_thresholds: by default 0.5 of two classes, and of several labels those with the best F1.
         for_review: bool (n,): rows that are for review whatever they predict; their confidence is 0.
+        no_class: bool (n,): rows of which every prediction is incorrect; see `Dataset.no_class`.
         seed: of the draws of labels of a multilabel target.
     """
     labels, multilabel = np.asarray(labels), target.kind == "multilabel"
-    rows = np.flatnonzero((labels != UNKNOWN).any(axis=1) if multilabel else labels != UNKNOWN)
-    if not len(rows):
+    labelled = (labels != UNKNOWN).any(axis=1) if multilabel else labels != UNKNOWN
+    if not labelled.any():
         return None
+    rows = np.flatnonzero(labelled if no_class is None else labelled | no_class)
     raw = np.asarray(probabilities)
     if multilabel:
         temperature = fit_label_temperatures(labels, raw)
@@ -228,14 +233,16 @@ def fit_calibration_data(
     each = np.arange(len(rows))
     if multilabel:
         positive = calibrated >= np.array(thresholds, np.float64)
-        predicted = _random_true(positive & (true != UNKNOWN), random)
+        has_true = labelled[rows, np.newaxis]
+        predicted = _random_true(positive & ((true != UNKNOWN) | ~has_true), random)
         true_label = _random_true(true == 1, random)
         confidence = _lowest_confidence(calibrated, positive)
         correct = (predicted >= 0) & (true[each, predicted] == 1)
         of_true = np.where(true_label < 0, np.nan, calibrated[each, true_label]).astype(np.float32)
     else:
         predicted = calibrated.argmax(axis=1)
-        confidence, correct, of_true = calibrated[each, predicted], predicted == true, calibrated[each, true]
+        confidence, correct = calibrated[each, predicted], predicted == true
+        of_true = np.where(true == UNKNOWN, np.float32(np.nan), calibrated[each, true])
     if for_review is not None:
         confidence = np.where(for_review[rows], np.float32(0), confidence)
     return _calibration_data(temperature, thresholds, confidence, predicted, correct, of_true, group)

@@ -80,14 +80,17 @@ def calibrate(
     numbers = None if products is None else np.unique(products.astype(str), return_inverse=True)[1]
     for target in dataset.targets:
         arrays = dataset.labels[target.name][indices], calibration_set.probabilities[target.name]
-        if (fitted := fit_calibration_data(target, *arrays, clusters, seed=seed)) is None:
+        no_class = dataset.no_class[target.name][indices] if target.name in dataset.no_class else None
+        fitted = fit_calibration_data(target, *arrays, clusters, no_class=no_class, seed=seed)
+        if fitted is None:
             continue
         calibration_data[target.name] = fitted
         if target.kind == "multilabel":
             thresholds[target.name] = tuple(fitted.label_thresholds.tolist())
         if numbers is not None:
             inputs, packaging = (target, *arrays, numbers, fitted, clusters), shows_only_packaging(roles, numbers)
-            if found := fit_product_calibration_data(*inputs, for_review=packaging, seed=seed):
+            options: dict[str, Any] = {"for_review": packaging, "no_class": no_class, "seed": seed}
+            if found := fit_product_calibration_data(*inputs, **options):
                 product_calibration[target.name] = found
     ood_detector, scores = None, calibration_set.ood_scores
     if features is not None or scores is not None:

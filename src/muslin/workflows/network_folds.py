@@ -80,6 +80,7 @@ def cross_fit_networks(run: Run, record: Mapping[str, Any], data: TrainingData, 
     scores, histories, n_folds = np.zeros(len(dataset), np.float32), [], int(folds.max()) + 1
     for fold in range(n_folds):
         held_out, fitted_to = np.flatnonzero(folds == fold), np.flatnonzero((folds >= 0) & (folds != fold))
+        held_out = held_out[dataset.is_random[held_out]]  # the others calibrate nothing, and no metric is of them
         split = Split(fitted_to, held_out, NOTHING)
         on_progress = with_time_of_others(callbacks.on_progress, n_folds - fold - 1)
         fold_callbacks = replace(callbacks, on_progress=on_progress)

@@ -235,6 +235,11 @@ def new_run_folder(out: str | Path | None, name: str) -> Path:
 def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
     """What `run.json` records of the data."""
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    sampling: dict[str, Any] = {}
+    if dataset.drawn_at_random is not None:
+        sampling["drawn_at_random"] = {p: int(dataset.is_random[chosen].sum()) for p, chosen in indices.items()}
+    if dataset.no_class:
+        sampling["no_class"] = {name: int(mask.sum()) for name, mask in dataset.no_class.items()}
     return {
         "name": dataset.name,
         "format": dataset.format,
@@ -243,6 +248,7 @@ def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:
         **dataset.notes(),
         "split": parts.description,
         "split_sizes": {part: len(chosen) for part, chosen in indices.items()},
+        **sampling,
         "classes": {target.name: list(target.classes) for target in dataset.targets},
         "counts": {
             target.name: {

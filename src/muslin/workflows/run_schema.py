@@ -46,6 +46,8 @@ _DATA = {
     "classes": {str: [str]},
 }
 
+_SAMPLING = {"drawn_at_random": {str: COUNT}, "no_class": {str: COUNT}}
+
 _RECORD = {
     "name": str,
     "status": Choice(("training", "finished")),
@@ -61,7 +63,7 @@ _RECORD = {
     "exclude": AnyOf((None, {"path": str, "n": COUNT})),
     "corrections": AnyOf((None, {"path": str, "n": COUNT})),
     "max_unreadable": SHARE,
-    "data": Object(_DATA, required=frozenset(_DATA)),
+    "data": Object(_DATA | _SAMPLING, required=frozenset(_DATA)),
     "compute": {"threads": Number(1, 1024, int), "precision": Choice(("float32", "bfloat16")), "memory_reused": bool},
     "machine": Object({"processor": str}),
     "versions": {str: str},

@@ -122,15 +122,30 @@ def select_part(
     """The images that `split` (`train`, `validation`, `test` or `all`) means, as the model takes them.
 
     In data without parts, the training and the validation set are the images that the model was trained and validated
-    on, and the test set is all other images.
+    on, and the test set is all other images. Images that are not drawn at random are left out.
 
     Args:
         unseen: whether to set aside all images that the model was trained or validated on; by default for `test`.
 
     Raises:
-        DataError: the data set has no such part, or the model has seen all of its images.
+        DataError: the data set has no such part, the model has seen all of its images, or none is drawn at random.
     """
     unseen = split == "test" if unseen is None else unseen
+    return _drawn_at_random(_select_part(predictor, dataset, split, log, unseen), log)
+
+
+def _drawn_at_random(part: SelectedPart, log: Log) -> SelectedPart:
+    """`part` without the images that only train, because they are no random sample; see `Dataset.is_random`."""
+    is_random = part.images.is_random
+    if is_random.all():
+        return part
+    if not is_random.any():
+        raise DataError("no_random_images", dataset=part.images.name, part=part.part, n=len(is_random))
+    log(Message("not_random_set_aside", n=int((~is_random).sum()), total=len(is_random)))
+    return _take(part, np.flatnonzero(is_random))
+
+
+def _select_part(predictor: Predictor, dataset: Dataset, split: str, log: Log, unseen: bool) -> SelectedPart:
     if dataset.parts is not None and split in PARTS:  # decodes no photo of another part
         images = to_model_input(predictor, dataset.part(split), log)
         place = {name: index for index, name in enumerate(dataset.ids)}

@@ -72,7 +72,8 @@ class TrainingData:
     trained_by_start: NDArray[np.bool_] | None = None
 
     def can_calibrate(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of the images that `start` was not trained on."""
+        """Those of the images that are drawn at random and that `start` was not trained on."""
+        indices = indices[self.dataset.is_random[indices]]
         return indices if self.trained_by_start is None else indices[~self.trained_by_start[indices]]
 
 

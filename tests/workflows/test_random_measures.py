@@ -1,0 +1,62 @@
+"""A training on samples that were partly chosen: calibration and metrics rest on the random ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import muslin
+from muslin.data.dataset import Dataset
+from muslin.data.synthetic import SyntheticDataset
+from muslin.errors import DataError
+from muslin.models.bundle import open_bundle
+from muslin.workflows.evaluate import EvaluateOptions, evaluate
+from muslin.workflows.run_folder import Run
+
+SETTINGS = {"epochs": 1, "batch_size": 40, "max_steps": 3}
+N_CHOSEN = 60
+
+
+@pytest.fixture(scope="module")
+def data(synthetic: SyntheticDataset) -> Dataset:
+    dataset = replace(synthetic.dataset, parts=None)
+    return replace(dataset, drawn_at_random=np.arange(len(dataset)) >= N_CHOSEN)
+
+
+@pytest.fixture(scope="module", params=[0, 2], ids=["validation set", "folds"])
+def run(data: Dataset, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return muslin.train(data, recipe="quick", out=folder, settings={**SETTINGS, "folds": request.param})
+
+
+def test_random_images_alone_calibrate(run: Run, data: Dataset) -> None:
+    record = run.record
+    counts, sizes = record["data"]["drawn_at_random"], record["data"]["split_sizes"]
+    assert sizes["train"] - counts["train"] == N_CHOSEN, "the chosen ones train"
+    assert (counts["validation"], counts["test"]) == (sizes["validation"], sizes["test"])
+    bundle = open_bundle(run.model)
+    folded = record["recipe"]["folds"] > 0
+    expected = counts["validation"] + folded * counts["train"]
+    assert len(bundle.calibration_data["label"]) == expected
+    assert bundle.provenance["data"]["drawn_at_random"] == counts, "the model itself says it"
+    assert sum(sizes.values()) == len(data)
+
+
+def test_chosen_images_are_set_aside_when_evaluated(run: Run, data: Dataset) -> None:
+    logged: list[str] = []
+    result = evaluate(run.model, data, EvaluateOptions(split="all"), log=logged.append)
+    assert result.evaluations["label"].n == len(data) - N_CHOSEN
+    assert "not_random_set_aside" in [getattr(line, "code", None) for line in logged]
+
+
+def test_metrics_of_chosen_images_alone_are_refused(run: Run, data: Dataset) -> None:
+    with pytest.raises(DataError) as refused:
+        evaluate(run.model, data.take(np.arange(N_CHOSEN)), EvaluateOptions(split="all"))
+    assert refused.value.code == "no_random_images"
+
+
+def test_the_run_says_what_its_metrics_rest_on(run: Run, data: Dataset, tmp_path: Path) -> None:
+    note = f"{len(data) - N_CHOSEN} images were drawn at random and {N_CHOSEN} were not"
+    assert note in run.record["data"]["split"]
+    assert note in run.report.read_text(encoding="utf-8")
