@@ -125,7 +125,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_no_module_but_those_of_learn_needs_an_extra(base: Installation, tmp_path: Path) -> None:
+def test_no_module_but_of_learn_and_review_needs_an_extra(base: Installation, tmp_path: Path) -> None:
     script = """
 import importlib, json, pkgutil, muslin
 failed = {}
@@ -139,8 +139,9 @@ print(json.dumps(failed))
 """
     done = base.run_python(script, cwd=tmp_path)
     failed = json.loads(done.out)
-    assert set(failed.values()) == {"torch"}
-    assert all(name.startswith("muslin.learn.") for name in failed), failed
+    assert set(failed.values()) == {"torch", "sqlalchemy"}
+    for name, missing in failed.items():
+        assert name.startswith("muslin.learn." if missing == "torch" else "muslin.review."), failed
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "xlsx"])

@@ -1,8 +1,10 @@
 """The tables of a review store, in SQLite and in PostgreSQL.
 
 Decisions and promotions are appended and never changed. What counts now is the view `current_decisions`, which
-`muslin.review.migrations` makes. A value is text: a class for a multiclass target; for a multilabel target a JSON array
-of its labels in the target's order, as `muslin.review.values.value_of` writes it. Times are UTC, as ISO 8601 texts.
+`muslin.review.migrations` makes; the table `items` follows from it and from the predictions of the active model, so
+that pages and counts need no search. A value is text: a class for a multiclass target; for a multilabel target a JSON
+array of its labels in the target's order, as `muslin.review.values.value_of` writes it. Times are UTC, as ISO 8601
+texts.
 """
 
 from sqlalchemy import (
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -26,18 +29,28 @@ NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up on its own only where the type is called INTEGER."""
 
 INFO = Table("info", METADATA, Column("key", Text, primary_key=True), Column("value", JSON, nullable=False))
-"""Settings of the store: `id`, `seed` of the ranks, `spot_checks` (share of products in the random sample),
-`precision`, `guarantee`, `data` (what the first model was trained on)."""
+"""Settings of the store: `version` of the tables, `id`, `seed` of the ranks, `spot_checks` (share of products in the
+random sample), `precision`, `guarantee`, `data` (what the first model was trained on), `created_at`, `who`."""
 
 MODELS = Table(
     "models",
     METADATA,
     Column("digest", Text, primary_key=True),  # SHA-256 of the file
     Column("name", Text, nullable=False),
-    Column("content", LargeBinary, nullable=False),  # the .muslin file
+    Column("size", NUMBER, nullable=False),  # in bytes
+    Column("targets", JSON, nullable=False),  # name, classes and kind of each
     Column("record", JSON, nullable=False),  # what it was trained on: numbers of decisions, recipe, last decision
     Column("added_at", Text, nullable=False),
 )
+
+MODEL_PARTS = Table(
+    "model_parts",
+    METADATA,
+    Column("digest", Text, ForeignKey("models.digest"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+"""The .muslin files in pieces: neither database takes 1 GB as one value."""
 
 PROMOTIONS = Table(
     "promotions",
@@ -80,7 +93,8 @@ PRODUCTS = Table(
     Column("name", Text, nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
     Column("fingerprint", Text, nullable=False),  # of its photos' contents; another one means that it has changed
     Column("photos", JSON, nullable=False),  # names, in order
-    Column("text", Text, nullable=False),  # the cells of its rows, for the search
+    Column("text", Text, nullable=False),  # the cells of its rows
+    Column("search", Text, nullable=False),  # name and text, case-folded
     Column("rank", Float, nullable=False),  # uniform in [0, 1), fixed when it is added; see `muslin.review.sampling`
     Column("in_test", Boolean, nullable=False),  # in the sealed test part, fixed when it is added
     Column("error", Text),  # why no photo can be read
@@ -98,14 +112,39 @@ PREDICTIONS = Table(
     Column("fingerprint", Text, nullable=False),  # of the product when it was predicted
     Column("value", Text, nullable=False),
     Column("probability", Float, nullable=False),
-    Column("decision", Text, nullable=False),  # `accept`, `review` or `out_of_scope`
+    Column("decision", Text, nullable=False),  # of `muslin.evaluation.selective.DECISIONS`
     Column("candidates", JSON, nullable=False),  # the prediction set, the most probable first
 )
+
+ITEMS = Table(
+    "items",
+    METADATA,
+    Column("target", Text, primary_key=True),
+    Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("is_accepted", Boolean, nullable=False),
+    Column("rank", Float, nullable=False),
+    Column("decided", NUMBER, ForeignKey("decisions.id")),  # what counts for the product as it is now, or NULL
+)
+"""A row for each target of each readable product: the active model's prediction, and the decision that counts. It
+follows from the other tables: `muslin.review.items` makes it anew."""
+
+OPEN_ITEMS = ITEMS.c.decided.is_(None)
+Index("items_counts", ITEMS.c.target, ITEMS.c.decision, ITEMS.c.value, ITEMS.c.decided, ITEMS.c.rank)
+Index("items_sample", ITEMS.c.target, ITEMS.c.rank, ITEMS.c.decided)
+for _name, _columns in {
+    "items_uncertain": (ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.probability),
+    "items_of_value": (ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.value, ITEMS.c.probability),
+}.items():
+    Index(_name, *_columns, sqlite_where=OPEN_ITEMS, postgresql_where=OPEN_ITEMS)
 
 VECTORS = Table(
     "vectors",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
+    Column("digest", Text, nullable=False),  # of the model whose features it is made of
     Column("vector", LargeBinary, nullable=False),  # float16, unit length; see `muslin.review.similar`
 )
 
@@ -124,11 +163,15 @@ DECISIONS = Table(
     Column("seconds", Float),  # that it took
     Column("digest", Text, nullable=False),  # of the model whose prediction was shown
     Column("fingerprint", Text, nullable=False),  # of the product that was shown
-    Column("shown", JSON, nullable=False),  # what was shown: value, probability, decision, drawn, view
+    Column("drawn", Text, nullable=False),  # of `muslin.review.values.DRAWN`, as the store knows it
+    Column("shown", JSON, nullable=False),  # what was shown: value, probability, decision, view
     Column("request", Text, nullable=False),  # the client's own id of this decision: sent again, it is no second one
     UniqueConstraint("request"),
     sqlite_autoincrement=True,
 )
+Index("decisions_of_item", DECISIONS.c.product, DECISIONS.c.target, DECISIONS.c.id)
+Index("decisions_undone", DECISIONS.c.undoes)
+Index("decisions_of_person", DECISIONS.c.who, DECISIONS.c.id)
 
 LOCKS = Table(
     "locks",
@@ -136,6 +179,7 @@ LOCKS = Table(
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
     Column("target", Text, primary_key=True),
     Column("who", Text, nullable=False),
-    Column("expires", Float, nullable=False),  # seconds since 1970 by the database's clock
+    Column("page", Text, nullable=False),  # which of the person's pages, such as two tabs
+    Column("expires", Float, nullable=False),  # seconds since 1970, by the clock of the machine that writes
 )
 """Products that a person has on their page, so that nobody else gets them."""

@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from muslin.data.dataset import Target
 
 KINDS = ("value", "not_sure", "not_ours", "undo")
@@ -108,7 +111,16 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that counts."""
+    """A decision, as it is in the store.
+
+    Attributes:
+        at: UTC, ISO 8601, by the clock of the machine that wrote it; the order that counts is that of `id`.
+        fingerprint: of the product that was shown.
+        digest: of the model whose prediction was shown.
+        drawn: of DRAWN, why the person was asked.
+        undoes: of the kind `undo`, the decision that does not count.
+        is_undone: whether somebody has undone it; known in a history only.
+    """
 
     id: int
     product: int
@@ -121,6 +133,9 @@ class Decided:
     fingerprint: str
     digest: str
     drawn: str
+    seconds: float | None = None
+    undoes: int | None = None
+    is_undone: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,8 +144,8 @@ class Item:
 
     Attributes:
         drawn: of DRAWN.
-        decided: the decision that counts, or None.
-        has_changed: the product has changed since that decision.
+        decided: the last decision that nobody has undone, or None.
+        has_changed: the product has changed since that decision, so it is to be decided again.
     """
 
     product: int
@@ -147,3 +162,238 @@ class Item:
     drawn: str
     decided: Decided | None = None
     has_changed: bool = False
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """The settings of a store.
+
+    Attributes:
+        id: random, of this store.
+        seed: of the ranks.
+        spot_checks: share of the products in the random sample, 0 to 1.
+        precision: target of the accepted predictions, 0 to 1; None for the model's default.
+        guarantee: `overall` or `per-class`.
+        data: what the first model was trained on, as JSON; None where not known.
+    """
+
+    id: str
+    seed: int
+    spot_checks: float
+    precision: float | None
+    guarantee: str
+    data: Any
+    created_at: str
+    who: str
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A model of the store.
+
+    Attributes:
+        digest: SHA-256 of the file.
+        size: of the file, in bytes.
+        record: what it was trained on, as JSON.
+    """
+
+    digest: str
+    name: str
+    size: int
+    targets: tuple[Target, ...]
+    record: Mapping[str, Any]
+    added_at: str
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A model became the active one.
+
+    Attributes:
+        kind: `init`, `promote` or `undo`.
+        metrics: the comparison on which it rests, as JSON.
+    """
+
+    id: int
+    digest: str
+    kind: str
+    who: str
+    at: str
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CatalogueRow:
+    """A catalogue of the store; `path` is absolute."""
+
+    id: int
+    path: str
+    read_options: Mapping[str, Any]
+    added_at: str
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of the store.
+
+    Attributes:
+        rank: uniform in [0, 1), fixed when it was added.
+        in_test: whether it is in the sealed test part, where its rank puts it into the random sample.
+        error: why no photo can be read, or None.
+    """
+
+    id: int
+    catalogue: int
+    name: str
+    fingerprint: str
+    photos: tuple[str, ...]
+    text: str
+    rank: float
+    in_test: bool
+    error: str | None
+
+
+@dataclass(frozen=True)
+class AddedCounts:
+    """What became of the products that were added.
+
+    Attributes:
+        added: new ones.
+        changed: of which the photos are others than before; their decisions do not count any more.
+        unchanged: there already.
+        repeated: names that came twice in one go; the first one counts.
+        unreadable: of all of these, the ones without a readable photo.
+    """
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    repeated: int = 0
+    unreadable: int = 0
+
+    def __add__(self, other: "AddedCounts") -> "AddedCounts":
+        return AddedCounts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+STATES = ("open", "decided", "changed")
+"""Of an item: to be decided; decided; to be decided, and it was before the product changed."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which items are wanted; a filter that is None or empty wants all.
+
+    Attributes:
+        values: predicted values.
+        decisions: the model's, of `muslin.evaluation.selective.DECISIONS`.
+        state: of STATES.
+        kinds, decided_values, who: of the decision that counts.
+        since, until: of the decision that counts, ISO 8601; `until` itself is not wanted.
+        min_confidence, max_confidence: 0 to 1, both inclusive.
+        text: in the product's name or cells, in any case.
+        drawn: of DRAWN.
+        catalogue: its id.
+    """
+
+    values: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    state: str | None = None
+    kinds: tuple[str, ...] = ()
+    decided_values: tuple[str, ...] = ()
+    who: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    text: str | None = None
+    drawn: tuple[str, ...] = ()
+    catalogue: int | None = None
+
+
+SORTS = ("confidence", "-confidence", "name", "-name", "date", "-date", "added")
+"""Orders of a search; `date` is that of the decision, `-` the other way round."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many items there are, and how many of them are decided."""
+
+    total: int = 0
+    decided: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.total - self.decided
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.total + other.total, self.decided + other.decided)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far the work on one target is.
+
+    Attributes:
+        decisions: per decision of the model.
+        values: per predicted value.
+        queue: what `Store.next_items` asks for in all: the random sample, and what the model does not accept.
+        sample: the random sample.
+        prefix: members of the random sample before the first one that is not decided, in the order of rank.
+        unreadable: products without a readable photo, which are in none of the other counts.
+    """
+
+    decisions: Mapping[str, Tally]
+    values: Mapping[str, Tally]
+    queue: Tally
+    sample: Tally
+    prefix: int
+    unreadable: int
+
+
+@dataclass(frozen=True)
+class SpotChecks:
+    """Members of the random sample, in the order of rank, up to the first one without a decision: a simple random
+    sample of the products, whatever else people have decided.
+
+    Attributes:
+        products: int64 (n,).
+        decisions: int64 (n,): ids of the decisions that count.
+        correct: bool (n,): whether the person confirmed the active model's value. "Not sure" and "not ours" do not.
+        is_accepted: bool (n,): whether the active model accepts it.
+        in_test: bool (n,): whether it is in the sealed test part.
+        n_not_sure, n_not_ours: how many of the n were decided so.
+        population: products that the n were drawn from.
+        size: members of the random sample among them, decided or not.
+    """
+
+    products: NDArray[np.int64]
+    decisions: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    is_accepted: NDArray[np.bool_]
+    in_test: NDArray[np.bool_]
+    n_not_sure: int
+    n_not_ours: int
+    population: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How quick a person decides.
+
+    Attributes:
+        n: decisions with a time, of the last ones.
+        seconds: the median of them for one decision; None without one.
+    """
+
+    n: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A product on which people differ: the last decision of each person."""
+
+    product: int
+    name: str
+    decided: tuple[Decided, ...]

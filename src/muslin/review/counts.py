@@ -1,0 +1,69 @@
+"""How far the work is, and what the random sample says."""
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from muslin.review.items import in_sample
+from muslin.review.queue import queue_tallies
+from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
+from muslin.review.values import Counts, SpotChecks, Tally
+
+
+def count_items(connection: Connection, target: str, spot_checks: float) -> Counts:
+    """See `Counts`."""
+    grouped = connection.execute(
+        select(ITEMS.c.decision, ITEMS.c.value, func.count(), func.count(ITEMS.c.decided))
+        .where(ITEMS.c.target == target)
+        .group_by(ITEMS.c.decision, ITEMS.c.value)
+    )
+    decisions: dict[str, Tally] = {}
+    values: dict[str, Tally] = {}
+    for decision, value, total, decided in grouped:
+        decisions[decision] = decisions.get(decision, Tally()) + Tally(total, decided)
+        values[value] = values.get(value, Tally()) + Tally(total, decided)
+    sample, uncertain = queue_tallies(connection, target, spot_checks)
+    unreadable = connection.scalar(select(func.count()).select_from(PRODUCTS).where(PRODUCTS.c.error.is_not(None)))
+    prefix = _prefix(connection, target, spot_checks, sample)
+    return Counts(decisions, dict(sorted(values.items())), sample + uncertain, sample, prefix, unreadable or 0)
+
+
+def _prefix(connection: Connection, target: str, spot_checks: float, sample: Tally) -> int:
+    in_it = (ITEMS.c.target == target, in_sample(spot_checks))
+    first_open = connection.scalar(select(func.min(ITEMS.c.rank)).where(*in_it, OPEN_ITEMS))
+    if first_open is None:
+        return sample.total
+    return connection.scalar(select(func.count()).where(*in_it, ITEMS.c.rank < first_open)) or 0
+
+
+def read_sample(connection: Connection, target: str, spot_checks: float, accepted_only: bool) -> SpotChecks:
+    """The prefix of the random sample, of the accepted products or of all."""
+    population = [ITEMS.c.target == target, *[ITEMS.c.is_accepted.is_(True)] * accepted_only]
+    rows = connection.execute(
+        select(
+            ITEMS.c.product,
+            ITEMS.c.decided,
+            ITEMS.c.value,
+            ITEMS.c.is_accepted,
+            PRODUCTS.c.in_test,
+            DECISIONS.c.kind,
+            DECISIONS.c.value.label("decided_value"),
+        )
+        .join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
+        .join(DECISIONS, DECISIONS.c.id == ITEMS.c.decided, isouter=True)
+        .where(*population, in_sample(spot_checks))
+        .order_by(ITEMS.c.rank, ITEMS.c.product)
+    ).all()
+    first_open = next((i for i, row in enumerate(rows) if row.decided is None), len(rows))
+    prefix = rows[:first_open]
+    kinds = [row.kind for row in prefix]
+    return SpotChecks(
+        products=np.array([row.product for row in prefix], np.int64),
+        decisions=np.array([row.decided for row in prefix], np.int64),
+        correct=np.array([row.kind == "value" and row.decided_value == row.value for row in prefix], np.bool_),
+        is_accepted=np.array([row.is_accepted for row in prefix], np.bool_),
+        in_test=np.array([row.in_test for row in prefix], np.bool_),
+        n_not_sure=kinds.count("not_sure"),
+        n_not_ours=kinds.count("not_ours"),
+        population=connection.scalar(select(func.count()).select_from(ITEMS).where(*population)) or 0,
+        size=len(rows),
+    )

@@ -1,0 +1,183 @@
+"""The connection to a store's database, SQLite or PostgreSQL: snapshots for reading, and one writer at a time.
+
+SQLite: write-ahead log, `synchronous=FULL` (each commit is on disk when it returns), `BEGIN IMMEDIATE` for writers.
+PostgreSQL: a schema of its own in the database, `synchronous_commit=on`, an advisory lock for writers, so that numbers
+of rows are in the order in which they count. Source: sqlite.org/pragma.html, sqlite.org/lang_transaction.html;
+postgresql.org/docs, "Explicit Locking".
+"""
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from muslin.errors import DataError, MuslinError, StorageError
+from muslin.library_errors import reason_of
+from muslin.storage.local_path import url_of
+from muslin.strict_json import json_text
+
+BUSY_S = 10.0
+"""How long a reader or writer waits for another process."""
+
+DEFAULT_SCHEMA = "muslin_review"
+"""Of PostgreSQL; `?schema=NAME` at the end of the URL names another."""
+
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_SQLITE_CODES = {
+    sqlite3.SQLITE_BUSY: "store_locked",
+    sqlite3.SQLITE_LOCKED: "store_locked",
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_READONLY: "write_denied",
+    sqlite3.SQLITE_PERM: "write_denied",
+    sqlite3.SQLITE_CANTOPEN: "write_failed",
+    sqlite3.SQLITE_IOERR: "write_failed",
+}
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+_POSTGRESQL_CODES = {"53100": "disk_full", "55P03": "store_locked", "42501": "write_denied", "25006": "write_denied"}
+_UNREACHABLE = re.compile("08...|57P0.|53300|28...|3D000")
+"""PostgreSQL's codes of connections that it broke or refused; appendix A of its manual."""
+
+
+class Database:
+    """An open database.
+
+    Attributes:
+        name: what messages call it: the path, or the URL without a password.
+        is_sqlite: whether it is a file on this computer.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        """
+        Raises:
+            DataError: a URL of another kind than PostgreSQL's.
+        """
+        url = None if isinstance(place, Path) else url_of(place)
+        self.is_sqlite = url is None
+        if url is None:
+            self.path = Path(place)
+            self.name = str(place)
+            self._engine = _sqlite_engine(self.path)
+        else:
+            parsed, self._schema = _parse(url)
+            self.name = parsed.render_as_string(hide_password=True).replace("+psycopg", "", 1)
+            self._engine = _postgresql_engine(parsed, self._schema)
+        self._writer = self._engine.execution_options(is_writer=True)
+        self._one_writer = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state of the database.
+
+        Raises:
+            StorageError: the database is locked, cannot be reached or read.
+            DataError: it is damaged.
+        """
+        with database_errors(self.name), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The one connection that may write. What it wrote is on disk when the block ends, or not there at all.
+
+        Raises:
+            StorageError: the database is locked, full, cannot be reached or written.
+            DataError: it is damaged.
+        """
+        with self._one_writer, database_errors(self.name), self._writer.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": self._schema})
+            yield connection
+
+    def create_schema(self) -> None:
+        """Make the schema of PostgreSQL in which the tables are."""
+        if not self.is_sqlite:
+            with self.writing() as connection:
+                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"'))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+@contextmanager
+def database_errors(name: str) -> Iterator[None]:
+    """Turn the database's refusals into errors that say what to do."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _translated(error.orig or error, name) from error
+    except sqlite3.Error as error:  # while connecting
+        raise _translated(error, name) from error
+    except PoolTimeoutError as error:
+        raise StorageError("store_locked", path=name) from error
+
+
+def _translated(error: BaseException, name: str) -> MuslinError:
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    number = getattr(error, "sqlite_errorcode", None)
+    if number is not None:
+        number &= 0xFF  # the rest says in which step
+        if number in _DAMAGED:
+            return DataError("store_damaged", path=name, reason=reason)
+        return StorageError(_SQLITE_CODES.get(number, "store_failed"), path=name, reason=reason)
+    state = getattr(error, "sqlstate", None)
+    is_lost = state is None and type(error).__name__ in ("OperationalError", "InterfaceError")
+    if is_lost or _UNREACHABLE.fullmatch(state or ""):
+        return StorageError("store_unreachable", path=name, reason=reason)
+    return StorageError(_POSTGRESQL_CODES.get(state or "", "store_failed"), path=name, reason=reason)
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(
+        url, json_serializer=json_text, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_size=8
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # so that `begin` below decides how a transaction begins
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA trusted_schema=OFF")  # a file that somebody sent calls no functions from its views
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        is_writer = connection.get_execution_options().get("is_writer")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
+
+    return engine
+
+
+def _parse(url: str) -> tuple[URL, str]:
+    """A URL of PostgreSQL for psycopg, and the schema that it names."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise DataError("store_url", path=url.partition("?")[0], reason=reason_of(error)) from error
+    if parsed.drivername not in _POSTGRESQL:
+        raise DataError("store_url", path=parsed.render_as_string(hide_password=True))
+    schema = parsed.query.get("schema", DEFAULT_SCHEMA)
+    if not isinstance(schema, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
+        raise DataError("store_url", path=parsed.render_as_string(hide_password=True))
+    return parsed.set(drivername="postgresql+psycopg").difference_update_query(["schema"]), schema
+
+
+def _postgresql_engine(url: URL, schema: str) -> Engine:
+    engine = create_engine(
+        url, json_serializer=json_text, pool_pre_ping=True, pool_size=8, connect_args={"connect_timeout": round(BUSY_S)}
+    )
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f'SET search_path TO "{schema}"; SET synchronous_commit = on')
+        connection.commit()
+
+    return engine

@@ -1,0 +1,136 @@
+"""The table `items`, which follows from predictions and decisions, and its rows as `Item` values."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+
+from muslin.evaluation.selective import ACCEPT, DECISIONS
+from muslin.review.migrations import CURRENT
+from muslin.review.schema import ITEMS, PREDICTIONS, PRODUCTS
+from muslin.review.values import Decided, Item
+
+ACCEPTED = DECISIONS[ACCEPT]
+
+
+def make_items(connection: Connection, digest: str, products: Sequence[int] | None = None) -> None:
+    """Write the rows of these products, or of all, from the predictions of the model `digest`."""
+    old = delete(ITEMS) if products is None else delete(ITEMS).where(ITEMS.c.product.in_(products))
+    connection.execute(old)
+    counting = and_(
+        CURRENT.c.product == PREDICTIONS.c.product,
+        CURRENT.c.target == PREDICTIONS.c.target,
+        CURRENT.c.fingerprint == PREDICTIONS.c.fingerprint,
+    )
+    decided = select(CURRENT.c.id).where(counting).scalar_subquery()
+    rows = (
+        select(
+            PREDICTIONS.c.target,
+            PREDICTIONS.c.product,
+            PREDICTIONS.c.value,
+            PREDICTIONS.c.probability,
+            PREDICTIONS.c.decision,
+            PREDICTIONS.c.decision == ACCEPTED,
+            PRODUCTS.c.rank,
+            decided,
+        )
+        .join(PRODUCTS, PRODUCTS.c.id == PREDICTIONS.c.product)
+        .where(PREDICTIONS.c.digest == digest, PREDICTIONS.c.fingerprint == PRODUCTS.c.fingerprint)
+        .where(PRODUCTS.c.error.is_(None))
+    )
+    if products is not None:
+        rows = rows.where(PRODUCTS.c.id.in_(products))
+    connection.execute(insert(ITEMS).from_select([column.name for column in ITEMS.c], rows))
+
+
+def update_item(connection: Connection, product: int, target: str) -> None:
+    """Let the row say which decision counts now."""
+    counting = (
+        select(CURRENT.c.id)
+        .join(PRODUCTS, PRODUCTS.c.id == CURRENT.c.product)
+        .where(CURRENT.c.product == product, CURRENT.c.target == target)
+        .where(CURRENT.c.fingerprint == PRODUCTS.c.fingerprint)
+    )
+    here = and_(ITEMS.c.product == product, ITEMS.c.target == target)
+    connection.execute(update(ITEMS).where(here).values(decided=counting.scalar_subquery()))
+
+
+def in_sample(spot_checks: float) -> ColumnElement[bool]:
+    """Whether an item is in the random sample."""
+    return ITEMS.c.rank < spot_checks
+
+
+def drawn_of(rank: float, is_accepted: bool, spot_checks: float) -> str:
+    """Why a person is asked about an item, of `muslin.review.values.DRAWN`."""
+    if rank < spot_checks:
+        return "spot_check" if is_accepted else "random"
+    return "asked" if is_accepted else "uncertain"
+
+
+def decided_of(row: Any, **more: Any) -> Decided:
+    """A row of `decisions` or `current_decisions`, read with all its columns."""
+    return Decided(
+        id=row.id,
+        product=row.product,
+        target=row.target,
+        kind=row.kind,
+        value=row.value,
+        note=row.note,
+        who=row.who,
+        at=row.at,
+        fingerprint=row.fingerprint,
+        digest=row.digest,
+        drawn=row.drawn,
+        seconds=row.seconds,
+        undoes=row.undoes,
+        **more,
+    )
+
+
+def current_decisions(connection: Connection, target: str, products: Sequence[int]) -> dict[int, Decided]:
+    """Per product the last decision that nobody has undone, where there is one."""
+    rows = connection.execute(select(CURRENT).where(CURRENT.c.target == target, CURRENT.c.product.in_(products)))
+    return {row.product: decided_of(row) for row in rows}
+
+
+def read_items(
+    connection: Connection, target: str, products: Sequence[int], digest: str, spot_checks: float
+) -> list[Item]:
+    """The items of these products, in this order; products without a prediction are left out."""
+    rows = connection.execute(
+        select(
+            ITEMS, PRODUCTS.c.name, PRODUCTS.c.photos, PRODUCTS.c.text, PRODUCTS.c.fingerprint, PREDICTIONS.c.candidates
+        )
+        .join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
+        .join(
+            PREDICTIONS,
+            and_(
+                PREDICTIONS.c.product == ITEMS.c.product,
+                PREDICTIONS.c.target == ITEMS.c.target,
+                PREDICTIONS.c.digest == digest,
+            ),
+        )
+        .where(ITEMS.c.target == target, ITEMS.c.product.in_(products))
+    )
+    decided = current_decisions(connection, target, products)
+    found = {row.product: _item_of(row, digest, spot_checks, decided.get(row.product)) for row in rows}
+    return [found[product] for product in products if product in found]
+
+
+def _item_of(row: Any, digest: str, spot_checks: float, decided: Decided | None) -> Item:
+    return Item(
+        product=row.product,
+        name=row.name,
+        target=row.target,
+        photos=tuple(row.photos),
+        text=row.text,
+        fingerprint=row.fingerprint,
+        digest=digest,
+        value=row.value,
+        probability=row.probability,
+        decision=row.decision,
+        candidates=tuple(row.candidates),
+        drawn=drawn_of(row.rank, row.is_accepted, spot_checks),
+        decided=decided,
+        has_changed=decided is not None and decided.fingerprint != row.fingerprint,
+    )

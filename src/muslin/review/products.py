@@ -1,0 +1,137 @@
+"""Adding products with their predictions, in pieces: each is on disk before the next one begins."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from muslin.review.clock import now_text
+from muslin.review.items import make_items
+from muslin.review.sampling import is_in_test, rank_of
+from muslin.review.schema import CATALOGUES, PREDICTIONS, PRODUCTS, VECTORS
+from muslin.review.values import AddedCounts, NewPrediction, NewProduct, Product
+
+CHUNK = 500
+"""Products in a transaction; in a search by number, SQLite takes 32,766 numbers and PostgreSQL 65,535."""
+
+
+def chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def add_products(
+    connection: Connection, catalogue: int, products: Sequence[NewProduct], digest: str, seed: int
+) -> AddedCounts:
+    """Add products, change those of which the fingerprint is another one, and write all their predictions."""
+    by_name: dict[str, NewProduct] = {}
+    for product in products:
+        by_name.setdefault(product.name, product)
+    here = select(PRODUCTS.c.name, PRODUCTS.c.id, PRODUCTS.c.fingerprint).where(
+        PRODUCTS.c.catalogue == catalogue, PRODUCTS.c.name.in_(list(by_name))
+    )
+    known = {name: (number, fingerprint) for name, number, fingerprint in connection.execute(here)}
+    new = [product for name, product in by_name.items() if name not in known]
+    _insert_products(connection, catalogue, new, seed)
+    for name, (number, _) in known.items():
+        _update_product(connection, number, by_name[name])
+    ids = {name: number for name, number, _ in connection.execute(here)}
+    of_products = {ids[name]: product for name, product in by_name.items()}
+    add_predictions(connection, digest, {i: product.predictions for i, product in of_products.items()})
+    add_vectors(connection, digest, {i: product.vector for i, product in of_products.items()})
+    make_items(connection, digest, list(of_products))
+    n_changed = sum(fingerprint != by_name[name].fingerprint for name, (_, fingerprint) in known.items())
+    return AddedCounts(
+        added=len(new),
+        changed=n_changed,
+        unchanged=len(known) - n_changed,
+        repeated=len(products) - len(by_name),
+        unreadable=sum(product.error is not None for product in by_name.values()),
+    )
+
+
+def _insert_products(connection: Connection, catalogue: int, products: Sequence[NewProduct], seed: int) -> None:
+    if not products:
+        return
+    path = str(connection.scalar(select(CATALOGUES.c.path).where(CATALOGUES.c.id == catalogue)))
+    at = now_text()
+    rows = [
+        {
+            **_columns_of(product),
+            "catalogue": catalogue,
+            "name": product.name,
+            "rank": rank_of(seed, path, product.name),
+            "in_test": is_in_test(seed, path, product.name),
+            "added_at": at,
+        }
+        for product in products
+    ]
+    connection.execute(insert(PRODUCTS), rows)
+
+
+def _update_product(connection: Connection, number: int, product: NewProduct) -> None:
+    connection.execute(update(PRODUCTS).where(PRODUCTS.c.id == number).values(**_columns_of(product)))
+
+
+def _columns_of(product: NewProduct) -> dict[str, Any]:
+    return {
+        "fingerprint": product.fingerprint,
+        "photos": list(product.photos),
+        "text": product.text,
+        "search": f"{product.name}\n{product.text}".casefold(),
+        "error": product.error,
+    }
+
+
+def add_predictions(
+    connection: Connection, digest: str, predictions: Mapping[int, Mapping[str, NewPrediction]]
+) -> None:
+    """Write what the model `digest` predicts for products as they are now, in place of what is there."""
+    ids = list(predictions)
+    connection.execute(delete(PREDICTIONS).where(PREDICTIONS.c.product.in_(ids), PREDICTIONS.c.digest == digest))
+    found = connection.execute(select(PRODUCTS.c.id, PRODUCTS.c.fingerprint).where(PRODUCTS.c.id.in_(ids)))
+    rows = [
+        {
+            "product": number,
+            "target": target,
+            "digest": digest,
+            "fingerprint": fingerprint,
+            "value": prediction.value,
+            "probability": prediction.probability,
+            "decision": prediction.decision,
+            "candidates": list(prediction.candidates),
+        }
+        for number, fingerprint in found
+        for target, prediction in predictions[number].items()
+    ]
+    if rows:
+        connection.execute(insert(PREDICTIONS), rows)
+
+
+def add_vectors(connection: Connection, digest: str, vectors: Mapping[int, bytes | None]) -> None:
+    """Write the vectors of products, in place of those that are there; None leaves what is there."""
+    rows = [
+        {"product": number, "digest": digest, "vector": vector}
+        for number, vector in vectors.items()
+        if vector is not None
+    ]
+    if rows:
+        connection.execute(delete(VECTORS).where(VECTORS.c.product.in_([row["product"] for row in rows])))
+        connection.execute(insert(VECTORS), rows)
+
+
+def product_of(row: Any) -> Product:
+    """A row of `products`, read with all its columns."""
+    return Product(
+        id=row.id,
+        catalogue=row.catalogue,
+        name=row.name,
+        fingerprint=row.fingerprint,
+        photos=tuple(row.photos),
+        text=row.text,
+        rank=row.rank,
+        in_test=row.in_test,
+        error=row.error,
+    )

@@ -1,0 +1,92 @@
+"""The search over items: filters, order and a page of the result."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+
+from muslin.errors import DataError, unknown
+from muslin.review.items import in_sample
+from muslin.review.migrations import CURRENT
+from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
+from muslin.review.values import DRAWN, STATES, Filters
+
+_ORDERS: dict[str, tuple[Any, ...]] = {
+    "confidence": (ITEMS.c.probability,),
+    "-confidence": (ITEMS.c.probability.desc(),),
+    "name": (PRODUCTS.c.name,),
+    "-name": (PRODUCTS.c.name.desc(),),
+    "date": (ITEMS.c.decided.is_(None), ITEMS.c.decided),
+    "-date": (ITEMS.c.decided.is_(None), ITEMS.c.decided.desc()),
+    "added": (),
+}
+"""A row for each of `muslin.review.values.SORTS`."""
+
+
+def found_products(
+    connection: Connection, target: str, filters: Filters, sort: str, start: int, count: int, spot_checks: float
+) -> list[int]:
+    """The products of a page of the search."""
+    query = _query(select(ITEMS.c.product), target, filters, spot_checks)
+    ordered = query.order_by(*_ORDERS[sort], ITEMS.c.product).offset(start).limit(count)
+    return list(connection.scalars(ordered))
+
+
+def count_found(connection: Connection, target: str, filters: Filters, spot_checks: float) -> int:
+    """How many items the filters leave."""
+    return int(connection.scalar(_query(select(func.count()), target, filters, spot_checks)) or 0)
+
+
+def _query(query: Select[Any], target: str, filters: Filters, spot_checks: float) -> Select[Any]:
+    joined = query.select_from(ITEMS).join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
+    if filters.kinds or filters.decided_values or filters.who or filters.since or filters.until:
+        joined = joined.join(DECISIONS, DECISIONS.c.id == ITEMS.c.decided)
+    return joined.where(ITEMS.c.target == target, *conditions(filters, spot_checks))
+
+
+def conditions(filters: Filters, spot_checks: float) -> list[ColumnElement[bool]]:
+    """What the filters ask of `items`, `products` and, of the decision that counts, `decisions`.
+
+    Raises:
+        DataError: an unknown state or reason.
+    """
+    among = {
+        ITEMS.c.value: filters.values,
+        ITEMS.c.decision: filters.decisions,
+        DECISIONS.c.kind: filters.kinds,
+        DECISIONS.c.value: filters.decided_values,
+        DECISIONS.c.who: filters.who,
+    }
+    wanted: list[ColumnElement[bool]] = [column.in_(values) for column, values in among.items() if values]
+    if filters.since is not None:
+        wanted.append(DECISIONS.c.at >= filters.since)
+    if filters.until is not None:
+        wanted.append(DECISIONS.c.at < filters.until)
+    if filters.min_confidence is not None:
+        wanted.append(ITEMS.c.probability >= filters.min_confidence)
+    if filters.max_confidence is not None:
+        wanted.append(ITEMS.c.probability <= filters.max_confidence)
+    if filters.catalogue is not None:
+        wanted.append(PRODUCTS.c.catalogue == filters.catalogue)
+    if filters.text is not None:
+        wanted.append(PRODUCTS.c.search.contains(filters.text.casefold(), autoescape=True))
+    if filters.state is not None:
+        wanted.append(_in_state(filters.state))
+    if filters.drawn:
+        wanted.append(or_(*(_is_drawn(name, spot_checks) for name in filters.drawn)))
+    return wanted
+
+
+def _in_state(state: str) -> ColumnElement[bool]:
+    if state not in STATES:
+        raise DataError("review_filter_unknown", **unknown(state, STATES))
+    before = select(CURRENT.c.id).where(CURRENT.c.product == ITEMS.c.product, CURRENT.c.target == ITEMS.c.target)
+    return {"open": OPEN_ITEMS, "decided": ~OPEN_ITEMS, "changed": and_(OPEN_ITEMS, before.exists())}[state]
+
+
+def _is_drawn(name: str, spot_checks: float) -> ColumnElement[bool]:
+    if name not in DRAWN:
+        raise DataError("review_filter_unknown", **unknown(name, DRAWN))
+    is_random = name in ("spot_check", "random")
+    is_accepted = name in ("spot_check", "asked")
+    sample = in_sample(spot_checks)
+    return and_(sample if is_random else ~sample, ITEMS.c.is_accepted.is_(is_accepted))

@@ -1,0 +1,510 @@
+"""The review store: products, what models predict for them, and what people decide. Start reading at `Store`.
+
+A `Store` opens a database (`database`, whose tables are in `schema` and come about in `migrations`) and hands each call
+to the module that knows its subject: `products` adds, `queue` chooses what to ask next, `search` finds, `decisions`
+appends, `counts` counts, `model_rows` keeps models and promotions. `items` keeps the table from which pages and counts
+are read. Every write is one transaction, which is on disk when the call returns.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from muslin.data.dataset import Target
+from muslin.errors import DataError, unknown
+from muslin.review import counts, decisions, items, model_rows, queue, search
+from muslin.review import products as product_rows
+from muslin.review.clock import now_text
+from muslin.review.database import Database
+from muslin.review.migrations import CURRENT, MIGRATIONS, create_tables, migrate, version_of
+from muslin.review.schema import CATALOGUES, CLASSES, INFO, ITEMS, PRODUCTS
+from muslin.review.values import (
+    KINDS,
+    SORTS,
+    AddedCounts,
+    CatalogueRow,
+    Conflict,
+    Counts,
+    Decided,
+    Filters,
+    Item,
+    ModelRow,
+    NewDecision,
+    NewPrediction,
+    NewProduct,
+    Pace,
+    Product,
+    Promotion,
+    Receipt,
+    SpotChecks,
+    StoreInfo,
+    labels_of,
+    value_of,
+)
+from muslin.text import is_safe_name
+
+PACE_DECISIONS = 200
+"""Last decisions of a person from which the pace is told."""
+
+_ALL = Filters()
+
+
+class Store:
+    """An open review store. Safe to use from several threads; other processes may have it open too.
+
+    Every method raises:
+        StorageError: the database is locked by another process, full, cannot be reached, read or written. Nothing of
+            the call is in the store then, except where PostgreSQL broke the connection while it was committing:
+            send the same requests again.
+        DataError: the database is damaged.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """For `create` and `open`."""
+        self._database = database
+
+    @classmethod
+    def create(
+        cls,
+        place: str | Path,
+        model: Path,
+        *,
+        who: str,
+        data: Any = None,
+        seed: int = 0,
+        spot_checks: float = 0.05,
+        precision: float | None = None,
+        guarantee: str = "overall",
+    ) -> "Store":
+        """Make a store with a first model, which is active.
+
+        Args:
+            place: a path of a new SQLite file, or a URL of PostgreSQL: `postgresql://user@host/database`.
+            data: what the model was trained on, as JSON.
+            seed: of the ranks that decide which products are in the random sample.
+            spot_checks: share of the products in the random sample, 0 to 1.
+
+        Raises:
+            StorageError: there is a store, or another file or table.
+            BundleError: the model cannot be opened.
+        """
+        settings = {"seed": seed, "spot_checks": spot_checks, "precision": precision, "guarantee": guarantee}
+        settings |= {"id": secrets.token_hex(8), "data": data, "created_at": now_text(), "who": who}
+        _check_share(spot_checks)
+        database = Database(place)
+        try:
+            database.create_schema()
+            with database.writing() as connection:
+                create_tables(connection, database.name)
+                connection.execute(insert(INFO), [{"key": key, "value": value} for key, value in settings.items()])
+                digest = model_rows.add_model(connection, Path(model), {})
+                model_rows.add_promotion(connection, digest, "init", who, {})
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @classmethod
+    def open(cls, place: str | Path) -> "Store":
+        """Open a store, and bring its tables to this muslin's version.
+
+        Raises:
+            DataError: no store is there, or one of a later muslin.
+        """
+        database = Database(place)
+        try:
+            if database.is_sqlite and not database.path.is_file():
+                raise DataError("store_missing", path=database.name)
+            with database.reading() as connection:
+                version = version_of(connection, database.name)
+            if version < len(MIGRATIONS):
+                with database.writing() as connection:
+                    migrate(connection, database.name)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """What messages call the store: its path, or its URL without a password."""
+        return self._database.name
+
+    @property
+    def info(self) -> StoreInfo:
+        """The settings."""
+        with self._database.reading() as connection:
+            return _info(connection)
+
+    def raise_spot_checks(self, share: float) -> None:
+        """Make the random sample larger. What is in it stays in it.
+
+        Raises:
+            DataError: the share is not between 0 and 1, or is lower than before.
+        """
+        _check_share(share)
+        with self._database.writing() as connection:
+            if share < (old := _info(connection).spot_checks):
+                raise DataError("spot_checks_lowered", share=share, old=old)
+            connection.execute(update(INFO).where(INFO.c.key == "spot_checks").values(value=share))
+
+    # Targets and classes
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The active model's."""
+        return self.active.targets
+
+    def classes(self, target: str) -> tuple[str, ...]:
+        """The classes of a target, those of the active model first, then those of earlier models and of people."""
+        with self._database.reading() as connection:
+            _target(connection, target)
+            return model_rows.known_classes(connection, target)
+
+    def add_class(self, target: str, name: str, who: str) -> None:
+        """Add a class that no model knows yet; one that is there stays.
+
+        Raises:
+            DataError: no such target, or a name that no class can have.
+        """
+        if not name.strip() or name != name.strip() or not is_safe_name(name):
+            raise DataError("review_class_name", name=name)
+        with self._database.writing() as connection:
+            _target(connection, target)
+            if name not in model_rows.known_classes(connection, target):
+                row = {"target": target, "name": name, "who": who, "at": now_text()}
+                connection.execute(insert(CLASSES), [row])
+
+    # Catalogues and products
+
+    def add_catalogue(self, path: str | Path, read_options: Mapping[str, Any]) -> int:
+        """The id of a catalogue, which is added unless it is there; `path` is made absolute."""
+        absolute = str(Path(path).absolute())
+        with self._database.writing() as connection:
+            found = connection.scalar(select(CATALOGUES.c.id).where(CATALOGUES.c.path == absolute))
+            if found is not None:
+                here = update(CATALOGUES).where(CATALOGUES.c.id == found)
+                connection.execute(here.values(read_options=dict(read_options)))
+                return int(found)
+            row = {"path": absolute, "read_options": dict(read_options), "added_at": now_text()}
+            return int(connection.execute(insert(CATALOGUES).values(row).returning(CATALOGUES.c.id)).scalar_one())
+
+    def catalogues(self) -> list[CatalogueRow]:
+        """In the order in which they were added."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(CATALOGUES).order_by(CATALOGUES.c.id))
+            return [CatalogueRow(row.id, row.path, row.read_options, row.added_at) for row in rows]
+
+    def known_products(self, catalogue: int) -> dict[str, str]:
+        """The fingerprint of each product of a catalogue, by its name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(PRODUCTS.c.name, PRODUCTS.c.fingerprint).where(PRODUCTS.c.catalogue == catalogue)
+            )
+            return {row.name: row.fingerprint for row in rows}
+
+    def products(self, catalogue: int | None = None) -> Iterator[Product]:
+        """All products, or those of a catalogue, in the order in which they were added."""
+        last = 0
+        while True:
+            query = select(PRODUCTS).where(PRODUCTS.c.id > last).order_by(PRODUCTS.c.id).limit(product_rows.CHUNK)
+            if catalogue is not None:
+                query = query.where(PRODUCTS.c.catalogue == catalogue)
+            with self._database.reading() as connection:
+                found = [product_rows.product_of(row) for row in connection.execute(query)]
+            yield from found
+            if not found:
+                return
+            last = found[-1].id
+
+    def product(self, product: int) -> Product:
+        """
+        Raises:
+            DataError: no such product.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(select(PRODUCTS).where(PRODUCTS.c.id == product)).one_or_none()
+        if row is None:
+            raise DataError("review_product_missing", product=product)
+        return product_rows.product_of(row)
+
+    def put_products(self, catalogue: int, products: Iterable[NewProduct], digest: str) -> AddedCounts:
+        """Add products with the predictions of the active model, and change those that have changed.
+
+        A few hundred are on disk before the next ones are asked for, so a killed process goes on where it was.
+
+        Raises:
+            DataError: `digest` is not the active model's (any more).
+        """
+        total = AddedCounts()
+        for chunk in product_rows.chunks(products):
+            with self._database.writing() as connection:
+                if digest != model_rows.active_digest(connection):
+                    raise DataError("review_model_changed", path=self.name)
+                seed = _info(connection).seed
+                total += product_rows.add_products(connection, catalogue, chunk, digest, seed)
+        return total
+
+    def put_predictions(self, digest: str, predictions: Iterable[tuple[int, Mapping[str, NewPrediction]]]) -> None:
+        """Write what another model of the store predicts for products, which may become the active one then."""
+        for chunk in product_rows.chunks(predictions):
+            with self._database.writing() as connection:
+                model_rows.read_model(connection, digest)
+                product_rows.add_predictions(connection, digest, dict(chunk))
+                if digest == model_rows.active_digest(connection):
+                    items.make_items(connection, digest, [product for product, _ in chunk])
+
+    def without_predictions(self, digest: str) -> list[int]:
+        """The readable products that a model has not predicted as they are now; in the order of their ids."""
+        with self._database.reading() as connection:
+            return model_rows.without_predictions(connection, digest)
+
+    # Work
+
+    def next_items(self, target: str, who: str, count: int = 48, filters: Filters = _ALL, page: str = "") -> list[Item]:
+        """The next items for a person, the least confident first, all with one predicted value; see `queue`.
+
+        For `queue.LOCK_S` nobody else gets them, nor the same person on another page.
+
+        Args:
+            page: tells the pages of one person apart, such as two tabs.
+        """
+        with self._database.writing() as connection:
+            _target(connection, target)
+            spot_checks = _info(connection).spot_checks
+            found = queue.next_products(connection, target, who, page, count, filters, spot_checks)
+            return self._items(connection, target, found)
+
+    def release(self, who: str, page: str | None = None, products: Sequence[int] | None = None) -> None:
+        """Give back what a person has: all of it, what one page has, or these products."""
+        with self._database.writing() as connection:
+            queue.release(connection, who, page, products)
+
+    def items(
+        self, target: str, filters: Filters = _ALL, sort: str = "confidence", start: int = 0, count: int = 48
+    ) -> list[Item]:
+        """A page of the search; `sort` is of SORTS.
+
+        Raises:
+            DataError: no such target or sort.
+        """
+        if sort not in SORTS:
+            raise DataError("review_sort_unknown", **unknown(sort, SORTS))
+        with self._database.reading() as connection:
+            _target(connection, target)
+            spot_checks = _info(connection).spot_checks
+            found = search.found_products(connection, target, filters, sort, start, count, spot_checks)
+            return self._items(connection, target, found)
+
+    def n_items(self, target: str, filters: Filters = _ALL) -> int:
+        """How many items the filters leave."""
+        with self._database.reading() as connection:
+            _target(connection, target)
+            return search.count_found(connection, target, filters, _info(connection).spot_checks)
+
+    def item(self, product: int, target: str) -> Item:
+        """
+        Raises:
+            DataError: no such product, or one without a readable photo.
+        """
+        with self._database.reading() as connection:
+            _target(connection, target)
+            found = self._items(connection, target, [product])
+        if not found:
+            raise DataError("review_product_missing", product=product)
+        return found[0]
+
+    def _items(self, connection: Connection, target: str, products: Sequence[int]) -> list[Item]:
+        digest, spot_checks = model_rows.active_digest(connection), _info(connection).spot_checks
+        return items.read_items(connection, target, products, digest, spot_checks)
+
+    # Decisions
+
+    def decide(self, new: Sequence[NewDecision], who: str) -> list[Receipt]:
+        """Append decisions, all or none of them. A request that is there already adds nothing.
+
+        Raises:
+            DataError: an unknown product, target, kind or value, or a request that was another decision's.
+        """
+        with self._database.writing() as connection:
+            known: dict[str, tuple[Target, tuple[str, ...]]] = {}
+            for decision in new:
+                if decision.target not in known:
+                    found = _target(connection, decision.target)
+                    known[found.name] = (found, model_rows.known_classes(connection, found.name))
+                _check_decision(decision, *known[decision.target])
+            spot_checks = _info(connection).spot_checks
+            return [decisions.add_decision(connection, decision, who, spot_checks) for decision in new]
+
+    def undo(self, decision: int, who: str, request: str) -> Receipt:
+        """Append that a decision does not count; what counted before it counts again.
+
+        Raises:
+            DataError: no such decision, or a request that was another decision's.
+        """
+        with self._database.writing() as connection:
+            return decisions.undo_decision(connection, decision, who, request)
+
+    def history(self, product: int, target: str) -> list[Decided]:
+        """All decisions on an item, undone ones and undos too, the first one first."""
+        with self._database.reading() as connection:
+            return decisions.history(connection, product, target)
+
+    def decided(self, target: str) -> Iterator[Decided]:
+        """The decisions that count for products as they are now, in the order of the products."""
+        last = 0
+        while True:
+            query = (
+                select(CURRENT)
+                .join(ITEMS, ITEMS.c.decided == CURRENT.c.id)
+                .where(ITEMS.c.target == target, ITEMS.c.product > last)
+                .order_by(ITEMS.c.product)
+                .limit(product_rows.CHUNK)
+            )
+            with self._database.reading() as connection:
+                found = [items.decided_of(row) for row in connection.execute(query)]
+            yield from found
+            if not found:
+                return
+            last = found[-1].product
+
+    def conflicts(self, target: str) -> list[Conflict]:
+        """Products on which people differ."""
+        with self._database.reading() as connection:
+            return decisions.conflicts(connection, target)
+
+    # How far the work is
+
+    def counts(self, target: str) -> Counts:
+        """How many items there are and how many are decided."""
+        with self._database.reading() as connection:
+            _target(connection, target)
+            return counts.count_items(connection, target, _info(connection).spot_checks)
+
+    def spot_checks(self, target: str) -> SpotChecks:
+        """The spot checks: accepted members of the random sample, up to the first one that is not decided."""
+        with self._database.reading() as connection:
+            return counts.read_sample(connection, target, _info(connection).spot_checks, accepted_only=True)
+
+    def random_sample(self, target: str) -> SpotChecks:
+        """The random sample, accepted or not, up to the first member that is not decided."""
+        with self._database.reading() as connection:
+            return counts.read_sample(connection, target, _info(connection).spot_checks, accepted_only=False)
+
+    def pace(self, who: str) -> Pace:
+        """How quick a person decides, from their last decisions."""
+        with self._database.reading() as connection:
+            seconds = sorted(decisions.last_seconds(connection, who, PACE_DECISIONS))
+        return Pace(len(seconds), seconds[len(seconds) // 2] if seconds else None)
+
+    # Models
+
+    @property
+    def active(self) -> ModelRow:
+        """The model whose predictions are shown."""
+        with self._database.reading() as connection:
+            return model_rows.read_model(connection, model_rows.active_digest(connection))
+
+    def models(self) -> list[ModelRow]:
+        """All models, in the order in which they came."""
+        with self._database.reading() as connection:
+            return model_rows.read_models(connection)
+
+    def open_model(self, digest: str) -> Path:
+        """A file of the cache with a model of the store.
+
+        Raises:
+            DataError: no such model, or a damaged one.
+        """
+        with self._database.reading() as connection:
+            return model_rows.cached_file(connection, digest)
+
+    def add_model(self, path: str | Path, record: Mapping[str, Any]) -> str:
+        """Keep a copy of a model, and return its digest; one that is there stays as it is.
+
+        Raises:
+            BundleError: no model that can be opened.
+        """
+        with self._database.writing() as connection:
+            return model_rows.add_model(connection, Path(path), record)
+
+    def promote(self, digest: str, who: str, metrics: Mapping[str, Any]) -> None:
+        """Make a model the active one, whose predictions for all readable products are in the store.
+
+        Raises:
+            DataError: no such model, other targets, or missing predictions.
+        """
+        with self._database.writing() as connection:
+            model_rows.add_promotion(connection, digest, "promote", who, metrics)
+
+    @property
+    def previous(self) -> str | None:
+        """The digest of the model that `undo_promotion` makes active again."""
+        return model_rows.previous_digest(self.promotions())
+
+    def undo_promotion(self, who: str) -> str:
+        """Make the model active again that was before the last promotion, and return its digest.
+
+        Raises:
+            DataError: there is none, or it has not predicted products that came later.
+        """
+        with self._database.writing() as connection:
+            digest = model_rows.previous_digest(model_rows.read_promotions(connection))
+            if digest is None:
+                raise DataError("review_no_promotion", path=self.name)
+            model_rows.add_promotion(connection, digest, "undo", who, {})
+            return digest
+
+    def promotions(self) -> list[Promotion]:
+        """All promotions, the first one first."""
+        with self._database.reading() as connection:
+            return model_rows.read_promotions(connection)
+
+
+def _info(connection: Connection) -> StoreInfo:
+    values: dict[str, Any] = {row.key: row.value for row in connection.execute(select(INFO))}
+    return StoreInfo(**{name: values[name] for name in StoreInfo.__dataclass_fields__})
+
+
+def _target(connection: Connection, name: str) -> Target:
+    """
+    Raises:
+        DataError: the active model has no such target.
+    """
+    targets = model_rows.read_model(connection, model_rows.active_digest(connection)).targets
+    for target in targets:
+        if target.name == name:
+            return target
+    raise DataError("review_target_unknown", **unknown(name, [target.name for target in targets]))
+
+
+def _check_decision(new: NewDecision, target: Target, classes: tuple[str, ...]) -> None:
+    if new.kind not in KINDS[:-1]:
+        raise DataError("review_kind_unknown", **unknown(new.kind, KINDS[:-1]))
+    if (new.kind == "value") != (new.value is not None) or not new.request:
+        raise DataError("review_decision_incomplete", product=new.product)
+    if new.value is not None:
+        try:
+            is_written_so = value_of(target, labels_of(target, new.value), classes[len(target.classes) :]) == new.value
+        except (ValueError, TypeError):
+            is_written_so = False
+        if not is_written_so:
+            raise DataError("review_value_unknown", **unknown(new.value, classes), target=target.name)
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise DataError("spot_checks_range", share=share)
