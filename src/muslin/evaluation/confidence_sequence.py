@@ -15,7 +15,6 @@ NeurIPS 2020, for checks drawn from a finite number of products, whose likelihoo
 bounds: benchmarks/spot_check_bound.py and docs/explanation/review-loop.md.
 """
 
-from functools import lru_cache
 from math import floor, inf, log
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import DataError
+from muslin.evaluation.combinatorics import log_choose, log_factorials
 from muslin.evaluation.intervals import Interval
 
 LEVEL = 0.95
@@ -154,12 +154,14 @@ def _at_most(errors: int, n: int, share: float, bad: int | None, population: int
     """The probability of at most so many errors in n: binomial, or hypergeometric with `bad` errors in the lot."""
     found = np.arange(min(errors, n) + 1)
     if population is None or bad is None:
-        table = _log_factorials(n)
+        table = log_factorials(n)
         chances = table[n] - table[found] - table[n - found] + found * log(share) + (n - found) * log(1 - share)
     else:
-        table = _log_factorials(population)
+        table = log_factorials(population)
         chances = (
-            _choose(table, bad, found) + _choose(table, population - bad, n - found) - _choose(table, population, n)
+            log_choose(table, bad, found)
+            + log_choose(table, population - bad, n - found)
+            - log_choose(table, population, n)
         )
     return float(np.exp(chances).sum())
 
@@ -204,7 +206,7 @@ def log_evidence(count: Any, n: Any, share: float, smaller: NDArray[np.float64],
             found = np.where(count == 0, 0.0, count * np.log(smaller))
             ratios = found + (n - count) * (np.log1p(-share * smaller) - np.log1p(-share))
         else:
-            table, refuted = _log_factorials(population), round(share * population)
+            table, refuted = log_factorials(population), round(share * population)
             fewer = np.floor(refuted * smaller + 1e-9).astype(np.int64)
             ratios = _log_chances(table, fewer, count, n) - _log_chances(table, np.int64(refuted), count, n)
         largest = ratios.max(axis=-1, keepdims=True)
@@ -216,21 +218,7 @@ def log_evidence(count: Any, n: Any, share: float, smaller: NDArray[np.float64],
 def _log_chances(table: NDArray[np.float64], total: Any, count: Any, n: Any) -> NDArray[np.float64]:
     """Of drawing `count` outcomes in n if the population holds `total`, but for a term that does not depend on it."""
     population = len(table) - 1
-    return _choose(table, total, count) + _choose(table, population - total, n - count)
-
-
-def _choose(table: NDArray[np.float64], total: Any, count: Any) -> NDArray[np.float64]:
-    """The logarithm of the number of subsets; -inf where there is none."""
-    rest = np.asarray(total) - count
-    possible = (rest >= 0) & (np.asarray(count) >= 0)
-    values = table[total] - table[np.maximum(count, 0)] - table[np.maximum(rest, 0)]
-    return np.where(possible, values, -inf)
-
-
-@lru_cache(maxsize=4)
-def _log_factorials(largest: int) -> NDArray[np.float64]:
-    """Of 0 to `largest`."""
-    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, largest + 1)))])
+    return log_choose(table, total, count) + log_choose(table, population - total, n - count)
 
 
 def _check(correct: int, n: int, population: int | None, level: float) -> None:
