@@ -77,6 +77,7 @@ class NewDecision:
         digest: of the model whose prediction was shown.
         after: the id of the current decision that was shown, or None: a later one is told.
         seconds: that it took, or None.
+        at: when it was made, in UTC, where another tool says so; otherwise it is made when it is added.
     """
 
     product: int
@@ -90,6 +91,7 @@ class NewDecision:
     after: int | None = None
     seconds: float | None = None
     shown: Mapping[str, Any] = field(default_factory=dict)
+    at: str | None = None
 
 
 @dataclass(frozen=True)

@@ -67,18 +67,8 @@ class JsonDocument(NewTable):
     def __init__(self, path: Path, out: Path | None = None) -> None:
         """Raises DataError where the file is too large, not JSON, or does not list images."""
         super().__init__(path, out)
-        with open_data_file(path) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
-        max_entries = (MAX_MEMORY_MB * 2**20 - _estimate_bytes(content)) // ENTRY_BYTES
-        if max_entries < 0:
-            raise DataError("json_memory", path=str(path), max_mb=MAX_MEMORY_MB)
-        try:
-            value = json.loads(content, object_hook=_without_outlines)
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise DataError("json_file", path=str(path), reason=reason_of(error)) from error
-        del content
+        value, content_bytes = load_json(path, _without_outlines)
+        max_entries = (MAX_MEMORY_MB * 2**20 - content_bytes) // ENTRY_BYTES
         if (reader := _reader(value)) is None:
             raise DataError("json_not_table", path=str(path))
         if len(value) > max_entries:
@@ -125,6 +115,24 @@ class JsonDocument(NewTable):
                 yield TableRow(number, tuple("" if place is None else values[place] for place in places))
             else:
                 repairs.add("empty_rows_skipped", number)
+
+
+def load_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> tuple[Any, int]:
+    """The value of a JSON file, and an estimate of its size in memory, in bytes.
+
+    Raises:
+        DataError: the file cannot be read, is too large, or is not JSON.
+    """
+    with open_data_file(path) as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise DataError("json_too_large", path=str(path), max_bytes=MAX_BYTES)
+    if (estimate := _estimate_bytes(content)) > MAX_MEMORY_MB * 2**20:
+        raise DataError("json_memory", path=str(path), max_mb=MAX_MEMORY_MB)
+    try:
+        return json.loads(content, object_hook=object_hook), estimate
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise DataError("json_file", path=str(path), reason=reason_of(error)) from error
 
 
 def _estimate_bytes(content: bytes) -> int:
