@@ -251,7 +251,7 @@ def test_both_languages_have_all_texts_of_the_pages():
     static = Path(__file__).parents[2] / "src/muslin/studio/static"
     tables = {name: json.loads((static / f"texts/{name}.json").read_text()) for name in ("en", "zh")}
     assert set(tables["en"]) == set(tables["zh"])
-    code = "".join(path.read_text() for path in static.glob("*.js"))
+    code = "".join(path.read_text() for path in static.rglob("*.js"))
     used = set(re.findall(r'\bt\(\s*"([^"]+)"', code))
     used |= {f"kernel.{name}" for name in re.findall(r"^  (\w+): \[\[", (static / "kernels.js").read_text(), re.M)}
     assert len(used) > 80

@@ -2,29 +2,44 @@
 
 import { language, messageText, t } from "/static/texts.js";
 
-const token = document.querySelector("meta[name=muslin-token]").content;
+let token = document.querySelector("meta[name=muslin-token]").content;
 
-/** The response, or an error with the server's message. */
+/** The response, or an error with the server's message, its `code` and `status`; status 0: there is no connection. */
 async function checked(request) {
   let response;
   try {
     response = await request;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error(t("noServer"));
+    throw Object.assign(new Error(t("noServer")), { status: 0 });
   }
   if (response.ok) return response;
-  let text = `${response.status} ${response.statusText}`;
-  try { text = messageText(await response.json()); } catch { /* not JSON: only the status is known */ }
-  throw new Error(text);
+  let text = `${response.status} ${response.statusText}`, code = "";
+  try {
+    const message = await response.json();
+    text = messageText(message);
+    code = message.code;
+  } catch { /* not JSON: only the status is known */ }
+  throw Object.assign(new Error(text), { status: response.status, code });
 }
 
 export async function get(path) {
   return (await checked(fetch(path, { headers: { "accept-language": language } }))).json();
 }
 
-function posted(path, body, type, signal) {
-  return checked(fetch(path, { method: "POST", body, signal, headers: { "accept-language": language, "content-type": type, "x-muslin-token": token } }));
+async function posted(path, body, type, signal) {
+  const once = () => checked(fetch(path, { method: "POST", body, signal, headers: { "accept-language": language, "content-type": type, "x-muslin-token": token } }));
+  try { return await once(); } catch (error) {
+    if (error.code !== "token_outdated" || !(await renewToken())) throw error;
+    return once();
+  }
+}
+
+/** The token of a server that was started again on this address since the page was loaded; false where it is the same. */
+async function renewToken() {
+  const before = token, page = await (await checked(fetch("/"))).text();
+  token = new DOMParser().parseFromString(page, "text/html").querySelector("meta[name=muslin-token]")?.content || token;
+  return token !== before;
 }
 
 export async function ask(path, body, signal) {

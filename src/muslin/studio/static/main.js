@@ -8,6 +8,7 @@ const PAGES = {
   home: { words: "pageHome", load: () => import("/static/home.js") },
   model: { load: () => import("/static/model.js") },
   playground: { words: "pagePlayground", load: () => import("/static/playground.js") },
+  review: { words: "pageReview", load: () => import("/static/review/page.js") },
 };
 const BACK = [["layer", "at"], ["layer"]];
 
@@ -34,7 +35,7 @@ function frame() {
   show(header,
     h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
     h("a", { class: "brand", href: link({ ...CLOSED, page: "home" }) }, "muslin ", h("span", {}, "studio")),
-    h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("playground", "pagePlayground")),
+    h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("playground", "pagePlayground"), to("review", "pageReview")),
     h("span", { class: "grow" }),
     h("label", { class: "pick" }, h("span", { class: "visuallyhidden" }, t("language")),
       h("select", { onchange: (event) => { store("language", event.target.value); set({ lang: event.target.value }); } },
@@ -42,10 +43,10 @@ function frame() {
     h("label", { class: "pick" }, h("span", { class: "visuallyhidden" }, t("theme")),
       h("select", { onchange: (event) => { store("theme", event.target.value); applyTheme(event.target.value); } },
         ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme }, t(`theme.${name}`))))),
-    button(t("keys"), showKeys, { class: "quiet" }));
+    button(t("keys"), () => (page?.showKeys || showKeys)(), { class: "quiet" }));
   show(footer, t("footer"));
 }
-const CLOSED = { layer: "", at: [], channel: 0 };
+const CLOSED = { layer: "", at: [], channel: 0, store: "" };
 
 function showKeys() {
   const rows = [["Esc", "keyBack"], ["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
@@ -69,6 +70,7 @@ async function open() {
     if (shown !== name) return;
     page = made;
     show(main, page.element);
+    page.shown?.();
   } catch (error) { show(main, errorText(error)); }
 }
 
@@ -78,7 +80,7 @@ async function refresh(before) {
     await open();
     return;
   }
-  if (state.page !== before.page || state.model !== before.model) {
+  if (state.page !== before.page || state.model !== before.model || state.store !== before.store) {
     await open();
     main.focus({ preventScroll: true });
     scrollTo(0, 0);

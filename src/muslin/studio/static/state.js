@@ -1,13 +1,14 @@
-// All state of the page is in the link, after the #: model, image, tab, layer, value, edits of the image and the model.
+// All state of the page is in the link, after the #: model, image, tab, layer, value, edits; or store, view, filters.
 
 export const DEFAULTS = {
   page: "home", lang: "", model: "", image: "", tab: "preprocessing",
   steps: {}, image_edits: {}, model_edits: [],
   layer: "", channel: 0, at: [], tta_view: "original", range: "layer", unfolded: [], auxiliary: false,
   target: "", label: "", versus: "", attributionLayer: "", checks: false,
+  store: "", view: "queue", filters: {}, sort: "confidence", start: 0,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
 };
-const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel"]);
+const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel", "filters"]);
 
 function parse(hash) {
   const found = structuredClone(DEFAULTS);

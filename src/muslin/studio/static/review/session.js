@@ -1,0 +1,433 @@
+// One person at one store: the page of products in front of them, what they have decided, and what comes next.
+
+import { announce } from "/static/dom.js";
+import { adopt, state } from "/static/state.js";
+import { t } from "/static/texts.js";
+import { Outbox } from "./outbox.js";
+import * as requests from "./requests.js";
+import { Sheet } from "./sheet.js";
+import { labelsOf, sameValue, textOf } from "./values.js";
+
+export const PAGE_SIZE = 48;
+const SIMILAR = 24;
+const LOCK_MS = 540_000; // the server holds a page for ten minutes
+const LONGEST_S = 600; // a page that was left open for longer says nothing on how long decisions take
+const PHOTO_SIDES = [224, 448, 896]; // the server prepares those of the first size
+
+const sessions = new Map();
+
+/** The session of a store: one until the tab is closed, so that a change of language or view loses no mark. */
+export async function sessionOf(store) {
+  if (!sessions.has(store)) sessions.set(store, new Session(store, await requests.openStore({ store })));
+  return sessions.get(store);
+}
+
+export class Session {
+  constructor(store, opened) {
+    this.store = store;
+    this.opened = opened;
+    this.targets = opened.targets;
+    this.target = this.targets.find((one) => one.name === state.target) || this.targets[0];
+    this.counts = opened.counts?.[this.target.name] || null;
+    this.tab = crypto.randomUUID(); // what this tab has in front is given back without that of another one
+    this.watchers = new Set();
+    this.sheets = { queue: null, search: null }; // of the views; null: being loaded
+    this.error = { queue: "", search: "", other: "" };
+    this.hasMore = false; // of the search
+    this.corrections = {}; // per predicted value, how often people chose which other class: proposals
+    this.ended = false;
+    this.ahead = null; // the next page of the queue, as a promise
+    this.behind = []; // pages that an undo has pushed back
+    this.done = new Set(); // products that were decided in this tab
+    this.dialog = ""; // zoom, similar, happened, keys, name
+    this.similar = null;
+    this.side = this.stored("size") || "M";
+    this.who = this.stored("who") || "";
+    this.confirmed = new Map(); // pages of this tab by the key of their batch, so that undo brings them back with their marks
+    this.outbox = new Outbox(opened.id || store, { decide: (batch) => this.sendDecisions(batch), undo: (batch) => this.sendUndo(batch) }, () => this.changed());
+    this.outbox.run();
+    if (!this.who) this.dialog = "name";
+  }
+
+  // --- being watched
+
+  watch(watcher) {
+    this.watchers.add(watcher);
+    return () => this.watchers.delete(watcher);
+  }
+
+  changed() {
+    for (const watcher of this.watchers) watcher();
+    this.keepDraft();
+  }
+
+  /** Products that a person is to look at, and how many of them are decided. */
+  get progress() {
+    return this.counts?.queue || { total: 0, decided: 0 };
+  }
+
+  get view() {
+    return state.view === "search" || state.view === "status" ? state.view : "queue";
+  }
+
+  /** The page in front of the person, or null. */
+  get sheet() {
+    return this.dialog === "similar" ? this.similar : this.sheets[this.view] || null;
+  }
+
+  stored(name) {
+    try { return localStorage.getItem(`muslin-review-${name}`); } catch { return null; }
+  }
+
+  store_(name, value) {
+    try { localStorage.setItem(`muslin-review-${name}`, value); } catch { /* it holds until the page is left */ }
+  }
+
+  setName(who) {
+    this.who = who;
+    this.store_("who", who);
+    this.dialog = "";
+    this.load();
+  }
+
+  setSize(side) {
+    this.side = side;
+    this.store_("size", side);
+    this.changed();
+  }
+
+  photo(item, number = 0, least = 160) {
+    const wanted = least * Math.min(2, devicePixelRatio || 1);
+    return requests.photo(this.store, item, number, PHOTO_SIDES.find((side) => side >= 0.9 * wanted) || 2048);
+  }
+
+  // --- loading
+
+  /** Load what the view needs and does not have. */
+  load() {
+    if (!this.who) return this.changed();
+    if (this.view === "queue" && !this.sheets.queue) this.showNext();
+    if (this.view === "search") this.search();
+    return this.changed();
+  }
+
+  setTarget(name) {
+    requests.release({ store: this.store, who: this.who, page: this.tab }).catch(() => { /* they become free on their own */ });
+    this.target = this.targets.find((one) => one.name === name);
+    adopt({ target: name, start: 0 });
+    this.sheets = { queue: null, search: null };
+    this.ahead = null;
+    this.behind = [];
+    this.done = new Set();
+    this.ended = false;
+    this.counts = this.opened.counts[name];
+    this.load();
+  }
+
+  get draftKey() {
+    return `muslin-review-draft/${this.store}`;
+  }
+
+  /** The page with its marks, for a reload of the tab: the server still holds these products for this person. */
+  keepDraft() {
+    const sheet = this.sheets.queue;
+    try {
+      if (sheet) sessionStorage.setItem(this.draftKey, JSON.stringify({ who: this.who, sheet }));
+      else if (this.ended) sessionStorage.removeItem(this.draftKey);
+    } catch { /* without storage a reload loses the marks of one page */ }
+  }
+
+  draft() {
+    try {
+      const saved = JSON.parse(sessionStorage.getItem(this.draftKey));
+      sessionStorage.removeItem(this.draftKey);
+      const isOwn = saved && saved.who === this.who && saved.sheet.target === this.target.name;
+      return isOwn && Date.now() - saved.sheet.since < LOCK_MS ? Sheet.fromJSON(this.target, saved.sheet) : null;
+    } catch { return null; }
+  }
+
+  /** Products that are on a page of this tab, or decided and perhaps not yet with the server. */
+  get taken() {
+    const known = new Set(this.done);
+    for (const sheet of [this.sheets.queue, ...this.behind]) for (const item of sheet?.items || []) known.add(item.product);
+    for (const batch of this.outbox.waiting) for (const one of batch.decisions) known.add(one.product);
+    return known;
+  }
+
+  async fetchNext() {
+    const { items, counts } = await requests.nextItems({ store: this.store, target: this.target.name, who: this.who, count: PAGE_SIZE, filters: {}, page: this.tab });
+    this.take(counts);
+    const taken = this.taken, left = items.filter((item) => !taken.has(item.product));
+    for (const item of left) new Image().src = this.photo(item);
+    return left;
+  }
+
+  prepare() {
+    const target = this.target;
+    this.ahead = this.fetchNext().then((items) => ({ target, items, at: Date.now() }), (error) => ({ target, error }));
+  }
+
+  async showNext() {
+    const draft = this.sheets.queue ? null : this.draft();
+    if (draft) {
+      this.sheets.queue = draft;
+      this.prepare();
+      return this.changed();
+    }
+    this.sheets.queue = null;
+    this.error.queue = "";
+    this.changed();
+    if (this.behind.length) {
+      this.sheets.queue = this.behind.pop();
+      return this.changed();
+    }
+    if (!this.ahead) this.prepare();
+    const { target, items: fetched, at, error } = await this.ahead;
+    if (target !== this.target) return undefined;
+    this.ahead = null;
+    if (at < Date.now() - LOCK_MS) return this.showNext(); // others may have these products by now
+    const items = fetched?.filter((item) => !this.done.has(item.product));
+    if (fetched?.length && !items.length) return this.showNext();
+    if (error) {
+      this.error.queue = error.message;
+      if (!error.status) setTimeout(() => { if (!this.sheets.queue && this.error.queue) this.showNext(); }, 3000);
+      return this.changed();
+    }
+    this.ended = items.length === 0;
+    this.sheets.queue = this.ended ? null : new Sheet(this.target, items, "queue");
+    if (!this.ended) {
+      this.prepare();
+      announce(t("review.pageOf", { n: items.length, value: textOf(items[0].value, t("review.noLabel")) }));
+    }
+    return this.changed();
+  }
+
+  /** Ask again for what the view shows. */
+  reload() {
+    this.ended = false;
+    this.ahead = null;
+    this.error[this.view] = "";
+    if (this.view === "queue") this.sheets.queue = null;
+    return this.load();
+  }
+
+  async search() {
+    this.error.search = "";
+    const { filters, sort, start } = state;
+    try {
+      const found = await requests.findItems({ store: this.store, target: this.target.name, filters, sort, start, count: PAGE_SIZE + 1 });
+      this.sheets.search = new Sheet(this.target, found.items.slice(0, PAGE_SIZE), "search");
+      this.hasMore = found.items.length > PAGE_SIZE;
+      announce(t("review.found", { n: this.sheets.search.items.length }));
+    } catch (error) { this.error.search = error.message; }
+    this.changed();
+  }
+
+  take(counts) {
+    if (counts) this.counts = counts;
+  }
+
+  // --- marking
+
+  move(index, extend) {
+    this.sheet.move(index, extend);
+    this.changed();
+  }
+
+  toggle(index) {
+    const sheet = this.sheet, item = sheet.items[index];
+    sheet.move(index);
+    sheet.toggle(item, this.corrections);
+    this.say(item);
+    this.changed();
+  }
+
+  setLabel(name) {
+    this.sheet.setLabel(name);
+    this.say(this.sheet.current);
+    this.changed();
+  }
+
+  setLabelOf(index, name) {
+    this.sheet.move(index);
+    this.setLabel(name);
+  }
+
+  setKind(kind) {
+    this.sheet.setKind(kind);
+    this.say(this.sheet.current);
+    this.changed();
+  }
+
+  setNote(text) {
+    this.sheet.notes.set(this.sheet.current.product, text);
+    this.changed();
+  }
+
+  say(item) {
+    const mark = this.sheet.marks.get(item.product);
+    announce(mark ? (mark.kind === "value" ? textOf(mark.value, t("review.noLabel")) : t(`review.kind.${mark.kind}`)) : t("review.asPredicted"));
+  }
+
+  async addClass(name) {
+    try {
+      const { classes } = await requests.addClass({ store: this.store, target: this.target.name, name, who: this.who });
+      this.target.classes = classes;
+      this.error.other = "";
+      if (this.sheet) this.setLabel(name);
+    } catch (error) { this.error.other = error.message; }
+    this.changed();
+  }
+
+  // --- deciding
+
+  /** Decide the page: everything on it, or what is marked. False where a product still needs a class. */
+  confirm(everything) {
+    const sheet = this.sheet;
+    if (!sheet) return false;
+    if (sheet.firstOpen >= 0) {
+      sheet.move(sheet.firstOpen);
+      announce(t("review.needsClass"));
+      this.changed();
+      return false;
+    }
+    const decisions = sheet.decisions(everything);
+    if (!decisions.length) return false;
+    const batch = this.outbox.add(this.batchOf(sheet, decisions));
+    this.confirmed.set(batch.key, sheet);
+    for (const { item } of decisions) this.done.add(item.product);
+    this.learn(decisions);
+    announce(t("review.decidedN", { n: decisions.length }));
+    if (sheet.origin === "queue") this.showNext();
+    else if (sheet.origin === "similar") this.closeDialog();
+    else this.showDecided(sheet, decisions);
+    return true;
+  }
+
+  batchOf(sheet, decisions) {
+    const seconds = Math.min(LONGEST_S, (Date.now() - sheet.since) / 1000) / decisions.length;
+    const is = (kind) => decisions.filter((one) => one.kind === kind).length;
+    const corrected = decisions.filter((one) => one.kind === "value" && !sameValue(one.value, one.item.value)).length;
+    return {
+      who: this.who, target: this.target.name, value: decisions[0].item.value,
+      summary: { n: decisions.length, confirmed: is("value") - corrected, corrected, not_sure: is("not_sure"), not_ours: is("not_ours") },
+      decisions: decisions.map(({ item, kind, value, note }) => ({
+        product: item.product, target: this.target.name, kind, value, note, request: crypto.randomUUID(), fingerprint: item.fingerprint, digest: item.digest,
+        after: item.decided?.id ?? null, seconds,
+        shown: { value: item.value, probability: item.probability, decision: item.decision, drawn: item.drawn, view: sheet.origin },
+      })),
+    };
+  }
+
+  learn(decisions) {
+    for (const { item, kind, value } of decisions) {
+      if (kind !== "value" || sameValue(value, item.value) || Array.isArray(value)) continue;
+      const of = (this.corrections[textOf(item.value)] ??= {});
+      of[value] = (of[value] || 0) + 1;
+    }
+  }
+
+  /** In the search the page stays, with what was decided. */
+  showDecided(sheet, decisions) {
+    for (const { item, kind, value, note } of decisions) item.decided = { id: null, kind, value, note, who: this.who, at: new Date().toISOString() };
+    sheet.marks.clear();
+    sheet.notes.clear();
+    this.changed();
+  }
+
+  async sendDecisions(batch) {
+    const answer = await requests.decide({ store: this.store, who: batch.who, decisions: batch.decisions });
+    this.take(answer.counts[this.target.name]);
+    this.markIds(batch, answer.receipts);
+    return answer;
+  }
+
+  /** The ids of the decisions on pages that are still in front of the person, so that a second change follows the first. */
+  markIds(batch, receipts) {
+    const sheet = this.confirmed.get(batch.key);
+    if (sheet?.origin !== "search") return;
+    batch.decisions.forEach(({ product }, n) => {
+      const item = sheet.items.find((one) => one.product === product);
+      if (item?.decided && item.decided.id === null) item.decided.id = receipts[n].id;
+    });
+  }
+
+  async sendUndo(batch) {
+    for (const [n, receipt] of batch.receipts.entries()) {
+      const answer = await requests.undo({ store: this.store, who: batch.who, decision: receipt.id, request: batch.undoRequests[n] });
+      this.take(answer.counts[this.target.name]);
+    }
+    if (this.view === "search") this.search();
+  }
+
+  // --- undoing
+
+  /** Take a batch back. Its page comes back with its marks, and the page in front waits behind it. */
+  undo(batch = this.lastBatch) {
+    if (!batch) return;
+    const sheet = this.confirmed.get(batch.key);
+    this.outbox.undo(batch);
+    for (const one of batch.decisions) this.done.delete(one.product);
+    announce(t("review.undone", { n: batch.decisions.length }));
+    if (sheet?.origin === "queue" && batch.target === this.target.name) {
+      if (this.sheets.queue) this.behind.push(this.sheets.queue);
+      sheet.since = Date.now();
+      this.sheets.queue = sheet;
+      this.ended = false;
+      adopt({ view: "queue" });
+    }
+    this.changed();
+  }
+
+  /** The last batch that counts. */
+  get lastBatch() {
+    return this.outbox.batches.filter((batch) => batch.wanted === "decided").at(-1);
+  }
+
+  // --- dialogs
+
+  openDialog(name) {
+    this.dialog = name;
+    this.changed();
+  }
+
+  closeDialog() {
+    this.dialog = "";
+    this.similar = null;
+    this.changed();
+  }
+
+  /** The nearest undecided photos of the current product, with its value already chosen. */
+  async findSimilar() {
+    const sheet = this.sheet, item = sheet?.current;
+    if (!item || this.dialog === "similar") return;
+    const mark = sheet.marks.get(item.product) || { kind: item.decided?.kind || "value", value: sheet.valueNow(item) };
+    this.dialog = "similar";
+    this.similar = null;
+    this.similarTo = { item, mark };
+    this.error.other = "";
+    this.changed();
+    try {
+      const { items } = await requests.similarItems({ store: this.store, target: this.target.name, product: item.product, count: SIMILAR });
+      const taken = this.taken;
+      this.similar = new Sheet(this.target, items.filter((one) => !taken.has(one.product)), "similar");
+      this.similar.given = mark.kind === "open" ? { kind: "value", value: item.value } : mark;
+      for (const one of this.similar.items) this.similar.marks.set(one.product, this.similar.given);
+    } catch (error) { this.error.other = error.message; }
+    this.changed();
+  }
+
+  /** In the dialog of similar photos a click leaves one out, or takes it in again. */
+  toggleSimilar(index) {
+    const sheet = this.similar, product = sheet.items[index].product;
+    sheet.move(index);
+    if (sheet.marks.has(product)) sheet.marks.delete(product);
+    else sheet.marks.set(product, sheet.given);
+    this.changed();
+  }
+
+  labelsNow() {
+    const sheet = this.sheet;
+    return sheet?.current ? labelsOf(sheet.valueNow(sheet.current)) : [];
+  }
+}

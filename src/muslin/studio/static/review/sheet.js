@@ -1,0 +1,104 @@
+// A page of products and what the person has marked on it. Nothing here is sent; see session.js.
+
+import { alternatives, labelsOf, sameValue, valueOf } from "./values.js";
+
+/** A mark: {kind: "value", value}, {kind: "not_sure"}, {kind: "not_ours"}, or {kind: "open"}: wrong, without a value yet. */
+export class Sheet {
+  /** @param origin "queue" (all are decided when the page is confirmed), "search" or "similar" (only marked ones). */
+  constructor(target, items, origin) {
+    this.target = target;
+    this.items = items;
+    this.origin = origin;
+    this.marks = new Map();
+    this.notes = new Map();
+    this.at = 0;
+    this.anchor = 0; // of a range: from here to `at`
+    this.since = Date.now();
+  }
+
+  get current() {
+    return this.items[this.at];
+  }
+
+  /** The products that a key or a class button is about: the current one, or the range. */
+  get chosen() {
+    const [first, last] = [this.at, this.anchor].sort((a, b) => a - b);
+    return this.items.slice(first, last + 1);
+  }
+
+  isChosen(index) {
+    return this.anchor !== this.at && index >= Math.min(this.at, this.anchor) && index <= Math.max(this.at, this.anchor);
+  }
+
+  move(index, extend = false) {
+    this.at = Math.max(0, Math.min(this.items.length - 1, index));
+    if (!extend) this.anchor = this.at;
+  }
+
+  /** The value that counts now: the mark's, an earlier decision's, or the predicted one. */
+  valueNow(item) {
+    const mark = this.marks.get(item.product);
+    if (mark) return mark.kind === "value" ? mark.value : mark.kind === "open" ? item.value : null;
+    return item.decided ? item.decided.value : item.value;
+  }
+
+  mark(item, mark) {
+    const isPredicted = mark?.kind === "value" && sameValue(mark.value, item.value) && !item.decided;
+    if (!mark || (isPredicted && this.origin === "queue")) this.marks.delete(item.product);
+    else this.marks.set(item.product, mark);
+  }
+
+  /** Mark a product as wrong, with the likeliest other class; or take the mark back. */
+  toggle(item, corrections) {
+    if (this.marks.has(item.product)) return this.marks.delete(item.product);
+    const [likeliest] = this.target.kind === "multiclass" ? alternatives(item, corrections, 1) : [];
+    this.marks.set(item.product, likeliest === undefined ? { kind: "open" } : { kind: "value", value: likeliest });
+    return true;
+  }
+
+  /** Give the chosen products a class; with several labels: switch the label on or off. */
+  setLabel(name) {
+    for (const item of this.chosen) {
+      if (this.target.kind === "multiclass") {
+        this.mark(item, { kind: "value", value: name });
+        continue;
+      }
+      const labels = labelsOf(this.valueNow(item));
+      const changed = labels.includes(name) ? labels.filter((one) => one !== name) : [...labels, name];
+      this.mark(item, { kind: "value", value: valueOf(this.target, changed) });
+    }
+  }
+
+  /** Mark the chosen products as `kind`, or take that back. */
+  setKind(kind) {
+    const all = this.chosen.every((item) => this.marks.get(item.product)?.kind === kind);
+    for (const item of this.chosen) this.mark(item, all ? null : { kind });
+  }
+
+  /** The index of the first product that is wrong and has no class yet, or -1. */
+  get firstOpen() {
+    return this.items.findIndex((item) => this.marks.get(item.product)?.kind === "open");
+  }
+
+  /** What confirming the page decides: [{item, kind, value, note}]. */
+  decisions(everything = this.origin === "queue") {
+    return this.items.filter((item) => everything || this.marks.has(item.product) || this.notes.has(item.product)).map((item) => {
+      const mark = this.marks.get(item.product) || (item.decided && item.decided.kind !== "value" ? { kind: item.decided.kind } : { kind: "value", value: this.valueNow(item) });
+      return { item, kind: mark.kind, value: mark.kind === "value" ? mark.value : null, note: this.notes.get(item.product) ?? item.decided?.note ?? "" };
+    });
+  }
+
+  /** For a reload of the browser's tab. */
+  toJSON() {
+    return { target: this.target.name, items: this.items, origin: this.origin, marks: [...this.marks], notes: [...this.notes], at: this.at, since: this.since };
+  }
+
+  static fromJSON(target, saved) {
+    const sheet = new Sheet(target, saved.items, saved.origin);
+    sheet.marks = new Map(saved.marks);
+    sheet.notes = new Map(saved.notes);
+    sheet.move(saved.at);
+    sheet.since = saved.since;
+    return sheet;
+  }
+}
