@@ -8,4 +8,12 @@ def now_text() -> str:
     >>> len(now_text())
     27
     """
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return text_of(datetime.now(UTC))
+
+
+def text_of(time: datetime) -> str:
+    """
+    >>> text_of(datetime(2026, 5, 1, 8, tzinfo=UTC))
+    '2026-05-01T08:00:00.000000Z'
+    """
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

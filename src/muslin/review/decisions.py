@@ -64,7 +64,7 @@ def _append(connection: Connection, new: NewDecision, who: str, drawn: str) -> i
         "value": new.value,
         "note": new.note,
         "who": who,
-        "at": now_text(),
+        "at": min(new.at or now_text(), now_text()),
         "seconds": new.seconds,
         "digest": new.digest,
         "fingerprint": new.fingerprint,

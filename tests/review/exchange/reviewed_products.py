@@ -36,7 +36,7 @@ def undecided(number: int, target: Target, photos: int = 1) -> Item:
 
 
 def decided(item: Item, kind: str, value: str | None, note: str, who: str = "Ada") -> Item:
-    at = f"2026-05-01T10:00:{item.product:02}.000000+00:00"
+    at = f"2026-05-01T10:00:{item.product:02}.000000Z"
     shown = {"fingerprint": item.fingerprint, "digest": "e" * 64, "drawn": "uncertain"}
     return replace(item, decided=Decided(7, item.product, item.target, kind, value, note, who, at, **shown))
 

@@ -84,7 +84,7 @@ def test_label_changed_in_label_studio_is_the_annotators(tmp_path: Path) -> None
     change_json(path, change)
     ((who, decision),) = plan(path, (TYPE,), rows).decisions
     assert (who, decision.product, decision.value) == ("bo@shop.example", 1, "bag")
-    assert (decision.at, decision.after, decision.digest) == ("2026-06-01T12:00:00.000000+00:00", 7, "d" * 64)
+    assert (decision.at, decision.after, decision.digest) == ("2026-06-01T12:00:00.000000Z", 7, "d" * 64)
 
 
 def test_two_annotators_are_two_decisions_in_order_of_time(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def _quoted(text: str) -> str:
 
 
 def read_cvat(images: Iterable[Element], targets: Sequence[Target]) -> Iterator[ReadDecision]:
-    """The decisions of a file of CVAT: of each image, so of each photo. Tags of the source `auto` are none.
+    """The decisions of a file of CVAT: of each image, so of each photo.
+
+    Tags of the source `auto` are none, nor are those that we wrote for a prediction: datumaro loses the source.
 
     Args:
         images: the elements `image`.
@@ -140,7 +142,8 @@ def read_cvat(images: Iterable[Element], targets: Sequence[Target]) -> Iterator[
             own = read_record(attributes.get(RECORD))
             record |= {**own, "decisions": {**record.get("decisions", {}), **_decisions(own)}}
             name = element.get("label", "")
-            if element.get("source") != "auto" and (tag := tag_of.get(name) or _new_class(name, targets)):
+            tag = tag_of.get(name) or _new_class(name, targets)
+            if tag and element.get("source") != "auto" and not (own and tag[0] not in _decisions(own)):
                 found[tag[0]].append(_FoundTag(*tag[1:], attributes))
         for target in targets:
             if tags := found[target.name]:

@@ -74,8 +74,8 @@ class ReadDecision:
 
 
 def said_of(item: Item, target: Target) -> Said | None:
-    """What counts for an item, with its labels in alphabetical order; None if it is undecided."""
-    if item.decided is None:
+    """What counts for an item, with its labels in alphabetical order; None if it is to be decided."""
+    if item.decided is None or item.has_changed:
         return None
     value = item.decided.value
     labels = () if value is None else labels_of(target, value)
@@ -83,7 +83,7 @@ def said_of(item: Item, target: Target) -> Said | None:
 
 
 def record_of(item: Item, target: Target) -> dict[str, Any] | None:
-    """The decision of an item as a file keeps it beside the labels; None if it is undecided."""
+    """The decision of an item as a file keeps it beside the labels; None if it is to be decided."""
     said, decided = said_of(item, target), item.decided
     if said is None or decided is None:
         return None

@@ -64,6 +64,7 @@ def fiftyone_dataset(
         "media_type": "image",
         "info": {RECORD: json_text({"fields": {field: name for name, field in fields.items()}})},
         "classes": {fields[target.name]: list(target.classes) for target in targets},
+        "sample_fields": _schema(targets, fields),
     }
     yield json_text(head, indent=1).removesuffix("\n}") + ',\n "samples": ['
     separator = "\n"
@@ -74,6 +75,18 @@ def fiftyone_dataset(
             yield separator + json_text(sample)
             separator = ",\n"
     yield "\n]}\n"
+
+
+def _schema(targets: Sequence[Target], fields: Mapping[str, str]) -> dict[str, str]:
+    """The types of the fields, which FiftyOne cannot know where no sample has a value."""
+    text = "fiftyone.core.fields.StringField"
+    schema = {PRODUCT: text, RECORD: text}
+    for target in targets:
+        field, label = fields[target.name], "Classification" if target.kind == "multiclass" else "Classifications"
+        labels = f"fiftyone.core.fields.EmbeddedDocumentField(fiftyone.core.labels.{label})"
+        schema |= {field: labels, f"{field}_prediction": labels}
+        schema |= dict.fromkeys((f"{field}_decision", f"{field}_note", f"{field}_predicted_decision"), text)
+    return schema
 
 
 def _values(targets: Sequence[Target], items: Sequence[Item], fields: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from muslin.data.dataset import Target
+from muslin.review.clock import text_of
 from muslin.review.exchange.decisions import ReadDecision, said_of
 from muslin.review.values import Item, NewDecision, value_of
 from muslin.strict_json import json_text
@@ -94,17 +95,17 @@ def _add(plan: ImportPlan, tool: str, read: ReadDecision, item: Item, target: Ta
 
 
 def utc(at: str | None) -> str | None:
-    """A time of ISO 8601 in UTC, to the microsecond, so that texts are in the order of times; None where it is none.
+    """A time of ISO 8601 as a store writes it, so that texts are in the order of times; None where it is none.
 
     >>> utc("2026-05-01T10:00:00+02:00")
-    '2026-05-01T08:00:00.000000+00:00'
+    '2026-05-01T08:00:00.000000Z'
     """
     try:
         time = datetime.fromisoformat(at or "")
         time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time.isoformat(timespec="microseconds")
+    return text_of(time)
 
 
 class _ProductIndex:
