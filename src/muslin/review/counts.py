@@ -1,12 +1,18 @@
 """How far the work is, and what the random sample says."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from muslin.data.dataset import Target
 from muslin.review.items import in_sample
 from muslin.review.queue import queue_tallies
 from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
-from muslin.review.values import Counts, SpotChecks, Tally
+from muslin.review.values import Counts, SpotChecks, Tally, labels_of
+
+_PHOTO_COUNTS = 1_000
 
 
 def count_items(connection: Connection, target: str, spot_checks: float) -> Counts:
@@ -35,14 +41,15 @@ def _prefix(connection: Connection, target: str, spot_checks: float, sample: Tal
     return connection.scalar(select(func.count()).where(*in_it, ITEMS.c.rank < first_open)) or 0
 
 
-def read_sample(connection: Connection, target: str, spot_checks: float, accepted_only: bool) -> SpotChecks:
+def read_sample(connection: Connection, target: Target, spot_checks: float, accepted_only: bool) -> SpotChecks:
     """The prefix of the random sample, of the accepted products or of all."""
-    population = [ITEMS.c.target == target, *[ITEMS.c.is_accepted.is_(True)] * accepted_only]
+    population = [ITEMS.c.target == target.name, *[ITEMS.c.is_accepted.is_(True)] * accepted_only]
     rows = connection.execute(
         select(
             ITEMS.c.product,
             ITEMS.c.decided,
             ITEMS.c.value,
+            ITEMS.c.rank,
             ITEMS.c.is_accepted,
             PRODUCTS.c.in_test,
             DECISIONS.c.kind,
@@ -55,15 +62,36 @@ def read_sample(connection: Connection, target: str, spot_checks: float, accepte
     ).all()
     first_open = next((i for i, row in enumerate(rows) if row.decided is None), len(rows))
     prefix = rows[:first_open]
-    kinds = [row.kind for row in prefix]
     return SpotChecks(
         products=np.array([row.product for row in prefix], np.int64),
         decisions=np.array([row.decided for row in prefix], np.int64),
-        correct=np.array([row.kind == "value" and row.decided_value == row.value for row in prefix], np.bool_),
+        correct=np.array([_is_correct(target, row) for row in prefix], np.bool_),
         is_accepted=np.array([row.is_accepted for row in prefix], np.bool_),
         in_test=np.array([row.in_test for row in prefix], np.bool_),
-        n_not_sure=kinds.count("not_sure"),
-        n_not_ours=kinds.count("not_ours"),
+        kinds=tuple(row.kind for row in prefix),
         population=connection.scalar(select(func.count()).select_from(ITEMS).where(*population)) or 0,
         size=len(rows),
     )
+
+
+def _is_correct(target: Target, row: Any) -> bool:
+    if row.kind != "value" or target.kind == "multiclass":
+        return bool(row.kind == "value" and row.decided_value == row.value)
+    predicted, decided = labels_of(target, row.value), labels_of(target, row.decided_value)
+    if not predicted:
+        return not decided
+    drawn = predicted[int(row.rank * 2**53) % len(predicted)]  # the last bits of the rank, which no order goes by
+    return drawn in decided
+
+
+def read_confidences(connection: Connection, target: str) -> NDArray[np.float64]:
+    """See `Store.confidences`."""
+    rows = connection.scalars(select(ITEMS.c.probability).where(ITEMS.c.target == target))
+    return np.fromiter(rows, np.float64)
+
+
+def mean_photos(connection: Connection) -> float:
+    """See `Store.photos_per_product`. Those with the lowest ranks are drawn at random."""
+    readable = select(PRODUCTS.c.photos).where(PRODUCTS.c.error.is_(None))
+    photos = connection.scalars(readable.order_by(PRODUCTS.c.rank).limit(_PHOTO_COUNTS)).all()
+    return sum(map(len, photos)) / len(photos) if photos else 1.0

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select, update
 
 from muslin.data.dataset import Target
@@ -394,15 +396,32 @@ class Store:
             _target(connection, target)
             return counts.count_items(connection, target, _info(connection).spot_checks)
 
-    def spot_checks(self, target: str) -> SpotChecks:
-        """The spot checks: accepted members of the random sample, up to the first one that is not decided."""
+    def spot_checks(self, target: str, share: float | None = None) -> SpotChecks:
+        """The spot checks: accepted members of the random sample, up to the first one that is not decided.
+
+        Args:
+            share: of the products in the random sample, where it was smaller than it is now.
+        """
         with self._database.reading() as connection:
-            return counts.read_sample(connection, target, _info(connection).spot_checks, accepted_only=True)
+            now = _info(connection).spot_checks
+            found = _target(connection, target)
+            return counts.read_sample(connection, found, min(share or now, now), accepted_only=True)
 
     def random_sample(self, target: str) -> SpotChecks:
         """The random sample, accepted or not, up to the first member that is not decided."""
         with self._database.reading() as connection:
-            return counts.read_sample(connection, target, _info(connection).spot_checks, accepted_only=False)
+            found = _target(connection, target)
+            return counts.read_sample(connection, found, _info(connection).spot_checks, accepted_only=False)
+
+    def confidences(self, target: str) -> NDArray[np.float64]:
+        """The active model's confidence in its prediction for each readable product, float64 (n,), in no order."""
+        with self._database.reading() as connection:
+            return counts.read_confidences(connection, target)
+
+    def photos_per_product(self) -> float:
+        """The mean, of a random thousand of the products; 1 without any."""
+        with self._database.reading() as connection:
+            return counts.mean_photos(connection)
 
     def pace(self, who: str) -> Pace:
         """How quick a person decides, from their last decisions."""

@@ -196,7 +196,8 @@ class ModelRow:
     Attributes:
         digest: SHA-256 of the file.
         size: of the file, in bytes.
-        record: what it was trained on, as JSON.
+        record: what it was trained on, as JSON. Of a model that learned from decisions of this store, `spot_checks` is
+            the share of the products that were in the random sample then, half of which were sealed.
     """
 
     digest: str
@@ -360,10 +361,11 @@ class SpotChecks:
     Attributes:
         products: int64 (n,).
         decisions: int64 (n,): ids of the decisions that count.
-        correct: bool (n,): whether the person confirmed the active model's value. "Not sure" and "not ours" do not.
+        correct: bool (n,): whether the person confirmed the active model's value; of a multilabel target, one of its
+            labels, drawn at random, as the guarantee is about such labels. "Not sure" and "not ours" do not.
         is_accepted: bool (n,): whether the active model accepts it.
         in_test: bool (n,): whether it is in the sealed test part.
-        n_not_sure, n_not_ours: how many of the n were decided so.
+        kinds: (n,), what they were decided as, of KINDS.
         population: products that the n were drawn from.
         size: members of the random sample among them, decided or not.
     """
@@ -373,8 +375,7 @@ class SpotChecks:
     correct: NDArray[np.bool_]
     is_accepted: NDArray[np.bool_]
     in_test: NDArray[np.bool_]
-    n_not_sure: int
-    n_not_ours: int
+    kinds: tuple[str, ...]
     population: int
     size: int
 
