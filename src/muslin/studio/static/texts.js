@@ -19,6 +19,9 @@ export function t(key, values) {
   return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : text;
 }
 
+/** The text of `key` with a count as {n}; `key.one` is that of exactly one. */
+export const tn = (key, n, values) => t(n === 1 && `${key}.one` in texts ? `${key}.one` : key, { n: count(n), ...values });
+
 /** The text of `key`, or another one where there is none. */
 export function tOr(key, otherwise, values) {
   return key in texts ? t(key, values) : otherwise;

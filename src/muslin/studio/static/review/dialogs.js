@@ -1,6 +1,6 @@
 // What opens over the photos: one photo large, similar ones, what happened, the keys, the person's name.
 
-import { t } from "/static/texts.js";
+import { t, tn } from "/static/texts.js";
 import { Component, createRef, html } from "./html.js";
 import { Grid, percentOf, saysOf } from "./grid.js";
 import { ACTIONS, isFree, resetKeys, setKey, shownKey } from "./keys.js";
@@ -95,19 +95,19 @@ class Zoom extends Component {
   }
 
   render({ session, close }, { photo, history }) {
-    const { sheet } = session, item = sheet.current, mark = sheet.marks.get(item.product);
+    const { sheet } = session, item = sheet.current, mark = sheet.marks.get(item.product), says = saysOf(mark, item, sheet.target);
     const step = (by) => session.move(sheet.at + by);
     return html`<${Dialog} title=${item.name} close=${close} kind="zoom">
       <div class="zoombody">
         <div class="large">
           <div class=${`shown ${mark ? `marked is-${mark.kind}` : ""}`}><img key=${item.product + item.fingerprint + photo} src=${session.photo(item, photo, 896)} alt=${t("review.photoOf", { name: item.name })} />
-            ${saysOf(mark, item) && html`<span class="says"><span>${saysOf(mark, item)}</span></span>`}</div>
+            ${says && html`<span class="says"><span>${says}</span></span>`}</div>
           <div class="steps">
             <button type="button" disabled=${sheet.at === 0} onclick=${() => step(-1)}><kbd aria-hidden="true">←</kbd> ${t("review.before")}</button>
             <span class="soft number">${t("review.nOfN", { n: sheet.at + 1, of: sheet.items.length })}</span>
             <button type="button" disabled=${sheet.at === sheet.items.length - 1} onclick=${() => step(1)}>${t("review.after")} <kbd aria-hidden="true">→</kbd></button>
           </div>
-          ${item.photos > 1 && html`<ul class="further" aria-label=${t("review.photosOf", { n: item.photos })}>${Array.from({ length: item.photos }, (_, n) => html`
+          ${item.photos > 1 && html`<ul class="further" aria-label=${tn("review.photosOf", item.photos)}>${Array.from({ length: item.photos }, (_, n) => html`
             <li><button type="button" aria-pressed=${n === photo} aria-label=${t("review.nOfN", { n: n + 1, of: item.photos })} onclick=${() => this.setState({ photo: n })}>
               <img src=${session.photo(item, n, 112)} alt="" /></button></li>`)}</ul>`}
         </div>
@@ -147,7 +147,7 @@ class Similar extends Component {
       ${!similar && !session.error.other && html`<p class="soft">${t("loading")}</p>`}
       ${similar && !similar.items.length && html`<p>${t("review.noneSimilar")}</p>`}
       ${similar?.items.length > 0 && html`<${Grid} session=${session} sheet=${similar} />
-        <div class="confirm"><${KeyButton} action="confirm" class="main" disabled=${!count} onclick=${() => session.confirm()}>${t("review.theseToo", { n: count, value })}<//></div>`}
+        <div class="confirm"><${KeyButton} action="confirm" class="main" disabled=${!count} onclick=${() => session.confirm()}>${tn("review.theseToo", count, { value })}<//></div>`}
     <//>`;
   }
 }
@@ -174,8 +174,8 @@ function State({ batch, session }) {
   const later = (batch.receipts || []).filter((one) => one.earlier), changed = (batch.receipts || []).filter((one) => one.has_changed).length;
   const names = [...new Set(later.map((one) => one.earlier.who))].join(", ");
   return html`<p class="soft">${batch.undone ? t("review.isUndone") : batch.wanted === "undone" ? t("review.undoWaits") : batch.receipts ? t("review.isSaved") : t("review.waits")}</p>
-    ${later.length > 0 && html`<p class="note">${t("review.later", { n: later.length, names })}</p>`}
-    ${changed > 0 && html`<p class="note">${t("review.changedMeanwhile", { n: changed })}</p>`}`;
+    ${later.length > 0 && html`<p class="note">${tn("review.later", later.length, { names })}</p>`}
+    ${changed > 0 && html`<p class="note">${tn("review.changedMeanwhile", changed)}</p>`}`;
 }
 
 export function summaryText(summary) {

@@ -1,6 +1,6 @@
 // The photos of a page. A click marks one as wrong; the small buttons over a photo give it another class at once.
 
-import { t } from "/static/texts.js";
+import { t, tn } from "/static/texts.js";
 import { Component, createRef, html } from "./html.js";
 import { shownKey, spokenKey } from "./keys.js";
 import { alternatives, labelsOf, textOf } from "./values.js";
@@ -49,15 +49,15 @@ export class Grid extends Component {
     return html`<ul class=${`photos size${session.side}`} ref=${this.list} aria-label=${t("review.photos")}>
       ${sheet.items.map((item, index) => html`<${Tile} key=${item.product} session=${session} sheet=${sheet} item=${item} index=${index}
         mark=${sheet.marks.get(item.product)} decided=${item.decided} note=${sheet.notes.get(item.product)}
-        isCurrent=${index === sheet.at} isChosen=${sheet.isChosen(index)} side=${session.side} />`)}
+        isCurrent=${index === sheet.at} isChosen=${sheet.isChosen(index)} side=${session.side} attempt=${session.attempt} />`)}
     </ul>`;
   }
 }
 
 class Tile extends Component {
-  shouldComponentUpdate(next) {
-    const names = ["item", "mark", "decided", "note", "isCurrent", "isChosen", "index", "sheet", "side"];
-    return this.state.missing || names.some((name) => next[name] !== this.props[name]);
+  shouldComponentUpdate(next, state) {
+    const names = ["attempt", "item", "mark", "decided", "note", "isCurrent", "isChosen", "index", "sheet", "side"];
+    return this.state.missing !== state.missing || names.some((name) => next[name] !== this.props[name]);
   }
 
   click(event) {
@@ -67,18 +67,19 @@ class Tile extends Component {
     else session.toggle(index);
   }
 
-  render({ session, sheet, item, index, mark, note, isCurrent, isChosen }, { missing }) {
+  render({ session, sheet, item, index, mark, note, isCurrent, isChosen, attempt }, { missing }) {
     const value = textOf(item.value, t("review.noLabel"));
     const isSimilar = sheet.origin === "similar", isOut = isSimilar && !mark;
-    const says = isSimilar ? "" : saysOf(mark, item);
-    const label = [item.name, t("review.predictedAs", { value, percent: percentOf(item) }), says || (isOut && t("review.leftOut")), note].filter(Boolean).join("; ");
-    const classes = ["photo", !isSimilar && mark && "marked", mark && `is-${mark.kind}`, isOut && "out", isCurrent && "current", isChosen && "chosen"];
+    const says = isSimilar ? "" : saysOf(mark, item, sheet.target) || (sheet.origin === "search" && value);
+    const isPlain = says && !mark && !item.decided; // the search shows classes of every kind: what is predicted stands there too
+    const label = [item.name, t("review.predictedAs", { value, percent: percentOf(item) }), (!isPlain && says) || (isOut && t("review.leftOut")), note].filter(Boolean).join("; ");
+    const classes = ["photo", !isSimilar && mark && "marked", mark && `is-${mark.kind}`, isOut && "out", says && "banded", isCurrent && "current", isChosen && "chosen"];
     return html`<li class=${classes.filter(Boolean).join(" ")}>
       <button type="button" class="face" aria-pressed=${Boolean(mark)} aria-label=${label} tabindex=${isCurrent ? 0 : -1}
         onclick=${(event) => this.click(event)} ondblclick=${() => !isSimilar && session.openDialog("zoom")}>
-        ${missing ? html`<span class="missing">${t("review.photoMissing")}</span>`
-    : html`<img src=${session.photo(item, 0, SIZES[session.side])} alt="" decoding="async" draggable=${false} onerror=${() => this.setState({ missing: true })} />`}
-        ${says && html`<span class="says"><span>${says}</span></span>`}
+        ${missing === attempt ? html`<span class="missing">${t("review.photoMissing")}</span>`
+    : html`<img src=${session.photo(item, 0, SIZES[session.side])} alt="" decoding="async" draggable=${false} onerror=${() => this.setState({ missing: attempt })} />`}
+        ${says && html`<span class=${isPlain ? "says asPredicted" : "says"}><span>${!mark && item.decided ? "✓ " : ""}${says}</span></span>`}
       </button>
       ${!isSimilar && html`<span class="chips">${alternatives(item, session.corrections, CHIPS).map((name) => html`
         <button type="button" tabindex="-1" aria-pressed=${labelsOf(sheet.valueNow(item)).includes(name)} onclick=${() => session.setLabelOf(index, name)}>${name}</button>`)}</span>
@@ -94,17 +95,17 @@ const Glass = () => html`<svg viewBox="0 0 16 16" width="16" height="16" aria-hi
 export const percentOf = (item) => `${Math.floor(100 * item.probability)} %`;
 
 /** What is marked or decided, for the band over the photo. */
-export function saysOf(mark, item) {
+export function saysOf(mark, item, target) {
   const counts = mark || (item.decided && { kind: item.decided.kind, value: item.decided.value });
   if (!counts) return "";
   if (counts.kind === "value") return textOf(counts.value, t("review.noLabel"));
-  return t(`review.kind.${counts.kind}`);
+  return counts.kind === "open" && target.kind === "multilabel" ? t("review.openLabels") : t(`review.kind.${counts.kind}`);
 }
 
 /** Small signs under a photo: several photos, changed since, a note. Why it was drawn is not among them: it must not sway. */
 function flags(item, note) {
   const shown = [
-    item.photos > 1 && ["count", item.photos, t("review.photosOf", { n: item.photos })],
+    item.photos > 1 && ["count", item.photos, tn("review.photosOf", item.photos)],
     item.has_changed && ["changed", "↻", t("review.hasChanged")],
     (note ?? item.decided?.note) && ["note", "✎", note ?? item.decided.note],
   ];

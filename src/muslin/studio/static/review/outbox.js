@@ -9,11 +9,13 @@ export class Outbox {
    * @param name of the store: the prefix in the browser's storage.
    * @param send {decide(batch) → {receipts}, undo(batch) → receipts}, each a promise.
    * @param changed called after every change.
+   * @param connected called when a lost connection is back.
    */
-  constructor(name, send, changed) {
+  constructor(name, send, changed, connected) {
     this.prefix = `muslin-review/${name}/`;
     this.send = send;
     this.changed = changed;
+    this.connected = connected;
     this.batches = this.load();
     this.offline = "";
     this.failures = 0;
@@ -99,6 +101,7 @@ export class Outbox {
     clearTimeout(this.timer);
     try {
       for (let batch; (batch = this.waiting[0]);) await this.step(batch);
+      if (this.offline) this.connected();
       this.offline = "";
       this.failures = 0;
     } catch (error) {

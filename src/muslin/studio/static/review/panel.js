@@ -1,6 +1,6 @@
 // Beside the photos: the current one, the classes with their keys, and what else can be decided.
 
-import { t } from "/static/texts.js";
+import { t, tn } from "/static/texts.js";
 import { Component, createRef, html } from "./html.js";
 import { percentOf } from "./grid.js";
 import { CLASS_KEYS, shownKey, spokenKey } from "./keys.js";
@@ -16,7 +16,7 @@ export function Panel({ session, sheet }) {
   return html`<aside class="decide" aria-label=${t("review.decide")}>
     <div class="front">
       ${item && html`<button type="button" class="view" onclick=${() => session.openDialog("zoom")} aria-label=${`${t("review.zoom")}: ${item.name}`}>
-        <img src=${session.photo(item, 0, 320)} alt="" /></button>
+        <img key=${item.product + item.fingerprint + session.attempt} src=${session.photo(item, 0, 320)} alt="" onerror=${hide} /></button>
       <p class="about"><strong title=${item.name}>${item.name}</strong><span class="soft">${t("review.predictedAs", { value: textOf(item.value, t("review.noLabel")), percent: percentOf(item) })}</span></p>`}
     </div>
     <${Classes} session=${session} sheet=${sheet} />
@@ -24,6 +24,9 @@ export function Panel({ session, sheet }) {
     <${Confirm} session=${session} sheet=${sheet} />
   </aside>`;
 }
+
+/** A broken image's sign says nothing that the grid does not say. */
+const hide = (event) => { event.target.style.visibility = "hidden"; };
 
 export class Classes extends Component {
   constructor() {
@@ -108,9 +111,10 @@ const starts = (name, wanted) => Number(name.toLocaleLowerCase().startsWith(want
 
 /** Not sure, not ours, a note, similar ones. */
 export function Kinds({ session, sheet }) {
+  const then = (act) => () => { act(); session.grid?.focus(); }; // else Enter would do it again
   const isOff = !sheet?.items.length, kind = sheet?.current && sheet.marks.get(sheet.current.product)?.kind;
   return html`<div class="kinds">
-    ${["not_sure", "not_ours"].map((name) => html`<${KeyButton} action=${name} disabled=${isOff} aria-pressed=${kind === name} onclick=${() => session.setKind(name)}>${t(`review.kind.${name}`)}<//>`)}
+    ${["not_sure", "not_ours"].map((name) => html`<${KeyButton} action=${name} disabled=${isOff} aria-pressed=${kind === name} onclick=${then(() => session.setKind(name))}>${t(`review.kind.${name}`)}<//>`)}
     <${KeyButton} action="note" disabled=${isOff} onclick=${() => session.openDialog("zoom-note")}>${t("review.note")}<//>
     ${sheet?.origin !== "similar" && html`<${KeyButton} action="similar" disabled=${isOff} onclick=${() => session.findSimilar()}>${t("review.similar")}<//>`}
   </div>`;
@@ -118,7 +122,7 @@ export function Kinds({ session, sheet }) {
 
 function Confirm({ session, sheet }) {
   const isQueue = session.view === "queue", count = sheet ? sheet.decisions().length : 0;
-  const words = isQueue ? t("review.confirm", { n: count }) : t("review.saveMarked", { n: count });
+  const words = isQueue ? t("review.confirm", { n: count || "" }) : tn("review.saveMarked", count);
   return html`<div class="confirm">
     <${KeyButton} action="confirm" class="main" disabled=${!count} onclick=${() => session.confirm()}>${words}<//>
     ${!isQueue && html`<button type="button" class="quiet" disabled=${!sheet?.items.length} onclick=${() => session.confirm(true)}>${t("review.confirmAll", { n: sheet?.items.length || 0 })}</button>`}

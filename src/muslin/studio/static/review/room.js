@@ -1,7 +1,7 @@
 // The review room: the bar, the photos, what is beside them, and the keys.
 
 import { set } from "/static/state.js";
-import { count, t } from "/static/texts.js";
+import { count, t, tn } from "/static/texts.js";
 import { Dialogs, summaryText } from "./dialogs.js";
 import { Grid, SIZES } from "./grid.js";
 import { Component, html } from "./html.js";
@@ -33,9 +33,8 @@ export class Room extends Component {
       <${Bar} session=${session} />
       <${Connection} session=${session} />
       ${view === "status" ? html`<${Status} session=${session} />` : html`
-        ${view === "search" && html`<${Search} session=${session} key=${session.target.name} />`}
         <div class="table">
-          <section class="work" aria-labelledby="what"><${Head} session=${session} /><${Photos} session=${session} /></section>
+          <section class="work" aria-labelledby="what">${view === "search" && html`<${Search} session=${session} key=${session.target.name} />`}<${Head} session=${session} /><${Photos} session=${session} /></section>
           <${Panel} session=${session} sheet=${session.sheets[view]} />
         </div>`}
       <${Dialogs} session=${session} />
@@ -51,7 +50,7 @@ function Bar({ session }) {
     ${targets.length > 1 && html`<div class="segmentbuttons" role="group" aria-label=${t("review.target")}>${targets.map((one) => html`
       <button type="button" aria-pressed=${one === target} onclick=${() => session.setTarget(one.name)}>${one.name}</button>`)}</div>`}
     <nav aria-label=${t("review.views")}>${VIEWS.map((name) => html`<button type="button" class="tabbutton" aria-current=${view === name ? "page" : null}
-      onclick=${() => { set({ view: name }, true); session.load(); }}>${t(`review.view.${name}`)}</button>`)}</nav>
+      onclick=${() => set({ view: name }, true)}>${t(`review.view.${name}`)}</button>`)}</nav>
     <span class="grow"></span>
     <${Progress} session=${session} />
     <button type="button" class="quiet" onclick=${() => session.openDialog("name")} title=${t("review.changeName")}>${session.who || "…"}</button>
@@ -71,8 +70,8 @@ function Connection({ session: { outbox } }) {
   const waits = outbox.waitingCount, { refused, offline } = outbox;
   if (!(offline && waits) && !refused.length) return null;
   return html`<div class="connection" role="alert">
-    ${offline && waits > 0 && html`<p><strong>${t("review.offline")}</strong> ${t("review.offlineKept", { n: count(waits) })}</p><button type="button" onclick=${() => outbox.retry()}>${t("review.tryNow")}</button>`}
-    ${refused.length > 0 && html`<p><strong>${t("review.refused", { n: count(refused.reduce((sum, one) => sum + one.decisions.length, 0)) })}</strong> ${refused[0].refused}</p>
+    ${offline && waits > 0 && html`<p><strong>${t("review.offline")}</strong> ${tn("review.offlineKept", waits)}</p><button type="button" onclick=${() => outbox.retry()}>${t("review.tryNow")}</button>`}
+    ${refused.length > 0 && html`<p><strong>${tn("review.refused", refused.reduce((sum, one) => sum + one.decisions.length, 0))}</strong> ${refused[0].refused}</p>
       <button type="button" onclick=${() => outbox.retry()}>${t("review.tryAgain")}</button>`}
   </div>`;
 }
@@ -83,7 +82,7 @@ function Head({ session }) {
   const isQueue = view === "queue";
   return html`<div class="workhead">
     <div class="title"><h2 id="what">${isQueue ? (sheet ? value : t("review.view.queue")) : t("review.view.search")}</h2>
-      <p class="soft">${sheet && (isQueue ? t("review.ask", { n: sheet.items.length, value }) : t("review.searchAsk"))}</p></div>
+      <p class="soft">${sheet && (isQueue ? tn("review.ask", sheet.items.length, { value }) : t("review.searchAsk"))}</p></div>
     <${Last} session=${session} />
     <div class="sizes" role="group" aria-label=${t("review.size")}>${Object.keys(SIZES).map((size, n) => html`
       <button type="button" class="quiet" aria-pressed=${session.side === size} aria-label=${t(`review.size.${size}`)} onclick=${() => session.setSize(size)}><i style=${{ width: `${8 + 4 * n}px`, height: `${8 + 4 * n}px` }}></i></button>`)}</div>
@@ -99,7 +98,7 @@ function Last({ session }) {
     <p>${lastBatch ? html`<button type="button" class="link" onclick=${() => session.openDialog("happened")}>${textOf(lastBatch.value, t("review.noLabel"))}: ${summaryText(lastBatch.summary)}</button>`
     : html`<span class="soft">${recent ? t("review.isUndone") : t("review.nothingYet")}</span>`}
     <span class="soft saved">${later ? t("review.later.short", { n: later }) : lastBatch && (lastBatch.receipts ? t("review.isSaved") : t("review.waits"))}</span></p>
-    <${KeyButton} action="undo" disabled=${!lastBatch} onclick=${() => session.undo()}>${t("review.undo")}<//>
+    <${KeyButton} action="undo" disabled=${!lastBatch} onclick=${() => { session.undo(); session.grid?.focus(); }}>${t("review.undo")}<//>
   </div>`;
 }
 
@@ -115,7 +114,7 @@ function Photos({ session }) {
 /** Nothing is left in the queue. */
 function Ended({ session }) {
   return html`<div class="empty ended"><h3>${t("review.endedTitle")}</h3><p>${t("review.endedText")}</p>
-    <p><button type="button" class="main" onclick=${() => { set({ view: "status" }, true); session.load(); }}>${t("review.view.status")}</button>
+    <p><button type="button" class="main" onclick=${() => set({ view: "status" }, true)}>${t("review.view.status")}</button>
     <button type="button" onclick=${() => session.reload()}>${t("review.lookAgain")}</button></p></div>`;
 }
 

@@ -2,7 +2,7 @@
 
 import { announce } from "/static/dom.js";
 import { adopt, state } from "/static/state.js";
-import { t } from "/static/texts.js";
+import { t, tn } from "/static/texts.js";
 import { Outbox } from "./outbox.js";
 import * as requests from "./requests.js";
 import { Sheet } from "./sheet.js";
@@ -36,6 +36,8 @@ export class Session {
     this.hasMore = false; // of the search
     this.corrections = {}; // per predicted value, how often people chose which other class: proposals
     this.ended = false;
+    this.isLoaded = false; // a page of the queue was shown, or is being loaded
+    this.attempt = 0; // counts up when a connection is back: photos that failed are loaded again
     this.ahead = null; // the next page of the queue, as a promise
     this.behind = []; // pages that an undo has pushed back
     this.done = new Set(); // products that were decided in this tab
@@ -44,7 +46,7 @@ export class Session {
     this.side = this.stored("size") || "M";
     this.who = this.stored("who") || "";
     this.confirmed = new Map(); // pages of this tab by the key of their batch, so that undo brings them back with their marks
-    this.outbox = new Outbox(opened.id || store, { decide: (batch) => this.sendDecisions(batch), undo: (batch) => this.sendUndo(batch) }, () => this.changed());
+    this.outbox = new Outbox(opened.id || store, { decide: (batch) => this.sendDecisions(batch), undo: (batch) => this.sendUndo(batch) }, () => this.changed(), () => this.connected());
     this.outbox.run();
     if (!this.who) this.dialog = "name";
   }
@@ -133,7 +135,7 @@ export class Session {
     const sheet = this.sheets.queue;
     try {
       if (sheet) sessionStorage.setItem(this.draftKey, JSON.stringify({ who: this.who, sheet }));
-      else if (this.ended) sessionStorage.removeItem(this.draftKey);
+      else if (this.isLoaded) sessionStorage.removeItem(this.draftKey);
     } catch { /* without storage a reload loses the marks of one page */ }
   }
 
@@ -158,17 +160,22 @@ export class Session {
     const { items, counts } = await requests.nextItems({ store: this.store, target: this.target.name, who: this.who, count: PAGE_SIZE, filters: {}, page: this.tab });
     this.take(counts);
     const taken = this.taken, left = items.filter((item) => !taken.has(item.product));
-    for (const item of left) new Image().src = this.photo(item);
     return left;
+  }
+
+  /** Load the photos of a page that is not shown yet. */
+  loadPhotos(items) {
+    return items.map((item) => Object.assign(new Image(), { src: this.photo(item) }));
   }
 
   prepare() {
     const target = this.target;
-    this.ahead = this.fetchNext().then((items) => ({ target, items, at: Date.now() }), (error) => ({ target, error }));
+    this.ahead = this.fetchNext().then((items) => ({ target, items, at: Date.now(), photos: this.loadPhotos(items) }), (error) => ({ target, error }));
   }
 
   async showNext() {
-    const draft = this.sheets.queue ? null : this.draft();
+    const draft = this.isLoaded ? null : this.draft();
+    this.isLoaded = true;
     if (draft) {
       this.sheets.queue = draft;
       this.prepare();
@@ -189,15 +196,15 @@ export class Session {
     const items = fetched?.filter((item) => !this.done.has(item.product));
     if (fetched?.length && !items.length) return this.showNext();
     if (error) {
-      this.error.queue = error.message;
-      if (!error.status) setTimeout(() => { if (!this.sheets.queue && this.error.queue) this.showNext(); }, 3000);
+      this.error.queue = error.status ? error.message : t("review.continues");
+      if (!error.status) setTimeout(() => this.connected(), 3000);
       return this.changed();
     }
     this.ended = items.length === 0;
     this.sheets.queue = this.ended ? null : new Sheet(this.target, items, "queue");
     if (!this.ended) {
       this.prepare();
-      announce(t("review.pageOf", { n: items.length, value: textOf(items[0].value, t("review.noLabel")) }));
+      announce(tn("review.pageOf", items.length, { value: textOf(items[0].value, t("review.noLabel")) }));
     }
     return this.changed();
   }
@@ -211,14 +218,23 @@ export class Session {
     return this.load();
   }
 
+  /** There is a connection, or there may be one: load what failed. */
+  connected() {
+    if (!this.sheets.queue && this.error.queue) this.showNext();
+    this.attempt += 1;
+    this.changed();
+  }
+
   async search() {
     this.error.search = "";
     const { filters, sort, start } = state;
     try {
       const found = await requests.findItems({ store: this.store, target: this.target.name, filters, sort, start, count: PAGE_SIZE + 1 });
-      this.sheets.search = new Sheet(this.target, found.items.slice(0, PAGE_SIZE), "search");
+      const sheet = new Sheet(this.target, found.items.slice(0, PAGE_SIZE), "search"), before = this.sheets.search;
+      if (before?.target === this.target) sheet.keepMarks(before);
+      this.sheets.search = sheet;
       this.hasMore = found.items.length > PAGE_SIZE;
-      announce(t("review.found", { n: this.sheets.search.items.length }));
+      announce(tn("review.found", sheet.items.length));
     } catch (error) { this.error.search = error.message; }
     this.changed();
   }
@@ -297,7 +313,7 @@ export class Session {
     this.confirmed.set(batch.key, sheet);
     for (const { item } of decisions) this.done.add(item.product);
     this.learn(decisions);
-    announce(t("review.decidedN", { n: decisions.length }));
+    announce(tn("review.decidedN", decisions.length));
     if (sheet.origin === "queue") this.showNext();
     else if (sheet.origin === "similar") this.closeDialog();
     else this.showDecided(sheet, decisions);
@@ -332,6 +348,7 @@ export class Session {
     for (const { item, kind, value, note } of decisions) item.decided = { id: null, kind, value, note, who: this.who, at: new Date().toISOString() };
     sheet.marks.clear();
     sheet.notes.clear();
+    sheet.others = [];
     this.changed();
   }
 
@@ -368,7 +385,7 @@ export class Session {
     const sheet = this.confirmed.get(batch.key);
     this.outbox.undo(batch);
     for (const one of batch.decisions) this.done.delete(one.product);
-    announce(t("review.undone", { n: batch.decisions.length }));
+    announce(tn("review.undone", batch.decisions.length));
     if (sheet?.origin === "queue" && batch.target === this.target.name) {
       if (this.sheets.queue) this.behind.push(this.sheets.queue);
       sheet.since = Date.now();

@@ -11,9 +11,18 @@ export class Sheet {
     this.origin = origin;
     this.marks = new Map();
     this.notes = new Map();
+    this.others = []; // marked products of an earlier search, which this one does not show
     this.at = 0;
     this.anchor = 0; // of a range: from here to `at`
     this.since = Date.now();
+  }
+
+  /** Keep what was marked on the page of an earlier search. */
+  keepMarks(before) {
+    const shown = new Map(this.items.map((item) => [item.product, item]));
+    this.marks = before.marks;
+    this.notes = before.notes;
+    this.others = [...before.others, ...before.items].filter((item) => !shown.has(item.product) && (this.marks.has(item.product) || this.notes.has(item.product)));
   }
 
   get current() {
@@ -82,7 +91,7 @@ export class Sheet {
 
   /** What confirming the page decides: [{item, kind, value, note}]. */
   decisions(everything = this.origin === "queue") {
-    return this.items.filter((item) => everything || this.marks.has(item.product) || this.notes.has(item.product)).map((item) => {
+    return [...this.others, ...this.items].filter((item) => everything || this.marks.has(item.product) || this.notes.has(item.product)).map((item) => {
       const mark = this.marks.get(item.product) || (item.decided && item.decided.kind !== "value" ? { kind: item.decided.kind } : { kind: "value", value: this.valueNow(item) });
       return { item, kind: mark.kind, value: mark.kind === "value" ? mark.value : null, note: this.notes.get(item.product) ?? item.decided?.note ?? "" };
     });

@@ -1,6 +1,6 @@
 // How far the work is, whether the guarantee still holds, and new models.
 
-import { count, t } from "/static/texts.js";
+import { count, t, tn } from "/static/texts.js";
 import { Component, html } from "./html.js";
 import * as requests from "./requests.js";
 
@@ -34,7 +34,7 @@ function Work({ session: { counts } }) {
       <tbody class="number">${Object.entries(counts.decisions).map(([name, tally]) => html`<tr><th>${t(`review.decision.${name}`)}</th>
         <td>${count(tally.total)}</td><td>${count(tally.decided)}</td><td>${count(tally.total - tally.decided)}</td></tr>`)}</tbody></table>
     <p class="soft">${t("review.sampleText", { n: count(counts.prefix), of: count(counts.sample.total) })}</p>
-    ${counts.unreadable > 0 && html`<p class="note">${t("review.unreadable", { n: count(counts.unreadable) })}</p>`}
+    ${counts.unreadable > 0 && html`<p class="note">${tn("review.unreadable", counts.unreadable)}</p>`}
   </section>`;
 }
 
