@@ -18,7 +18,8 @@ from muslin.errors import BundleError, DataError, MuslinError
 from muslin.messages import Message
 from muslin.studio.app import _shown_error
 from muslin.studio.requests import language_of
-from muslin.studio.routes import localized, routes
+from muslin.studio.responses import localized
+from muslin.studio.routes import routes
 
 
 @pytest.fixture(scope="module")

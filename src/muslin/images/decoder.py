@@ -6,7 +6,6 @@ Pixels are uint8 (height, width, channels), from the top left, 1 channel (gray) 
 import ctypes
 import io
 import logging
-import math
 import re
 import threading
 import warnings
@@ -98,6 +97,7 @@ def decode(
     max_pixels: int = 50_000_000,
     max_bytes: int = MAX_BYTES,
     min_side_px: int | None = None,
+    max_full_pixels: int = MAX_FULL_DECODE_PIXELS,
     name: str | None = None,
     upright: bool = True,
 ) -> DecodedImage:
@@ -112,8 +112,9 @@ def decode(
         max_pixels: maximum width times height, checked in the header before anything is decoded; of an AVIF at most
             MAX_AVIF_PIXELS.
         max_bytes: maximum size of the file, checked before it is read.
-        min_side_px: allows a JPEG of more than MAX_FULL_DECODE_PIXELS to be decoded at a half, a quarter or an eighth
+        min_side_px: allows a JPEG of more than `max_full_pixels` to be decoded at a half, a quarter or an eighth
             of its size, which is faster; its shorter side stays at least this long, unless the file's own is shorter.
+        max_full_pixels: other than the default only for people's eyes; see MAX_FULL_DECODE_PIXELS.
         name: name in messages; by default the path.
         upright: whether to apply the EXIF orientation; a TIFF is always upright.
 
@@ -130,8 +131,9 @@ def decode(
             max_pixels = min(max_pixels, MAX_AVIF_PIXELS if kind == "AVIF" else max_pixels)
             if width * height > max_pixels:
                 raise ImageError("too_many_pixels", name=name, width=width, height=height, max_pixels=max_pixels)
+            draft_px = min_side_px if width * height > max_full_pixels else None
             with PIXEL_BUDGET.taking(width * height):
-                return _decode_image(image, name, kind, data, min_side_px, upright)
+                return _decode_image(image, name, kind, data, draft_px, upright)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -248,7 +250,7 @@ TURNING = (5, 6, 7, 8)
 
 
 def _decode_image(
-    image: Image.Image, name: str, kind: str, data: bytes, min_side_px: int | None, upright: bool
+    image: Image.Image, name: str, kind: str, data: bytes, draft_px: int | None, upright: bool
 ) -> DecodedImage:
     notes = []
     frames = _frame_count(image)
@@ -262,8 +264,8 @@ def _decode_image(
             raise ImageError("raw_preview", name=name)
         orientation = _orientation(image)  # Pillow makes a TIFF upright itself, while loading
     full_size = image.height, image.width
-    if kind == "JPEG" and min_side_px and math.prod(full_size) > MAX_FULL_DECODE_PIXELS and image.mode in ("L", "RGB"):
-        image.draft(None, (min_side_px, min_side_px))
+    if kind == "JPEG" and draft_px and image.mode in ("L", "RGB"):
+        image.draft(None, (draft_px, draft_px))
     _load(image, name)
     if kind == "TIFF":
         full_size = image.height, image.width

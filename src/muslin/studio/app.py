@@ -16,6 +16,7 @@ from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
 from muslin.studio.request_guard import Guard, error_response
 from muslin.studio.requests import language_of
+from muslin.studio.review_routes import ReviewRoom
 from muslin.studio.routes import routes
 from muslin.studio.uploads import MAX_UPLOAD_BYTES
 
@@ -30,8 +31,9 @@ MEDIA_TYPES = {
 }
 
 
-def studio(folder: Path, port: int) -> Guard:
-    """The application for `folder`, which serves only requests to this machine's own names on `port`."""
+def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
+    """The application for `folder` and the stores of `room`. It serves only requests to this machine's own names on
+    `port`."""
     token = secrets.token_urlsafe(32)  # a secret that only pages served by this process know
 
     async def handle_error(request: Request, error: Exception) -> Response:
@@ -44,7 +46,7 @@ def studio(folder: Path, port: int) -> Guard:
         return Response(status_code=400)  # which nobody receives
 
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
-    app = Starlette(routes=[*_page_routes(token), *routes(folder)], exception_handlers=handlers)
+    app = Starlette(routes=[*_page_routes(token), *routes(folder, room)], exception_handlers=handlers)
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
     return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES})
 

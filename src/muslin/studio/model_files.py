@@ -41,7 +41,7 @@ def model_rows(root: Path) -> list[dict[str, Any]]:
 
     Newest first, at most MAX_MODELS.
     """
-    paths = [path for path in _files_below(root) if path.suffix.lower() in MODEL_SUFFIXES and _is_utf_8(str(path))]
+    paths = [path for path in files_below(root) if path.suffix.lower() in MODEL_SUFFIXES and _is_utf_8(str(path))]
     newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_MODELS]
     return [
         {
@@ -58,7 +58,7 @@ def image_page(root: Path, start: int = 0) -> dict[str, Any]:
 
     `unnamable` counts images left out because their path is not UTF-8, so that no link can name them.
     """
-    paths = sorted(path for path in _files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES)
     names = [name for path in paths if _is_utf_8(name := path.relative_to(root).as_posix())]
     end = start + MAX_IMAGES
     return {"images": names[start:end], "more": len(names) > end, "unnamable": len(paths) - len(names)}
@@ -72,7 +72,7 @@ def _is_utf_8(name: str) -> bool:
     return True
 
 
-def _files_below(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
     """Files in and below `root`, nearest first, without hidden ones; links are not followed."""
     count, level = 0, [root]
     for _ in range(MAX_DEPTH):

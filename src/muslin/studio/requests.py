@@ -27,6 +27,14 @@ def integer_of(body: Body, name: str, default: int, maximum: int = 2**31) -> int
     return value
 
 
+def number_of(body: Body, name: str, minimum: float, maximum: float) -> float:
+    """A number from `minimum` to `maximum`."""
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
+        raise MuslinError("request_value", name=name, expected="number", minimum=minimum, maximum=maximum)
+    return float(value)
+
+
 def choice_of(body: Body, name: str, default: str, choices: Collection[str]) -> Any:
     """One of `choices`."""
     value = body.get(name, default)

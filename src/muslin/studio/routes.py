@@ -1,15 +1,11 @@
 """The paths that the studio's pages request: each checks its request, calls `muslin.explain` and packs the result.
 
-A request names its inspection (model, image, changes) in full, so that the page's link holds all state. Arrays travel
-as a JSON header followed by their bytes: see `packed`.
+A request names its inspection (model, image, changes) in full, so that the page's link holds all state.
 """
 
 import base64
-import gzip
 import io
-import json
-import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,19 +24,18 @@ from muslin.explain.feature_map_sheets import feature_map_sheet, kernel_sheet
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
-from muslin.messages import Message
 from muslin.models.predictor import MODEL_FILE
-from muslin.strict_json import json_text
 from muslin.studio.model_files import image_page, model_rows
 from muslin.studio.openapi import description
-from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
+from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
+from muslin.studio.responses import Handler, json_body, response_of
+from muslin.studio.review_routes import ReviewRoom, review_routes
 from muslin.studio.work_queue import WorkQueue
 from muslin.studio.workspace import Workspace
 
 LISTING_THREADS = 4  # for requests that only list files
 COMPUTING_THREADS = 16  # most wait for a decoding process or for another thread's result
 MAX_QUEUED = 32  # requests of either kind that are being answered
-Handler = Callable[[Request], Awaitable[Response]]
 
 MAX_VALUES = 4096  # exact values at a time: a table of 64 × 64
 MAX_THUMBNAIL_PX = 512
@@ -48,17 +43,17 @@ BLOCK_SUMS = ("parameters", "multiply_adds", "multiply_adds_share")
 STEP_IMAGE_PX = 320  # longest side of the images of the preprocessing steps, as the page shows them
 
 
-def routes(folder: Path) -> list[Route]:
-    """All paths below /api/, over the files in `folder`."""
+def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
+    """All paths below /api/, over the files in `folder` and the stores of `room`, by default those in the folder."""
     workspace = Workspace(folder.resolve())
     listing, computing = WorkQueue(LISTING_THREADS, MAX_QUEUED), WorkQueue(COMPUTING_THREADS, MAX_QUEUED)
 
     def handler(method: str, answer: Callable[[Body], Any], queue: WorkQueue) -> Handler:
         async def handle(request: Request) -> Response:
-            body = request.query_params if method == "GET" else await _json_body(request)
+            body = request.query_params if method == "GET" else await json_body(request)
             if model := _model_named(body):
                 await workspace.open(model)
-            response: Response = await queue.run(lambda: _response(request, answer(body)))
+            response: Response = await queue.run(lambda: response_of(request, answer(body)))
             return response
 
         return handle
@@ -78,7 +73,7 @@ def routes(folder: Path) -> list[Route]:
         key, decoded = await computing.run(partial(workspace.uploads.add, await request.body()))
         height, width, _ = decoded.pixels.shape
         uploaded = {"image": f"upload:{key}", "width": width, "height": height, "notes": decoded.notes}
-        return _response(request, uploaded)
+        return response_of(request, uploaded)
 
     return [
         route("GET", "openapi.json", lambda query: description(), listing),
@@ -89,6 +84,7 @@ def routes(folder: Path) -> list[Route]:
         route("POST", "predict", lambda body: predict(workspace.inspection(body), workspace.unchanged(body))),
         route("POST", "accuracy", workspace.accuracy),
         *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
+        *review_routes(room or ReviewRoom.of(workspace.root)),
     ]
 
 
@@ -99,53 +95,6 @@ def _model_named(body: Body) -> str | None:
     model, image = named.get("model"), str(named.get("image"))
     is_needed = named is inspection or not image.startswith(("file:", "upload:"))
     return model if isinstance(model, str) and model and is_needed else None
-
-
-async def _json_body(request: Request) -> Body:
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise MuslinError("request_value", name="body", expected="object")
-    return body
-
-
-def packed(header: Mapping[str, Any], values: NDArray[Any]) -> bytes:
-    """uint32 (little endian) length of the header; the header as JSON, padded with spaces so that the values begin at
-    a multiple of 8 bytes; the values, little endian, in C order.
-    """
-    text = json_text(header).encode()
-    text += b" " * (-(4 + len(text)) % 8)
-    ordered = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
-    return struct.pack("<I", len(text)) + text + ordered.tobytes()
-
-
-def _response(request: Request, answer: Any) -> Response:
-    if isinstance(answer, Response):
-        return answer
-    if isinstance(answer, tuple):
-        content, kind = packed(*answer), "application/octet-stream"
-    else:
-        language = language_of(request.headers.get("accept-language", ""))
-        content = json_text(localized(answer, language)).encode()
-        kind = "application/json"
-    headers = {"cache-control": "no-store"}
-    if len(content) > 1000 and "gzip" in request.headers.get("accept-encoding", ""):
-        content = gzip.compress(content, 1)
-        headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
-    return Response(content, media_type=kind, headers=headers)
-
-
-def localized(value: Any, language: str) -> Any:
-    """`value` for JSON: messages as objects in `language`."""
-    if isinstance(value, Message):
-        return value.to_dict(language)
-    if isinstance(value, dict):
-        return {key: localized(inside, language) for key, inside in value.items()}
-    if isinstance(value, list | tuple):
-        return [localized(inside, language) for inside in value]
-    return value
 
 
 def _tta_view(body: Body) -> ViewName:

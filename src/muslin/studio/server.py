@@ -4,33 +4,50 @@ import errno
 import socket
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Log
+
+if TYPE_CHECKING:
+    from muslin.studio.review_routes import ReviewRoom
 
 HOST = "127.0.0.1"
 MAX_PENDING = 256  # connections that the system holds, and that are accepted in one go
 
 
-def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
+def run_studio(folder: Path, port: int, open_browser: bool, log: Log, store: str | None = None) -> None:
     """Serve the studio for `folder` on this machine's own address until it is interrupted.
 
     Args:
         port: 0 takes a free one.
         log: called with the address, once the server accepts requests.
+        store: a path or a URL of a review store, with which the page begins.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or no such store.
+        StorageError: the store cannot be opened.
         MuslinError: the port is in use.
     """
+    from muslin.studio.review_routes import ReviewRoom
+
+    if not folder.is_dir():
+        raise DataError("folder_missing", path=str(folder))
+    room = ReviewRoom.of(folder.resolve(), store)
+    try:
+        page = "" if store is None else f"/#{urlencode({'page': 'review', 'store': room.stores.open_served()})}"
+        _serve(folder.resolve(), room, port, page, open_browser, log)
+    finally:
+        room.close()
+
+
+def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser: bool, log: Log) -> None:
     import uvicorn
 
     from muslin.studio.app import studio
     from muslin.studio.connections import STOP_S, Connection, Server
 
-    if not folder.is_dir():
-        raise DataError("folder_missing", path=str(folder))
-    folder = folder.resolve()
     try:
         listening = socket.create_server((HOST, port), backlog=MAX_PENDING)  # before the address is printed
     except OSError as error:
@@ -38,9 +55,9 @@ def run_studio(folder: Path, port: int, open_browser: bool, log: Log) -> None:
             raise MuslinError("port_in_use", port=port) from error
         raise
     port = listening.getsockname()[1]
-    address = f"http://{HOST}:{port}"
+    address = f"http://{HOST}:{port}{page}"
     config = uvicorn.Config(
-        studio(folder, port),
+        studio(folder, port, room),
         log_level="error",
         access_log=False,
         use_colors=False,  # they would be shown as text

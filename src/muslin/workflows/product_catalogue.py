@@ -85,7 +85,7 @@ def open_catalogue(data: str | Path, out: Path | None, options: Mapping[str, Any
         DataError: the data cannot be read, hold no product, or an option has no effect.
     """
     with open_cache(), data_boundary(Path(data), allow_outside=bool(options.get("allow_outside"))):
-        table, photos = _open_data(data, out, options, log)
+        table, photos = open_data(data, out, options, log)
     rows, notes = find_products(table, photos, options.get("product"))
     products, has_several, of_photos = _survey(rows)
     notes += [*of_photos, *_notes_of_ids(rows)]
@@ -102,7 +102,7 @@ def _chosen_columns(photos: TablePhotos) -> list[Message]:
     return [Message("photo_columns_chosen", **({"columns": [first, *others]} if others else {"column": first}))]
 
 
-def _open_data(
+def open_data(
     data: str | Path, out: Path | None, options: Mapping[str, Any], log: Log
 ) -> tuple[TableFile, TablePhotos | DatasetTable]:
     """The data as a table, and what finds the image of a row."""

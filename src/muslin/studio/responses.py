@@ -1,0 +1,66 @@
+"""JSON of requests; responses as JSON in the page's language, or of arrays: a JSON header, then their bytes."""
+
+import gzip
+import json
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from muslin.errors import MuslinError
+from muslin.messages import Message
+from muslin.strict_json import json_text
+from muslin.studio.requests import Body, language_of
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def json_body(request: Request) -> Body:
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise MuslinError("request_value", name="body", expected="object")
+    return body
+
+
+def packed(header: Mapping[str, Any], values: NDArray[Any]) -> bytes:
+    """uint32 (little endian) length of the header; the header as JSON, padded with spaces so that the values begin at
+    a multiple of 8 bytes; the values, little endian, in C order.
+    """
+    text = json_text(header).encode()
+    text += b" " * (-(4 + len(text)) % 8)
+    ordered = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"))
+    return struct.pack("<I", len(text)) + text + ordered.tobytes()
+
+
+def response_of(request: Request, answer: Any) -> Response:
+    if isinstance(answer, Response):
+        return answer
+    if isinstance(answer, tuple):
+        content, kind = packed(*answer), "application/octet-stream"
+    else:
+        language = language_of(request.headers.get("accept-language", ""))
+        content = json_text(localized(answer, language)).encode()
+        kind = "application/json"
+    headers = {"cache-control": "no-store"}
+    if len(content) > 1000 and "gzip" in request.headers.get("accept-encoding", ""):
+        content = gzip.compress(content, 1)
+        headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
+    return Response(content, media_type=kind, headers=headers)
+
+
+def localized(value: Any, language: str) -> Any:
+    """`value` for JSON: messages as objects in `language`."""
+    if isinstance(value, Message):
+        return value.to_dict(language)
+    if isinstance(value, dict):
+        return {key: localized(inside, language) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [localized(inside, language) for inside in value]
+    return value

@@ -1,0 +1,237 @@
+"""The paths below /api/review/: what people decide on, out of a store; and their decisions, into it.
+
+A decision is acknowledged once it is on the disk, which is when `Store.decide` returns. All work is done in threads;
+those of photos are apart, so that no photo keeps a decision waiting.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from muslin.review.values import SORTS, ModelRow
+from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
+from muslin.studio.responses import Handler, json_body, response_of
+from muslin.studio.review_photos import GRID_PX, MAX_PHOTO_PX, ReviewPhotos
+from muslin.studio.review_stores import ReviewStores
+from muslin.studio.review_values import (
+    MAX_NUMBER,
+    counts_json,
+    decided_json,
+    decisions_of,
+    filters_of,
+    item_json,
+    receipt_json,
+    short_text,
+    target_named,
+)
+from muslin.studio.work_queue import WorkQueue
+
+if TYPE_CHECKING:
+    from muslin.review.store import Store
+
+STORE_THREADS = 8  # for requests that read and write a store
+PHOTO_THREADS = 8  # most wait for a process that decodes
+MAX_QUEUED = 64  # requests of either kind that are being answered
+
+PAGE = 48
+MAX_PAGE = 500
+MAX_SIMILAR = 200
+MAX_PHOTOS = 10_000  # of one product
+YEAR_S = 31_536_000
+
+Answer = Callable[["Store", Body], Any]
+
+
+@dataclass(frozen=True)
+class ReviewRoom:
+    """The stores and the photos that one studio serves."""
+
+    stores: ReviewStores
+    photos: ReviewPhotos
+
+    @classmethod
+    def of(cls, root: Path, served: str | None = None) -> "ReviewRoom":
+        """Those of a folder, absolute and with links resolved, and the store `served`."""
+        return cls(ReviewStores(root, served), ReviewPhotos(root))
+
+    def close(self) -> None:
+        """Close what is open, at the studio's end."""
+        self.photos.close()
+        self.stores.close()
+
+
+def review_routes(room: ReviewRoom) -> list[Route]:
+    """All paths below /api/review/."""
+    stores, photos = room.stores, room.photos
+    working, drawing = WorkQueue(STORE_THREADS, MAX_QUEUED), WorkQueue(PHOTO_THREADS, MAX_QUEUED)
+
+    def post(path: str, answer: Answer) -> Route:
+        async def handle(request: Request) -> Response:
+            body = await json_body(request)
+            response: Response = await working.run(lambda: response_of(request, answer_of(body)))
+            return response
+
+        def answer_of(body: Body) -> Any:
+            return answer(stores.get(text_of(body, "store")).store, body)
+
+        return Route(f"/api/review/{path}", handle, methods=["POST"])
+
+    async def next_page(request: Request) -> Response:
+        body = await json_body(request)
+        opened = await working.run(lambda: stores.get(text_of(body, "store")))
+        found = await working.run(lambda: next_items(opened.store, body))
+        photos.prepare(opened, [item["product"] for item in found["items"]])
+        return response_of(request, found)
+
+    async def listing(request: Request) -> Response:
+        return response_of(request, await working.run(stores.rows))
+
+    return [
+        Route("/api/review/stores", listing, methods=["GET"]),
+        Route("/api/review/photo", _photo_handler(stores, photos, drawing), methods=["GET"]),
+        Route("/api/review/next", next_page, methods=["POST"]),
+        *(post(path, answer) for path, answer in STORE_ROUTES.items()),
+    ]
+
+
+def _photo_handler(stores: ReviewStores, photos: ReviewPhotos, queue: WorkQueue) -> Handler:
+    """A product's photo. With the fingerprint that the page knows of the product, a browser may keep it."""
+
+    async def handle(request: Request) -> Response:
+        query = request.query_params
+        product, photo = integer_of(query, "product", -1, MAX_NUMBER), integer_of(query, "photo", 0, MAX_PHOTOS)
+        side, store = max(16, integer_of(query, "side", GRID_PX, MAX_PHOTO_PX)), text_of(query, "store")
+        content, fingerprint = await queue.run(lambda: photos.get(stores.get(store), product, photo, side))
+        is_kept = query.get("fingerprint") == fingerprint
+        caching = f"private, max-age={YEAR_S}, immutable" if is_kept else "no-cache"
+        return Response(content, media_type="image/jpeg", headers={"cache-control": caching})
+
+    return handle
+
+
+# ── One function a path ──────────────────────────────────────────────────────────────────────────────────
+
+
+def describe(store: "Store", body: Body) -> dict[str, Any]:
+    """What a page needs of a store before it shows an item."""
+    active = store.active
+    return {
+        "targets": [
+            {"name": target.name, "kind": target.kind, "classes": list(store.classes(target.name))}
+            for target in store.targets
+        ],
+        "model": {"digest": active.digest, "name": active.name},
+        "counts": {target.name: counts_json(target, store.counts(target.name)) for target in store.targets},
+    }
+
+
+def counts(store: "Store", body: Body) -> dict[str, Any]:
+    """The counts of all targets."""
+    return {"counts": {target.name: counts_json(target, store.counts(target.name)) for target in store.targets}}
+
+
+def next_items(store: "Store", body: Body) -> dict[str, Any]:
+    """The next page of the queue, which nobody else gets meanwhile."""
+    target, who = target_named(store, body), short_text(body, "who")
+    page, count = short_text(body, "page", default=""), _count(body, PAGE, MAX_PAGE)
+    items = store.next_items(target.name, who, count, filters_of(store, target, body), page=page)
+    return {
+        "items": [item_json(target, item) for item in items],
+        "counts": counts_json(target, store.counts(target.name)),
+    }
+
+
+def found_items(store: "Store", body: Body) -> dict[str, Any]:
+    """A page of a search."""
+    target, start = target_named(store, body), integer_of(body, "start", 0)
+    sort, filters = choice_of(body, "sort", SORTS[0], SORTS), filters_of(store, target, body)
+    items = store.items(target.name, filters, sort, start, _count(body, PAGE, MAX_PAGE))
+    return {"items": [item_json(target, item) for item in items]}
+
+
+def similar_items(store: "Store", body: Body) -> dict[str, Any]:
+    """The nearest undecided products."""
+    target, product = target_named(store, body), integer_of(body, "product", -1, MAX_NUMBER)
+    items = store.similar(product, target.name, _count(body, PAGE, MAX_SIMILAR))
+    return {"items": [item_json(target, item) for item in items]}
+
+
+def one_item(store: "Store", body: Body) -> dict[str, Any]:
+    """A product, whether or not it is in the queue."""
+    target = target_named(store, body)
+    return {"item": item_json(target, store.item(integer_of(body, "product", -1, MAX_NUMBER), target.name))}
+
+
+def decide(store: "Store", body: Body) -> dict[str, Any]:
+    """Add decisions: all of them or none. They are on the disk when this returns."""
+    decisions = decisions_of(store, body)
+    receipts = store.decide(decisions, short_text(body, "who"))
+    return {"receipts": [receipt_json(store, receipt) for receipt in receipts]} | counts(store, body)
+
+
+def undo(store: "Store", body: Body) -> dict[str, Any]:
+    """Undo a decision, by another one."""
+    number = integer_of(body, "decision", -1, MAX_NUMBER)
+    receipt = store.undo(number, short_text(body, "who"), short_text(body, "request"))
+    return {"receipt": receipt_json(store, receipt)} | counts(store, body)
+
+
+def release(store: "Store", body: Body) -> dict[str, Any]:
+    """Let others have what a person has on the page."""
+    products = [integer_of({"product": each}, "product", -1, MAX_NUMBER) for each in value_of(body, "products", list)]
+    page = short_text(body, "page", default="") if "page" in body else None
+    store.release(short_text(body, "who"), page, products or None)
+    return {}
+
+
+def add_class(store: "Store", body: Body) -> dict[str, Any]:
+    """Add a class to a target."""
+    target = target_named(store, body)
+    store.add_class(target.name, short_text(body, "name"), short_text(body, "who"))
+    return {"classes": list(store.classes(target.name))}
+
+
+def history(store: "Store", body: Body) -> dict[str, Any]:
+    """All that people decided on one target of a product."""
+    target = target_named(store, body)
+    rows = store.history(integer_of(body, "product", -1, MAX_NUMBER), target.name)
+    return {"history": [decided_json(target, row) for row in rows]}
+
+
+def models(store: "Store", body: Body) -> dict[str, Any]:
+    """The models of a store, and which one was promoted when."""
+    return {
+        "active": store.active.digest,
+        "models": [_model_json(model) for model in store.models()],
+        "promotions": [asdict(promotion) for promotion in store.promotions()],
+    }
+
+
+def _model_json(model: ModelRow) -> dict[str, Any]:
+    classes = {target.name: list(target.classes) for target in model.targets}
+    return {name: value for name, value in vars(model).items() if name != "targets"} | {"classes": classes}
+
+
+def _count(body: Body, default: int, maximum: int) -> int:
+    return max(1, integer_of(body, "count", default, maximum))
+
+
+STORE_ROUTES: dict[str, Answer] = {
+    "open": describe,
+    "counts": counts,
+    "items": found_items,
+    "item": one_item,
+    "similar": similar_items,
+    "decide": decide,
+    "undo": undo,
+    "release": release,
+    "class": add_class,
+    "history": history,
+    "models": models,
+}
+"""The paths that ask one store."""

@@ -1,0 +1,133 @@
+"""The review stores that the studio serves: those in its folder, and the one that it was started with.
+
+One `Store` is open for each, whatever the number of pages and of people.
+"""
+
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from muslin.errors import DataError
+from muslin.extras import require_extra
+from muslin.storage.local_path import url_of
+from muslin.studio.made_once import MadeOnce
+from muslin.studio.model_files import file_within, files_below
+
+if TYPE_CHECKING:
+    from muslin.review.store import Store
+
+STORE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+TABLES = {"info", "models", "decisions"}
+LISTING_S = 1.0  # seconds to wait for a store that another process writes
+MAX_STORES = 100  # of a listing
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """A store with what the studio keeps of it.
+
+    Attributes:
+        name: what the page calls it: a path below the folder, or the database without its password.
+        place: a path or a URL, as `Store.open` takes it.
+        is_named: whether the user named it, and not only its folder: then its photos may be anywhere.
+    """
+
+    name: str
+    place: str
+    store: "Store"
+    is_named: bool
+
+
+Key = tuple[str, int]
+"""A store's place, and the number of its file: another file in its place is another store."""
+
+
+class ReviewStores:
+    """The stores of one studio. Safe to use from several threads at once.
+
+    Args:
+        root: the studio's folder, absolute, with links resolved.
+        served: a path or a URL of a store that the user named.
+    """
+
+    def __init__(self, root: Path, served: str | None = None) -> None:
+        self._root = root
+        self._served = {} if served is None else dict([_named(served, root)])
+        self._open: MadeOnce[Key, OpenStore] = MadeOnce()
+
+    def rows(self) -> dict[str, Any]:
+        """What the page lists: the store that the studio was started with, and those of the folder, newest first."""
+        paths = [path for path in files_below(self._root) if path.suffix.lower() in STORE_SUFFIXES and _is_store(path)]
+        paths.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        names = [path.relative_to(self._root).as_posix() for path in paths[:MAX_STORES]]
+        return {"stores": list(dict.fromkeys([*self._served, *names])), "served": next(iter(self._served), None)}
+
+    def open_served(self) -> str:
+        """Open the store that the studio was started with; its name.
+
+        Raises:
+            DataError, MissingPartError, StorageError: as `get`.
+        """
+        (name,) = self._served
+        self.get(name)
+        return name
+
+    def get(self, name: str) -> OpenStore:
+        """The store called `name`, opened once.
+
+        Raises:
+            DataError: there is no such store.
+            MissingPartError: the packages for it are not installed.
+            StorageError: it cannot be opened.
+        """
+        require_extra("review")
+        from muslin.review.store import Store
+
+        place = self._served.get(name) or str(file_within(self._root, name, STORE_SUFFIXES))
+        is_named = place in self._served.values()
+        key = place, _file_number(place, name)
+        for outdated in self._open.take(lambda other: other[0] == place and other != key):
+            outdated.store.close()
+        return self._open.get(key, lambda: OpenStore(name, place, Store.open(place), is_named))
+
+    def close(self) -> None:
+        """Close all stores, at the studio's end."""
+        for opened in self._open.take():
+            opened.store.close()
+
+
+def _named(served: str, root: Path) -> tuple[str, str]:
+    """What the page calls a store that the user named, and its place."""
+    if url_of(served):
+        return _without_password(served), served
+    path = Path(served).resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name, str(path)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _is_store(path: Path) -> bool:
+    """Whether the file is an SQLite database with the tables of a store; nothing is written."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=LISTING_S)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {name for (name,) in tables} >= TABLES
+    except sqlite3.Error:
+        return False
+
+
+def _file_number(place: str, name: str) -> int:
+    """The number of a store's file: 0 of a database on a server."""
+    if url_of(place):
+        return 0
+    try:
+        return os.stat(place).st_ino
+    except OSError as error:
+        raise DataError("file_not_in_folder", name=name) from error

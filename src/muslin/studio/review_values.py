@@ -1,0 +1,188 @@
+"""Values of a review store as JSON and back: a multilabel target's value is an array of labels, others are texts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from muslin.data.dataset import Target
+from muslin.errors import MuslinError
+from muslin.evaluation.selective import DECISIONS
+from muslin.review.values import DRAWN, KINDS, Counts, Decided, Filters, Item, NewDecision, Receipt, labels_of, value_of
+from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
+from muslin.studio.requests import value_of as collection_of
+
+if TYPE_CHECKING:
+    from muslin.review.store import Store
+
+MAX_DECISIONS = 1000  # in one request: a page has 48, a tab that was offline more
+MAX_NOTE = 2000  # characters
+MAX_NAME = 200  # characters of a person's name, of a class or of a request's id
+MAX_NUMBER = 2**53  # exact in JavaScript
+DECIDED_KINDS = tuple(kind for kind in KINDS if kind != "undo")
+CONFIDENCES = ("min_confidence", "max_confidence")
+FILTER_CHOICES = {"decisions": DECISIONS, "kinds": DECIDED_KINDS, "drawn": DRAWN}
+STATES = ("open", "decided", "changed")
+SHOWN = ("value", "probability", "decision", "view")
+"""What a page says of what it showed with a decision."""
+
+
+# ── From a request ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def target_named(store: "Store", body: Body) -> Target:
+    """The target that a request names.
+
+    Raises:
+        MuslinError: the store has no such target.
+    """
+    name = text_of(body, "target")
+    found = next((target for target in store.targets if target.name == name), None)
+    if found is None:
+        raise MuslinError("request_choice", name="target", choices=[target.name for target in store.targets])
+    return found
+
+
+def short_text(body: Body, name: str, maximum: int = MAX_NAME, default: str | None = None) -> str:
+    """A text of at most `maximum` characters that a database can hold; not blank, unless there is a `default`."""
+    text = body.get(name, default)
+    if not isinstance(text, str) or len(text) > maximum or not _is_storable(text):
+        raise MuslinError("request_text", name=name, maximum=maximum)
+    if default is None and not text.strip():
+        raise MuslinError("request_text", name=name, maximum=maximum)
+    return text.strip()
+
+
+def _is_storable(text: str) -> bool:
+    """Whether it is UTF-8 without the character 0, which PostgreSQL does not store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def decisions_of(store: "Store", body: Body) -> list[NewDecision]:
+    """The decisions in a request.
+
+    Raises:
+        MuslinError: one of them is not complete, or names a class that the target does not have.
+    """
+    given = collection_of(body, "decisions", list)
+    if not given or len(given) > MAX_DECISIONS or not all(isinstance(each, dict) for each in given):
+        raise MuslinError("request_value", name="decisions", expected="array", items="object", maximum=MAX_DECISIONS)
+    return [_decision(store, each) for each in given]
+
+
+def _decision(store: "Store", given: Body) -> NewDecision:
+    target = target_named(store, given)
+    kind = choice_of(given, "kind", "value", DECIDED_KINDS)
+    return NewDecision(
+        integer_of(given, "product", -1, MAX_NUMBER),
+        target.name,
+        kind,
+        short_text(given, "request"),
+        short_text(given, "fingerprint"),
+        short_text(given, "digest"),
+        value_text(store, target, given.get("value")) if kind == "value" else None,
+        short_text(given, "note", MAX_NOTE, ""),
+        None if given.get("after") is None else integer_of(given, "after", -1, MAX_NUMBER),
+        None if given.get("seconds") is None else number_of(given, "seconds", 0, 1e9),
+        {
+            name: value
+            for name, value in collection_of(given, "shown", dict).items()
+            if name in SHOWN and _is_plain(value)
+        },
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) <= MAX_NAME and all(isinstance(each, str) and _is_plain(each) for each in value)
+    if isinstance(value, str):
+        return len(value) <= MAX_NAME and _is_storable(value)
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def value_text(store: "Store", target: Target, value: Any) -> str:
+    """The store's text of a value: of a class, or of an array of labels.
+
+    Raises:
+        MuslinError: the target does not have such a class.
+    """
+    labels = [value] if target.kind == "multiclass" else value
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        expected = "string" if target.kind == "multiclass" else "array"
+        raise MuslinError("request_value", name="value", expected=expected)
+    classes = store.classes(target.name)
+    try:
+        return value_of(target, labels, [name for name in classes if name not in target.classes])
+    except ValueError as error:
+        raise MuslinError("request_choice", name="value", choices=list(classes)) from error
+
+
+def filters_of(store: "Store", target: Target, body: Body) -> Filters:
+    """Which items a request wants: the fields of `Filters`, all of which it may leave out.
+
+    Raises:
+        MuslinError: one of them is unknown or wrong.
+    """
+    given = collection_of(body, "filters", dict)
+    if unknown_names := sorted(set(given) - {field.name for field in fields(Filters)}):
+        raise MuslinError("request_choice", name=unknown_names[0], choices=[field.name for field in fields(Filters)])
+    texts = {name: short_text(given, name) for name in ("since", "until", "text") if given.get(name)}
+    shares = {name: number_of(given, name, 0, 1) for name in CONFIDENCES if given.get(name) is not None}
+    choices = {name: _choices(given, name, known) for name, known in FILTER_CHOICES.items()}
+    values = {name: _values(store, target, given, name) for name in ("values", "decided_values")}
+    state = choice_of(given, "state", "", STATES) if given.get("state") else None
+    catalogue = None if given.get("catalogue") is None else integer_of(given, "catalogue", -1, MAX_NUMBER)
+    return Filters(state=state, catalogue=catalogue, who=_people(given), **texts, **shares, **choices, **values)
+
+
+def _choices(given: Body, name: str, known: Sequence[str]) -> tuple[str, ...]:
+    found = collection_of(given, name, list)
+    if not all(each in known for each in found):
+        raise MuslinError("request_choice", name=name, choices=list(known))
+    return tuple(found)
+
+
+def _people(given: Body) -> tuple[str, ...]:
+    return tuple(short_text({"who": each}, "who") for each in collection_of(given, "who", list))
+
+
+def _values(store: "Store", target: Target, given: Body, name: str) -> tuple[str, ...]:
+    return tuple(value_text(store, target, value) for value in collection_of(given, name, list))
+
+
+# ── To a response ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def json_value(target: Target, value: str | None) -> str | list[str] | None:
+    """A value as JSON."""
+    return value if value is None or target.kind == "multiclass" else list(labels_of(target, value))
+
+
+def item_json(target: Target, item: Item) -> dict[str, Any]:
+    """An item, where photos are only counted: `/api/review/photo` takes their numbers."""
+    return asdict(item) | {
+        "photos": len(item.photos),
+        "value": json_value(target, item.value),
+        "candidates": list(item.candidates),
+        "decided": item.decided and decided_json(target, item.decided),
+    }
+
+
+def decided_json(target: Target, decided: Decided) -> dict[str, Any]:
+    return asdict(decided) | {"value": json_value(target, decided.value)}
+
+
+def receipt_json(store: "Store", receipt: Receipt) -> dict[str, Any]:
+    earlier = receipt.earlier
+    target = next((t for t in store.targets if earlier and t.name == earlier.target), None)
+    return asdict(receipt) | {"earlier": earlier and target and decided_json(target, earlier)}
+
+
+def counts_json(target: Target, counts: Counts) -> dict[str, Any]:
+    """The counts, where each value is with its tally in a list, because an array of labels is no key."""
+    values = [{"value": json_value(target, value), **asdict(tally)} for value, tally in counts.values.items()]
+    return asdict(counts) | {"values": values}

@@ -1,0 +1,56 @@
+"""The photos of a review store's products, found again in the catalogue that they came from."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.catalogue.product_rows import ProductRows, RowsOfProduct, find_products
+from muslin.data.open_cache import open_cache
+from muslin.data.photos import StoredImage
+from muslin.data.tables.photo_column import TablePhotos
+from muslin.errors import ImageError
+from muslin.messages import no_log
+from muslin.review.values import Product
+from muslin.storage.boundary import data_boundary
+from muslin.workflows.product_catalogue import open_data
+
+FoundPhoto = StoredImage | NDArray[np.uint8] | ImageError
+"""The place of a photo, or pixels uint8 (height, width, channels), or why there is none."""
+
+PhotoFinder = Callable[[Product, int], FoundPhoto]
+"""Finds the photo of a number, from 0, among those of a product."""
+
+
+def photo_finder(path: str, read_options: Mapping[str, Any]) -> PhotoFinder:
+    """What finds the photos of products of the catalogue at `path`; it may be called from several threads.
+
+    They are found as when the catalogue was added, and never outside its bounds.
+
+    Args:
+        read_options: as the store keeps them.
+
+    Raises:
+        DataError: the catalogue is no longer there, or cannot be read.
+    """
+    with open_cache(), data_boundary(Path(path), allow_outside=bool(read_options.get("allow_outside"))):
+        table, photos = open_data(path, None, read_options, no_log)
+    if isinstance(photos, TablePhotos) and photos.rows is None:
+        lookup = photos.lookup
+        return lambda product, number: lookup.locate(product.photos[number]).photo
+    rows, _ = find_products(table, photos, read_options.get("product"))
+    products: dict[str, RowsOfProduct] = {}
+    for each in rows:
+        products.setdefault(each.name, each)
+    return lambda product, number: _photo_in_rows(rows, products.get(product.name), product.photos[number])
+
+
+def _photo_in_rows(rows: ProductRows, product: RowsOfProduct | None, name: str) -> FoundPhoto:
+    """The photo called `name` in the rows of a product, in data that hold the photos themselves, or list them."""
+    for photo in rows.find(product) if product else ():
+        if photo.name == name:
+            image: FoundPhoto = photo.image
+            return image
+    return ImageError("no_such_photo", path=name)
