@@ -27,7 +27,7 @@ CHECKS = [
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
-def described(names: dict[str, list[str]]) -> Any:
+def described(names: dict[str, list[Any]]) -> Any:
     """The description, whose names of models, images, layers, … are often those that there are."""
     document = copy.deepcopy(description())
     schemas = document["components"]["schemas"]
@@ -39,7 +39,7 @@ def described(names: dict[str, list[str]]) -> Any:
     return schemathesis.openapi.from_dict(document)
 
 
-def check_api(address: str, names: dict[str, list[str]], max_examples: int, seed: int = 0) -> Iterator[str]:
+def check_api(address: str, names: dict[str, list[Any]], max_examples: int, seed: int = 0) -> Iterator[str]:
     """Make up to `max_examples` calls per route and kind, each of which must be answered as described.
 
     Yields:

@@ -4,6 +4,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
 from muslin.studio.openapi import OPERATIONS
 from muslin.studio.routes import routes
+from review_shop import make_review_shop
 from small_models import LABEL, convolving_bundle, small_bundle
 from studio_server import WAIT_S, running_studio
 
@@ -32,11 +34,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.muslin").write_bytes(b"PK no")
     Image.new("RGB", (40, 30), (200, 30, 30)).save(folder / "red.png")
     (folder / "page.jpg").write_bytes(b"<html>")
+    make_review_shop(folder / "review", 30)
     return folder
 
 
 @pytest.fixture(scope="module")
-def names(folder: Path) -> dict[str, list[str]]:
+def names(folder: Path) -> dict[str, list[Any]]:
     layers = InspectedModel.of(Predictor.open(folder / "first.muslin", 1)).layered.layers
     drawing = "drawing:" + "_" * 85 + "8"  # 64 white pixels
     return {
@@ -45,6 +48,10 @@ def names(folder: Path) -> dict[str, list[str]]:
         "LayerName": [layer.name for layer in layers],
         "TargetName": [LABEL.name],
         "ClassName": list(LABEL.classes),
+        "StoreName": ["review/shop.db"],
+        "ReviewTarget": [LABEL.name],
+        "Person": ["Ada", "Bo"],
+        "ProductId": [1, 2, 30],
     }
 
 
@@ -65,7 +72,7 @@ def test_the_description_is_served(tmp_path: Path) -> None:
     assert set(json.loads(content)["paths"]) == {path for _, path in OPERATIONS}
 
 
-def test_a_few_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[str]]) -> None:
+def test_a_few_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[Any]]) -> None:
     assert len(list(check_api(studio, names, max_examples=8))) == len(OPERATIONS)
 
 
@@ -82,5 +89,5 @@ def test_other_methods_are_refused_with_those_that_are_allowed(studio: str) -> N
 
 
 @pytest.mark.slow
-def test_many_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[str]]) -> None:
+def test_many_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[Any]]) -> None:
     assert len(list(check_api(studio, names, max_examples=40))) == len(OPERATIONS)

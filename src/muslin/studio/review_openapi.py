@@ -116,10 +116,6 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/review/item"): Operation(
         "One item.", object_of(item=ref("Item")), request_of(tuple(ONE_PRODUCT), **ONE_PRODUCT)
     ),
-    ("POST", "/api/review/similar"): Operation(
-        "The undecided products that look most like one.", object_of(items=ITEMS),
-        request_of(tuple(ONE_PRODUCT), **ONE_PRODUCT, count=COUNT | {"maximum": 200}),
-    ),
     ("POST", "/api/review/decide"): Operation(
         "Add decisions, all or none. They are on the disk when the response comes.",
         object_of(receipts=list_of(ref("Receipt")), counts=ALL_COUNTS), request_of(

@@ -40,7 +40,6 @@ MAX_QUEUED = 64  # requests of either kind that are being answered
 
 PAGE = 48
 MAX_PAGE = 500
-MAX_SIMILAR = 200
 MAX_PHOTOS = 10_000  # of one product
 YEAR_S = 31_536_000
 
@@ -154,13 +153,6 @@ def found_items(store: "Store", body: Body) -> dict[str, Any]:
     return {"items": [item_json(target, item) for item in items]}
 
 
-def similar_items(store: "Store", body: Body) -> dict[str, Any]:
-    """The nearest undecided products."""
-    target, product = target_named(store, body), integer_of(body, "product", -1, MAX_NUMBER)
-    items = store.similar(product, target.name, _count(body, PAGE, MAX_SIMILAR))
-    return {"items": [item_json(target, item) for item in items]}
-
-
 def one_item(store: "Store", body: Body) -> dict[str, Any]:
     """A product, whether or not it is in the queue."""
     target = target_named(store, body)
@@ -226,7 +218,6 @@ STORE_ROUTES: dict[str, Answer] = {
     "counts": counts,
     "items": found_items,
     "item": one_item,
-    "similar": similar_items,
     "decide": decide,
     "undo": undo,
     "release": release,

@@ -6,7 +6,7 @@ One `Store` is open for each, whatever the number of pages and of people.
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,12 +34,14 @@ class OpenStore:
         name: what the page calls it: a path below the folder, or the database without its password.
         place: a path or a URL, as `Store.open` takes it.
         is_named: whether the user named it, and not only its folder: then its photos may be anywhere.
+        log_number: the number of the file of SQLite's write-ahead log; 0 where there is none.
     """
 
     name: str
     place: str
     store: "Store"
     is_named: bool
+    log_number: int = 0
 
 
 Key = tuple[str, int]
@@ -92,12 +94,32 @@ class ReviewStores:
         key = place, _file_number(place, name)
         for outdated in self._open.take(lambda other: other[0] == place and other != key):
             outdated.store.close()
-        return self._open.get(key, lambda: OpenStore(name, place, Store.open(place), is_named))
+            _remove_log(outdated)
+        return self._open.get(key, lambda: _opened(OpenStore(name, place, Store.open(place), is_named)))
 
     def close(self) -> None:
         """Close all stores, at the studio's end."""
         for opened in self._open.take():
             opened.store.close()
+
+
+def _opened(opened: OpenStore) -> OpenStore:
+    return replace(opened, log_number=_number(f"{opened.place}-wal"))
+
+
+def _remove_log(outdated: OpenStore) -> None:
+    """Remove the write-ahead log of a store whose file is gone: SQLite would take it for that of the new file."""
+    if outdated.log_number and outdated.log_number == _number(f"{outdated.place}-wal"):
+        for end in ("-wal", "-shm"):
+            Path(f"{outdated.place}{end}").unlink(missing_ok=True)
+
+
+def _number(path: str) -> int:
+    """The number of a file; 0 where there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _named(served: str, root: Path) -> tuple[str, str]:
@@ -127,7 +149,6 @@ def _file_number(place: str, name: str) -> int:
     """The number of a store's file: 0 of a database on a server."""
     if url_of(place):
         return 0
-    try:
-        return os.stat(place).st_ino
-    except OSError as error:
-        raise DataError("file_not_in_folder", name=name) from error
+    if number := _number(place):
+        return number
+    raise DataError("file_not_in_folder", name=name)

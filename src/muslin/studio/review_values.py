@@ -130,13 +130,13 @@ def filters_of(store: "Store", target: Target, body: Body) -> Filters:
     given = collection_of(body, "filters", dict)
     if unknown_names := sorted(set(given) - {field.name for field in fields(Filters)}):
         raise MuslinError("request_choice", name=unknown_names[0], choices=[field.name for field in fields(Filters)])
-    texts = {name: short_text(given, name) for name in ("since", "until", "text") if given.get(name)}
-    shares = {name: number_of(given, name, 0, 1) for name in CONFIDENCES if given.get(name) is not None}
-    choices = {name: _choices(given, name, known) for name, known in FILTER_CHOICES.items()}
-    values = {name: _values(store, target, given, name) for name in ("values", "decided_values")}
+    found: dict[str, Any] = {name: short_text(given, name) for name in ("since", "until", "text") if given.get(name)}
+    found |= {name: number_of(given, name, 0, 1) for name in CONFIDENCES if given.get(name) is not None}
+    found |= {name: _choices(given, name, known) for name, known in FILTER_CHOICES.items()}
+    found |= {name: _values(store, target, given, name) for name in ("values", "decided_values")}
     state = choice_of(given, "state", "", STATES) if given.get("state") else None
     catalogue = None if given.get("catalogue") is None else integer_of(given, "catalogue", -1, MAX_NUMBER)
-    return Filters(state=state, catalogue=catalogue, who=_people(given), **texts, **shares, **choices, **values)
+    return Filters(state=state, catalogue=catalogue, who=_people(given), **found)
 
 
 def _choices(given: Body, name: str, known: Sequence[str]) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def open_data(
 ) -> tuple[TableFile, TablePhotos | DatasetTable]:
     """The data as a table, and what finds the image of a row."""
     path = Path(data)
-    if data in DATASETS or not _is_table(path, out, options):
+    if data in DATASETS or not is_table(path, out, options):
         if unused := sorted(options.keys() & OF_CLASSES):
             raise DataError("tag_options_unused", path=str(path), options=unused)
         rows = DatasetTable(read(data, **options, all_targets="target" not in options, log=log), path, out)
@@ -124,7 +124,7 @@ def open_data(
     return table, photos
 
 
-def _is_table(path: Path, out: Path | None, options: Mapping[str, Any]) -> bool:
+def is_table(path: Path, out: Path | None, options: Mapping[str, Any]) -> bool:
     """Whether the data are a file of rows that can be copied with more columns; unknown files are tried as such.
 
     Parquet with the photos in it is copied to Parquet only.
@@ -132,8 +132,13 @@ def _is_table(path: Path, out: Path | None, options: Mapping[str, Any]) -> bool:
     if not path.is_file() or (archive_kind(path) and not is_workbook(path)):
         return False
     format = options.get("format") or getattr(detect_format(path), "name", "table")
-    holds_photos = format == "table" and detect_kind(path) is Parquet and Parquet(path).photo_columns
-    return bool(format == "table" and not (holds_photos and out and out.suffix.lower() in DELIMITERS))
+    is_written_anew = out is not None and out.suffix.lower() in DELIMITERS
+    return bool(format == "table" and not (is_written_anew and holds_photos(path)))
+
+
+def holds_photos(path: Path) -> bool:
+    """Whether a table holds its photos itself."""
+    return detect_kind(path) is Parquet and bool(Parquet(path).photo_columns)
 
 
 def _survey(rows: ProductRows) -> tuple[int, bool, list[Message]]:

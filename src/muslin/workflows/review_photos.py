@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from muslin.catalogue.product_rows import ProductRows, RowsOfProduct, find_products
 from muslin.data.open_cache import open_cache
 from muslin.data.photos import StoredImage
-from muslin.data.tables.photo_column import TablePhotos
+from muslin.data.tables.photo_column import photo_lookup
 from muslin.errors import ImageError
 from muslin.messages import no_log
 from muslin.review.values import Product
 from muslin.storage.boundary import data_boundary
-from muslin.workflows.product_catalogue import open_data
+from muslin.workflows.product_catalogue import holds_photos, is_table, open_data
 
 FoundPhoto = StoredImage | NDArray[np.uint8] | ImageError
 """The place of a photo, or pixels uint8 (height, width, channels), or why there is none."""
@@ -36,10 +36,10 @@ def photo_finder(path: str, read_options: Mapping[str, Any]) -> PhotoFinder:
         DataError: the catalogue is no longer there, or cannot be read.
     """
     with open_cache(), data_boundary(Path(path), allow_outside=bool(read_options.get("allow_outside"))):
+        if is_table(Path(path), None, read_options) and not holds_photos(Path(path)):
+            lookup = photo_lookup(Path(path), read_options.get("images"))
+            return lambda product, number: lookup.locate(product.photos[number]).photo
         table, photos = open_data(path, None, read_options, no_log)
-    if isinstance(photos, TablePhotos) and photos.rows is None:
-        lookup = photos.lookup
-        return lambda product, number: lookup.locate(product.photos[number]).photo
     rows, _ = find_products(table, photos, read_options.get("product"))
     products: dict[str, RowsOfProduct] = {}
     for each in rows:

@@ -130,10 +130,7 @@ def table_photos(
         raise DataError("image_columns_of_no_product", path=str(table.path), columns=list(image_columns))
     if isinstance(table, Parquet) and table.photo_columns and {*image_columns} <= {*table.photo_columns}:
         return _photos_within(table, image_columns, several)
-    if images is None:
-        lookup = PhotoLookup(*_places_beside(table.path))
-    else:
-        lookup = PhotoLookup([Path(images)] if isinstance(images, str | Path) else images)
+    lookup = photo_lookup(table.path, images)
     if image_columns:
         for name in image_columns:
             check_column(table.path, name, table.columns)
@@ -149,6 +146,17 @@ def table_photos(
             if columns := _columns_of_photos(cells, lookup, as_spelled):
                 return _with_other_columns(table, columns, lookup, several)
     raise _not_found(table, names, lookup)
+
+
+def photo_lookup(table: Path, images: str | Path | Sequence[Path | Place] | None = None) -> PhotoLookup:
+    """What finds the photos that the cells of a table name; `images` as of `table_photos`.
+
+    Raises:
+        DataError: there is no such place.
+    """
+    if images is None:
+        return PhotoLookup(*_places_beside(table))
+    return PhotoLookup([Path(images)] if isinstance(images, str | Path) else images)
 
 
 def _with_other_columns(table: TableFile, columns: Sequence[str], lookup: PhotoLookup, several: bool) -> TablePhotos:
