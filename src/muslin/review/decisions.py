@@ -1,45 +1,88 @@
 """Decisions: appended, never changed; undone by another row; the same request twice is one decision."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select
 
 from muslin.errors import DataError
 from muslin.review.clock import now_text
-from muslin.review.items import decided_of, drawn_of, update_item
+from muslin.review.items import current_decisions, decided_of, drawn_of, update_items
 from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS
 from muslin.review.values import Conflict, Decided, NewDecision, Receipt
+
+PART = 500
+"""Decisions that are added at once."""
 
 _UNDO = DECISIONS.alias("undo")
 _IS_UNDONE = exists().where(_UNDO.c.undoes == DECISIONS.c.id)
 
 
-def add_decision(connection: Connection, new: NewDecision, who: str, spot_checks: float) -> Receipt:
-    """Append a decision, unless its request is there already.
+def add_decisions(connection: Connection, new: Sequence[NewDecision], who: str, spot_checks: float) -> list[Receipt]:
+    """Append decisions, except those whose request is there already.
 
     Raises:
-        DataError: no such product, or the request was one for another product or target.
+        DataError: no such product, or a request was one for another decision.
     """
-    product = connection.execute(
-        select(PRODUCTS.c.fingerprint, PRODUCTS.c.rank, ITEMS.c.is_accepted)
-        .join(ITEMS, and_(ITEMS.c.product == PRODUCTS.c.id, ITEMS.c.target == new.target), isouter=True)
-        .where(PRODUCTS.c.id == new.product)
-    ).one_or_none()
-    if product is None:
-        raise DataError("review_product_missing", product=new.product)
-    known = _with_request(connection, new.request, (new.product, new.target, new.kind, new.value))
-    number = known.id if known else _append(connection, new, who, _drawn(product, spot_checks))
-    earlier = _before(connection, new, number)
-    if not known:
-        update_item(connection, new.product, new.target)
-        _release(connection, new.product, new.target)
-    return Receipt(
-        id=number,
-        is_repeated=known is not None,
-        earlier=None if earlier is None or earlier.id == new.after else earlier,
-        has_changed=product.fingerprint != new.fingerprint,
+    return [receipt for part in _parts(new) for receipt in _add_part(connection, part, who, spot_checks)]
+
+
+def _parts(new: Sequence[NewDecision]) -> Iterator[list[NewDecision]]:
+    """Runs of decisions in which no item and no request comes twice, so that each can be added at once."""
+    part: list[NewDecision] = []
+    seen: set[object] = set()
+    for decision in new:
+        keys = {decision.request, _item_of(decision)}
+        if keys & seen or len(part) == PART:
+            yield part
+            part, seen = [], set()
+        part.append(decision)
+        seen |= keys
+    if part:
+        yield part
+
+
+def _item_of(row: Any) -> tuple[int, str]:
+    return row.product, row.target
+
+
+def _add_part(connection: Connection, part: list[NewDecision], who: str, spot_checks: float) -> list[Receipt]:
+    targets = {decision.target: [d.product for d in part if d.target == decision.target] for decision in part}
+    found = {target: _products(connection, target, products) for target, products in targets.items()}
+    current = {target: current_decisions(connection, target, products) for target, products in targets.items()}
+    for decision in part:
+        if decision.product not in found[decision.target]:
+            raise DataError("review_product_missing", product=decision.product)
+    known = _with_requests(connection, part)
+    fresh = [decision for decision in part if decision.request not in known]
+    numbers = {request: row.id for request, row in known.items()}
+    if fresh:
+        drawn = [_drawn(found[decision.target][decision.product], spot_checks) for decision in fresh]
+        numbers |= _append(connection, fresh, drawn, who)
+        for target, products in targets.items():
+            update_items(connection, products, target)
+            connection.execute(delete(LOCKS).where(LOCKS.c.target == target, LOCKS.c.product.in_(products)))
+    receipts = []
+    for decision in part:
+        is_repeated = decision.request in known
+        number = numbers[decision.request]
+        earlier = current[decision.target].get(decision.product)
+        if is_repeated:
+            earlier = _before(connection, decision, number)
+        is_unseen = earlier is not None and earlier.id != decision.after
+        has_changed = found[decision.target][decision.product].fingerprint != decision.fingerprint
+        receipts.append(Receipt(number, is_repeated, earlier if is_unseen else None, has_changed))
+    return receipts
+
+
+def _products(connection: Connection, target: str, products: Sequence[int]) -> dict[int, Any]:
+    """Per product its fingerprint, its rank, and whether the active model accepts its prediction."""
+    rows = connection.execute(
+        select(PRODUCTS.c.id, PRODUCTS.c.fingerprint, PRODUCTS.c.rank, ITEMS.c.is_accepted)
+        .join(ITEMS, and_(ITEMS.c.product == PRODUCTS.c.id, ITEMS.c.target == target), isouter=True)
+        .where(PRODUCTS.c.id.in_(products))
     )
+    return {row.id: row for row in rows}
 
 
 def _drawn(product: Any, spot_checks: float) -> str:
@@ -48,31 +91,45 @@ def _drawn(product: Any, spot_checks: float) -> str:
     return drawn_of(product.rank, product.is_accepted, spot_checks)
 
 
-def _with_request(connection: Connection, request: str, expected: tuple[object, ...]) -> Any:
-    """The decision that came with this request before."""
-    row = connection.execute(select(DECISIONS).where(DECISIONS.c.request == request)).one_or_none()
-    if row is not None and (row.product, row.target, row.kind, row.value) != expected:
-        raise DataError("review_request_reused", request=request)
-    return row
+def _with_requests(connection: Connection, part: Sequence[NewDecision]) -> dict[str, Any]:
+    """Per request that was there before, the row of its decision."""
+    requests = [decision.request for decision in part]
+    rows = connection.execute(select(DECISIONS).where(DECISIONS.c.request.in_(requests)))
+    known = {row.request: row for row in rows}
+    for new in part:
+        if new.request in known:
+            _check_same(known[new.request], (new.product, new.target, new.kind, new.value, None))
+    return known
 
 
-def _append(connection: Connection, new: NewDecision, who: str, drawn: str) -> int:
-    row = {
-        "product": new.product,
-        "target": new.target,
-        "kind": new.kind,
-        "value": new.value,
-        "note": new.note,
-        "who": who,
-        "at": min(new.at or now_text(), now_text()),
-        "seconds": new.seconds,
-        "digest": new.digest,
-        "fingerprint": new.fingerprint,
-        "drawn": drawn,
-        "shown": dict(new.shown),
-        "request": new.request,
-    }
-    return int(connection.execute(insert(DECISIONS).values(row).returning(DECISIONS.c.id)).scalar_one())
+def _check_same(row: Any, expected: tuple[object, ...]) -> None:
+    if (row.product, row.target, row.kind, row.value, row.undoes) != expected:
+        raise DataError("review_request_reused", request=row.request)
+
+
+def _append(connection: Connection, new: Sequence[NewDecision], drawn: Sequence[str], who: str) -> dict[str, int]:
+    """Add the rows, and return their ids by their requests."""
+    now = now_text()
+    rows = [
+        {
+            "product": decision.product,
+            "target": decision.target,
+            "kind": decision.kind,
+            "value": decision.value,
+            "note": decision.note,
+            "who": who,
+            "at": min(decision.at or now, now),
+            "seconds": decision.seconds,
+            "digest": decision.digest,
+            "fingerprint": decision.fingerprint,
+            "drawn": why,
+            "shown": dict(decision.shown),
+            "request": decision.request,
+        }
+        for decision, why in zip(new, drawn, strict=True)
+    ]
+    added = insert(DECISIONS).returning(DECISIONS.c.request, DECISIONS.c.id, sort_by_parameter_order=True)
+    return {row.request: row.id for row in connection.execute(added, rows)}
 
 
 def _before(connection: Connection, new: NewDecision, number: int) -> Decided | None:
@@ -87,10 +144,6 @@ def _before(connection: Connection, new: NewDecision, number: int) -> Decided | 
     return None if row is None else decided_of(row)
 
 
-def _release(connection: Connection, product: int, target: str) -> None:
-    connection.execute(delete(LOCKS).where(LOCKS.c.product == product, LOCKS.c.target == target))
-
-
 def undo_decision(connection: Connection, number: int, who: str, request: str) -> Receipt:
     """Append a row that says that a decision does not count. What counted before it counts again.
 
@@ -100,7 +153,9 @@ def undo_decision(connection: Connection, number: int, who: str, request: str) -
     row = connection.execute(select(DECISIONS).where(DECISIONS.c.id == number)).one_or_none()
     if row is None or row.kind == "undo":
         raise DataError("review_decision_missing", decision=number)
-    _with_request(connection, request, (row.product, row.target, "undo", None))
+    known = connection.execute(select(DECISIONS).where(DECISIONS.c.request == request)).one_or_none()
+    if known is not None:
+        _check_same(known, (row.product, row.target, "undo", None, number))
     done = connection.scalar(select(DECISIONS.c.id).where(DECISIONS.c.undoes == number).limit(1))
     if done is not None:
         return Receipt(done, is_repeated=True)
@@ -120,7 +175,7 @@ def undo_decision(connection: Connection, number: int, who: str, request: str) -
         request=request,
     )
     receipt = Receipt(int(connection.execute(added.returning(DECISIONS.c.id)).scalar_one()))
-    update_item(connection, row.product, row.target)
+    update_items(connection, [row.product], row.target)
     return receipt
 
 

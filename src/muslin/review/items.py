@@ -43,15 +43,15 @@ def make_items(connection: Connection, digest: str, products: Sequence[int] | No
     connection.execute(insert(ITEMS).from_select([column.name for column in ITEMS.c], rows))
 
 
-def update_item(connection: Connection, product: int, target: str) -> None:
-    """Let the row say which decision counts now."""
+def update_items(connection: Connection, products: Sequence[int], target: str) -> None:
+    """Let the rows of these products say which decision counts now."""
     counting = (
         select(CURRENT.c.id)
         .join(PRODUCTS, PRODUCTS.c.id == CURRENT.c.product)
-        .where(CURRENT.c.product == product, CURRENT.c.target == target)
+        .where(CURRENT.c.product == ITEMS.c.product, CURRENT.c.target == ITEMS.c.target)
         .where(CURRENT.c.fingerprint == PRODUCTS.c.fingerprint)
     )
-    here = and_(ITEMS.c.product == product, ITEMS.c.target == target)
+    here = and_(ITEMS.c.product.in_(products), ITEMS.c.target == target)
     connection.execute(update(ITEMS).where(here).values(decided=counting.scalar_subquery()))
 
 

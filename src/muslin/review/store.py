@@ -349,7 +349,7 @@ class Store:
                     known[found.name] = (found, model_rows.known_classes(connection, found.name))
                 _check_decision(decision, *known[decision.target])
             spot_checks = _info(connection).spot_checks
-            return [decisions.add_decision(connection, decision, who, spot_checks) for decision in new]
+            return decisions.add_decisions(connection, new, who, spot_checks)
 
     def undo(self, decision: int, who: str, request: str) -> Receipt:
         """Append that a decision does not count; what counted before it counts again.
