@@ -88,18 +88,23 @@ def small_networks() -> tuple[FitPredict, Labels, Target]:
 
 def linear_probes(photos: str) -> tuple[FitPredict, Labels, Target]:
     """Logistic regression on the principal components of the photos' features."""
-    from sklearn.linear_model import LogisticRegression
-
     features, labels, target = read_features(photos)
 
     def fit_predict(fitted_to: Labels, predicted: Labels, seed: int) -> Floats:
-        model = LogisticRegression(C=10 / len(fitted_to), max_iter=500)
-        model.fit(features[fitted_to], labels[fitted_to])
-        probabilities = np.zeros((len(predicted), len(target.classes)))
-        probabilities[:, model.classes_] = model.predict_proba(features[predicted])
-        return probabilities
+        return predict_linear(features, labels, fitted_to, predicted, len(target.classes))
 
     return fit_predict, labels, target
+
+
+def predict_linear(features: Floats, labels: Labels, fitted_to: Labels, predicted: Labels, classes: int) -> Floats:
+    """Probabilities, float64 (predicted, classes), of a logistic regression that is fitted to the rows `fitted_to`."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=10 / len(fitted_to), max_iter=500)
+    model.fit(features[fitted_to], labels[fitted_to])
+    probabilities = np.zeros((len(predicted), classes))
+    probabilities[:, model.classes_] = model.predict_proba(features[predicted])
+    return probabilities
 
 
 def read_features(path: str) -> tuple[Floats, Labels, Target]:

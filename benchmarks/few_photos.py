@@ -17,7 +17,7 @@ from typing import Any
 
 import guarantee_tables
 import numpy as np
-from cross_fitting import fit_predict, read_features
+from cross_fitting import predict_linear, read_features
 from plain_bound import plain_threshold
 from redraws import SEED, Population, measure
 from results_file import start_result, write_result
@@ -54,7 +54,7 @@ def main() -> None:
                 given = np.where(random.random(len(labels)) < replaced, random.permutation(labels), labels)
                 order = random.permutation(len(labels))
                 fitted_to, others = order[:n], order[n:]
-                predicted = fit_predict(features[:, -components:], given, fitted_to, others, len(target.classes))
+                predicted = predict_linear(features[:, -components:], given, fitted_to, others, len(target.classes))
                 population = Population(target, given[others], predicted)
                 (row,) = measure(population, methods, n, arguments.draws, [PRECISION_TARGET])
                 accuracy = float((predicted.argmax(axis=1) == given[others]).mean())

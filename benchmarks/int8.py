@@ -31,12 +31,12 @@ from results_file import start_result, write_result
 from serving import rate
 
 from muslin.models.bundle import Bundle
-from muslin.models.onnx_check import DOMAINS
 from muslin.models.predictor import Predictor
 
 Pixels = NDArray[np.uint8]
 
 BATCHES = (1, 64)
+DOMAINS = ("", "ai.onnx")  # the operator sets that a bundle allows
 CALIBRATED_ON = 300
 FLOAT = "float32"
 U8S8 = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}

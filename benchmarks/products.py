@@ -102,7 +102,7 @@ def predict_views(folder: Path, settings: dict[str, str]) -> tuple[Numbers, Floa
     """Labels, out-of-fold probabilities (photos, classes) and product numbers of all photos."""
     from muslin.data import read
     from muslin.data.photos import resize_photos
-    from muslin.learn.linear_probe import cross_val_predict
+    from muslin.learn.cross_val import cross_val_predict, fit_predict_heads
     from muslin.learn.modules import Net
     from muslin.learn.recipes import recipe, recipe_network
     from muslin.learn.train import extract_features
@@ -119,8 +119,8 @@ def predict_views(folder: Path, settings: dict[str, str]) -> tuple[Numbers, Floa
     fold_of = np.random.default_rng(0).permutation(int(products.max()) + 1) % FOLDS
     target = dataset.target()
     net = Net(recipe_network(probe, dataset.images.size, dataset.targets), 0)
-    samples = np.arange(len(dataset))
-    predicted = cross_val_predict(net, features, dict(dataset.labels), samples, fold_of[products], probe)
+    fit_predict = fit_predict_heads(net, features, dict(dataset.labels), probe)
+    predicted = cross_val_predict(fold_of[products], fit_predict)
     return dataset.labels[target.name].astype(np.int64), predicted[target.name].astype(np.float64), products
 
 

@@ -1,5 +1,7 @@
 """`scripts/bench` runs the benchmarks, and the tables in the documentation equal the results."""
 
+import ast
+import importlib
 import json
 import os
 import sys
@@ -146,6 +148,17 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch, capsy
 def test_every_benchmark_has_a_question(benchmark):
     assert len(benchmark.question) > 20
     assert benchmark.peer is None or benchmark.peer in run_all.PEERS
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("*.py")), ids=lambda script: script.stem)
+def test_names_that_a_benchmark_imports_exist(script):
+    """Also those within functions, which only a run of the whole benchmark would miss."""
+    nodes = [node for node in ast.walk(ast.parse(script.read_text())) if isinstance(node, ast.ImportFrom)]
+    for node in nodes:
+        if node.module.partition(".")[0] == "muslin" or (BENCHMARKS / f"{node.module}.py").exists():
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                assert hasattr(module, name.name) or importlib.import_module(f"{node.module}.{name.name}")
 
 
 def grown(threads=2):
