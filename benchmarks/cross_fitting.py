@@ -67,7 +67,8 @@ def main() -> None:
                     f"({low:.1f} to {high:.1f})"
                 )
     models_used = {"networks": NETWORK} if arguments.networks else {"components": COMPONENTS}
-    write_result(head, {"draws": arguments.draws, **models_used, "rows": rows})
+    name = f"cross_fitting_{'networks' if arguments.networks else 'linear'}"
+    write_result(head, {"draws": arguments.draws, **models_used, "rows": rows}, name=name)
 
 
 def small_networks() -> tuple[FitPredict, Labels, Target]:

@@ -81,13 +81,16 @@ def few_photos(results: Sequence[Result]) -> Table:
 
 
 def cross_fitting(results: Sequence[Result]) -> Table:
-    (result,) = results
+    """The share of draws below the target with its 95 % interval, of linear probes and of small networks."""
     rows = []
-    for row in result["rows"]:
-        mean = "-" if row["mean_precision"] is None else percent(row["mean_precision"])
-        sizes = f"{row['n']:,}", row["method"], percent(row["target"], 0)
-        rows.append((*sizes, percent(row["accepted"]), mean, percent(row["broken"])))
-    return ("labelled", "calibrated on", "target", "accepted", "mean precision", "below the target"), rows
+    for result in results:
+        model = "small network" if "networks" in result else "linear probe"
+        for row in result["rows"]:
+            mean = "-" if row["mean_precision"] is None else percent(row["mean_precision"])
+            low, high = (percent(bound).removesuffix(" %") for bound in row["broken_interval"])
+            sizes = model, f"{row['n']:,}", row["method"], percent(row["target"], 0)
+            rows.append((*sizes, percent(row["accepted"]), mean, f"{percent(row['broken'])} ({low} to {high})"))
+    return ("model", "labelled", "calibrated on", "target", "accepted", "mean precision", "below the target"), rows
 
 
 def products(results: Sequence[Result]) -> Table:

@@ -352,7 +352,9 @@ TABLES = {
     "int8": Table(int8, ("int8_*.json",)),
     "read_csv": Table(read_csv, ("read_csv_*.json",)),
     "growth": Table(growth, ("growth_*.json",), plot=growth_image),
-    "cross_fitting": Table(from_rows(guarantee_tables.cross_fitting), ("cross_fitting_*.json",)),
+    "cross_fitting": Table(
+        from_rows(guarantee_tables.cross_fitting), ("cross_fitting_linear_*.json", "cross_fitting_networks_*.json")
+    ),
     "plain_bound": Table(from_rows(guarantee_tables.plain_bound), ("plain_bound_*.json",), every=True),
     "few_photos": Table(from_rows(guarantee_tables.few_photos), ("few_photos_*.json",), every=True),
     "grouped_guarantee": Table(from_rows(guarantee_tables.grouped_guarantee), ("grouped_guarantee_*.json",)),
