@@ -47,6 +47,7 @@ def products(count: int, photos: int) -> Sequence[NewProduct]:
                     LABEL.classes[number % 3], 0.4 + 0.6 * number / count, decisions[number % 2], LABEL.classes[:2]
                 )
             },
+            np.eye(photos, dtype="<f2")[number % photos].tobytes(),
         )
         for number in range(count)
     ]

@@ -138,6 +138,20 @@ def test_items_are_found_by_class_decision_and_text(page):
     assert confidences == sorted(confidences, reverse=True)
 
 
+def test_similar_products_are_found_until_they_are_decided(page):
+    found = page.post("similar", product=1, count=5)["items"]
+    assert [item["name"] for item in found] == [f"Product {number}" for number in (8, 16, 24, 32, 40)]
+    page.post("decide", decisions=[page.decision(item) for item in found[:2]])
+    names = [item["name"] for item in page.post("similar", product=1, count=5)["items"]]
+    assert names == [f"Product {number}" for number in (24, 32, 40, 48, 56)]
+
+
+def test_the_status_says_whether_the_guarantee_holds(page):
+    found = page.post("status")["targets"]["label"]
+    assert (found["precision"]["verdict"], found["precision"]["n"]) == ("unknown", 0)
+    assert found["messages"][0]["code"] == "review_no_spot_checks"
+
+
 def test_models_and_promotions_are_listed(page):
     found = page.post("models")
     assert found["active"] == found["models"][0]["digest"] == found["promotions"][0]["digest"]

@@ -3,7 +3,7 @@
 A `Store` opens a database (`database`, whose tables are in `schema` and come about in `migrations`) and hands each call
 to the module that knows its subject: `products` adds, `queue` chooses what to ask next, `search` finds, `decisions`
 appends, `counts` counts, `model_rows` keeps models and promotions. `items` keeps the table from which pages and counts
-are read. Every write is one transaction, which is on disk when the call returns.
+are read, and `similar` finds what looks alike. Every write is one transaction, which is on disk when the call returns.
 """
 
 import secrets
@@ -23,6 +23,7 @@ from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.migrations import CURRENT, MIGRATIONS, create_tables, migrate, version_of
 from muslin.review.schema import CATALOGUES, CLASSES, INFO, ITEMS, PRODUCTS
+from muslin.review.similar import SimilarProducts
 from muslin.review.values import (
     KINDS,
     SORTS,
@@ -67,6 +68,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         """For `create` and `open`."""
         self._database = database
+        self._similar = SimilarProducts()
 
     @classmethod
     def create(
@@ -328,6 +330,12 @@ class Store:
         if not found:
             raise DataError("review_product_missing", product=product)
         return found[0]
+
+    def similar(self, product: int, target: str, count: int = 48) -> list[Item]:
+        """The undecided items that look most like a product, the most similar first; see `similar`."""
+        with self._database.reading() as connection:
+            _target(connection, target)
+            return self._items(connection, target, self._similar.nearest(connection, product, target, count))
 
     def _items(self, connection: Connection, target: str, products: Sequence[int]) -> list[Item]:
         digest, spot_checks = model_rows.active_digest(connection), _info(connection).spot_checks

@@ -82,6 +82,10 @@ MODEL = object_of(
 )  # fmt: skip
 PROMOTION = object_of(id=COUNT, digest=STRING, kind=STRING, who=STRING, at=STRING, metrics=ANY_OBJECT)
 TARGET = object_of(name=STRING, kind={"enum": ["multiclass", "multilabel"]}, classes=LABELS)
+STATUS = object_of(
+    messages=list_of(ref("Message")), precision=ANY_OBJECT, is_shifted=BOOLEAN,
+    pace=or_null(object_of(n=COUNT, seconds=or_null(NUMBER))), left_s=or_null(NUMBER),
+)  # fmt: skip
 PAGE_OF = {"count": COUNT | {"maximum": 500}}
 
 REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -116,6 +120,10 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/review/item"): Operation(
         "One item.", object_of(item=ref("Item")), request_of(tuple(ONE_PRODUCT), **ONE_PRODUCT)
     ),
+    ("POST", "/api/review/similar"): Operation(
+        "The undecided products that look most like one.", object_of(items=ITEMS),
+        request_of(tuple(ONE_PRODUCT), **ONE_PRODUCT, count=COUNT | {"maximum": 200}),
+    ),
     ("POST", "/api/review/decide"): Operation(
         "Add decisions, all or none. They are on the disk when the response comes.",
         object_of(receipts=list_of(ref("Receipt")), counts=ALL_COUNTS), request_of(
@@ -143,6 +151,10 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/review/counts"): Operation(
         "The counts of each target.", object_of(counts=ALL_COUNTS), request_of(tuple(ONE_STORE), **ONE_STORE)
+    ),
+    ("POST", "/api/review/status"): Operation(
+        "Whether the guarantee still holds, whether the products have shifted, and how long the rest takes.",
+        object_of(targets=map_of(STATUS)), request_of(tuple(ONE_STORE), **ONE_STORE, who=ref("Person")),
     ),
     ("POST", "/api/review/models"): Operation(
         "The models of a store, and which one became the active one when.",

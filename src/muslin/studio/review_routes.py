@@ -33,6 +33,7 @@ from muslin.studio.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from muslin.review.store import Store
+    from muslin.workflows.review_statistics import TargetStatistics
 
 STORE_THREADS = 8  # for requests that read and write a store
 PHOTO_THREADS = 8  # most wait for a process that decodes
@@ -40,6 +41,7 @@ MAX_QUEUED = 64  # requests of either kind that are being answered
 
 PAGE = 48
 MAX_PAGE = 500
+MAX_SIMILAR = 200
 MAX_PHOTOS = 10_000  # of one product
 YEAR_S = 31_536_000
 
@@ -153,6 +155,13 @@ def found_items(store: "Store", body: Body) -> dict[str, Any]:
     return {"items": [item_json(target, item) for item in items]}
 
 
+def similar_items(store: "Store", body: Body) -> dict[str, Any]:
+    """The nearest undecided products."""
+    target, product = target_named(store, body), integer_of(body, "product", -1, MAX_NUMBER)
+    items = store.similar(product, target.name, _count(body, PAGE, MAX_SIMILAR))
+    return {"items": [item_json(target, item) for item in items]}
+
+
 def one_item(store: "Store", body: Body) -> dict[str, Any]:
     """A product, whether or not it is in the queue."""
     target = target_named(store, body)
@@ -195,6 +204,25 @@ def history(store: "Store", body: Body) -> dict[str, Any]:
     return {"history": [decided_json(target, row) for row in rows]}
 
 
+def status(store: "Store", body: Body) -> dict[str, Any]:
+    """Per target whether the guarantee still holds, whether the products have shifted, and how long the rest takes."""
+    from muslin.workflows.review_statistics import review_statistics
+
+    who = short_text(body, "who", default="") or None
+    return {"targets": {name: _status_json(found) for name, found in review_statistics(store, who).items()}}
+
+
+def _status_json(found: "TargetStatistics") -> dict[str, Any]:
+    precision = found.precision
+    return {
+        "messages": list(found.messages),
+        "precision": asdict(precision) | {"incorrect": list(precision.incorrect[:MAX_PAGE])},
+        "is_shifted": found.shift.is_shifted,
+        "pace": found.pace and asdict(found.pace),
+        "left_s": found.left_s,
+    }
+
+
 def models(store: "Store", body: Body) -> dict[str, Any]:
     """The models of a store, and which one was promoted when."""
     return {
@@ -218,11 +246,13 @@ STORE_ROUTES: dict[str, Answer] = {
     "counts": counts,
     "items": found_items,
     "item": one_item,
+    "similar": similar_items,
     "decide": decide,
     "undo": undo,
     "release": release,
     "class": add_class,
     "history": history,
+    "status": status,
     "models": models,
 }
 """The paths that ask one store."""
