@@ -16,6 +16,7 @@ from muslin.data.photo_content import versions
 from muslin.machine import processor
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
+from muslin.models.feature_vectors import VECTOR, WIDTH
 from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 
 CACHE_FORMAT = 3
@@ -30,8 +31,9 @@ class PhotoOutput:
     """What a model gives for one photo, before any decision.
 
     Attributes:
-        values: per target's name float32 (classes,), the raw probabilities; and under OOD_SCORE float32 (1,), of a
-            model with an OOD detector.
+        values: per target's name float32 (classes,), the raw probabilities; under OOD_SCORE float32 (1,), of a model
+            with an OOD detector; and where it is asked for, under VECTOR float32 (WIDTH,), see
+            `muslin.models.feature_vectors`.
         notes: what was done to the photo on its way to the network.
     """
 
@@ -46,13 +48,18 @@ class OutputCache:
     (`muslin.models.input_cache.image_key`), by which `evaluate` knows copies in other files. It belongs to
     everything else that its bits depend on: the graph, the preprocessing, the OOD detector, the versions of what
     decodes and computes, and the processor.
+
+    Args:
+        vectors: whether a row has the photo's feature vector too.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, vectors: bool = False) -> None:
         self._widths = {target.name: len(target.classes) for target in bundle.targets}
         if bundle.ood_detector:
             self._widths[OOD_SCORE] = 1
-        self._rows = RowCache(_name(bundle))
+        if vectors:
+            self._widths[VECTOR] = WIDTH
+        self._rows = RowCache(_name(bundle, vectors))
 
     def get(self, key: bytes) -> PhotoOutput | None:
         """The output for a photo or an image with this key; None where it is not cached."""
@@ -80,12 +87,11 @@ class OutputCache:
         shrink()
 
 
-def _name(bundle: Bundle) -> str:
+def _name(bundle: Bundle, vectors: bool) -> str:
     installed = versions("muslin", "pillow", "numpy", "onnxruntime")
     model, detector = hashlib.sha256(bundle.model).hexdigest(), ""
     if bundle.ood_detector:
         detector = hashlib.sha256(bundle.ood_detector.reference_features.astype("<f4").tobytes()).hexdigest()
     targets = [(target.name, len(target.classes)) for target in bundle.targets]
-    return name_of_parts(
-        "outputs", CACHE_FORMAT, model, bundle.preprocessing, targets, detector, installed, processor()
-    )
+    kind = "outputs with vectors" if vectors else "outputs"
+    return name_of_parts(kind, CACHE_FORMAT, model, bundle.preprocessing, targets, detector, installed, processor())

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
@@ -52,16 +52,18 @@ class Prediction:
         predictions: per target's name; empty where there is an error.
         notes: what was done to the image on its way to the network; a `muslin.messages.Message` each.
         error: why the image cannot be read, or None; a `muslin.messages.Message`.
+        vector: float32 (WIDTH,) of `muslin.models.feature_vectors`, where the predictor was asked for it; or None.
     """
 
     image: str
     predictions: Mapping[str, TargetPrediction]
     notes: tuple[str, ...] = ()
     error: str | None = None
+    vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values: one line of `muslin predict --json`."""
-        return {name: plain(value) for name, value in vars(self).items()}
+        """The same as JSON values, without the vector: one line of `muslin predict --json`."""
+        return {name: plain(value) for name, value in vars(self).items() if name != "vector"}
 
 
 class ClassProbabilities(Mapping[str, float]):
@@ -172,7 +174,7 @@ class Predictions(Sequence[Prediction]):
             return image
         row = bisect_left(self._readable, place)
         predictions = {t.name: target_prediction(t, self.arrays[t.name], row) for t in self._targets}
-        return Prediction(image.image, predictions, image.notes)
+        return replace(image, predictions=predictions)
 
     @classmethod
     def concat(cls, parts: Sequence["Predictions"]) -> "Predictions":

@@ -27,6 +27,7 @@ from muslin.messages import Message
 from muslin.models.bundle import FEATURES, Bundle, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.decision_rules import DecisionRules
+from muslin.models.feature_vectors import VECTOR, feature_vectors
 from muslin.models.graph_runner import Floats, GraphRunner, Pixels, check_golden_images
 from muslin.models.graph_variant import FLOAT32, INT8
 from muslin.models.image_inputs import named_images, ready_pixels
@@ -46,7 +47,8 @@ CHUNK = 64
 """Photos that are journalled together."""
 
 Values = Mapping[str, Floats]
-"""Per target's name raw probabilities float32 (n, classes); and OOD scores (n, 1) of a model with an OOD detector."""
+"""Per target's name raw probabilities float32 (n, classes); OOD scores (n, 1) of a model with an OOD detector; and
+vectors (n, WIDTH) where they are asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,7 @@ class Predictor:
         graph: the graph's name, one of `muslin.models.graph_variant.GRAPHS`.
         graph_note: which graph `open` chose, and why; None where the model has only one, or the caller named it.
         rules: what decides on its predictions.
+        has_vectors: whether predictions have a `vector`.
         threads: threads of the network and of the decoding; by default the physical cores.
         path: the file from which `open` read the bundle; None for a bundle in memory.
 
@@ -124,6 +127,7 @@ class Predictor:
             raise RecipeError("threads_range", found=self.threads)
         self.path: Path | None = None
         self.cache: OutputCache | None = None
+        self.has_vectors = False
         self.name = name
         self.rules = DecisionRules(bundle)
         self._graph = GraphRunner(bundle, self.threads, name)
@@ -209,8 +213,14 @@ class Predictor:
         Only photos whose content is new are decoded then; predictions are the same.
         """
         twin = copy(self)
-        twin.cache = OutputCache(self.bundle)
+        twin.cache = OutputCache(self.bundle, vectors=self.has_vectors)
         return twin
+
+    def with_vectors(self) -> "Predictor":
+        """The same predictor, whose predictions have a `vector`, if the graph gives features."""
+        twin = copy(self)
+        twin.has_vectors = self._graph.has_features
+        return twin.with_cache() if self.cache else twin
 
     def predict(
         self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
@@ -239,7 +249,7 @@ class Predictor:
             chunks = list(self._predict_chunks(named_images(images, allow_outside), precision, guarantee))
             return Predictions.concat(chunks)
         named = [Prediction(f"images[{place}]", {}) for place in range(len(pixels))]
-        return self._decide(named, self._graph.run(pixels), precision, guarantee)
+        return self._decide(named, self._run(pixels), precision, guarantee)
 
     def predict_iter(
         self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
@@ -327,7 +337,7 @@ class Predictor:
 
         def infer(batch: Sequence[tuple[bytes, int]]) -> list[Values]:
             pixels = np.stack([images[index] for _, index in batch])
-            rows = _rows(self._graph.run(pixels, len(batch), in_threads=True))
+            rows = _rows(self._run(pixels, len(batch), in_threads=True))
             for image, row in zip(pixels, rows, strict=True) if self.cache else ():
                 assert self.cache
                 # by what was decoded now: the file can have changed
@@ -375,6 +385,9 @@ class Predictor:
         output = self._to_output(values)
         probabilities, is_ood = output.probabilities, output.is_ood
         arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
+        if self.has_vectors:
+            vectors = iter(values[VECTOR])
+            images = [image if image.error else replace(image, vector=next(vectors)) for image in images]
         return Predictions(self.targets, images, arrays, precision)
 
     def _infer_chunks(self, images: Iterable[tuple[str, Any]]) -> Iterator[tuple[list[Prediction], Values]]:
@@ -385,13 +398,13 @@ class Predictor:
         images = iter(images)
         chunk = list(islice(images, CHUNK))
         while (pixels := ready_pixels([image for _, image in chunk], self.bundle.preprocessing)) is not None:
-            yield [Prediction(name, {}) for name, _ in chunk], self._graph.run(pixels)
+            yield [Prediction(name, {}) for name, _ in chunk], self._run(pixels)
             if not (chunk := list(islice(images, CHUNK))):
                 return
         no_pixels = np.empty((0, *self.bundle.preprocessing.shape), np.uint8)
         for read in self._infer_stream(chain(chunk, images)):
             rows = [image.values for image in read if image.values is not None]
-            yield [image.prediction for image in read], _stack(rows) if rows else self._graph.run(no_pixels)
+            yield [image.prediction for image in read], _stack(rows) if rows else self._run(no_pixels)
 
     def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
         """Named images with their values, which can be cached, some dozen at a time."""
@@ -416,8 +429,16 @@ class Predictor:
         if not new:
             return list(images)
         size = len(new) if in_threads else None
-        fresh = iter(_rows(self._graph.run(np.stack(new), size, in_threads=in_threads)))
+        fresh = iter(_rows(self._run(np.stack(new), size, in_threads=in_threads)))
         return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
+
+    def _run(self, pixels: Pixels, batch_size: int | None = None, *, in_threads: bool = False) -> Values:
+        """What the graph gives for `pixels`, as of `GraphRunner.run`, and the vectors that are asked for."""
+        names = [*self._graph.names, FEATURES] if self.has_vectors else None
+        values = self._graph.run(pixels, batch_size, names=names, in_threads=in_threads)
+        if self.has_vectors:
+            values[VECTOR] = feature_vectors(values.pop(FEATURES))
+        return values
 
     def _to_output(self, values: Values) -> ModelOutput:
         data, threshold = self.bundle.calibration_data, self.rules.ood_threshold
