@@ -34,6 +34,7 @@ COMMANDS = (
     "inspect",
     "explain",
     "studio",
+    "review",
 )
 
 

@@ -23,7 +23,7 @@ import click
 import muslin
 from muslin import errors
 from muslin.cli import cli
-from muslin.cli.options import ChoiceOption
+from muslin.cli.options import COMMANDS, ChoiceOption
 from muslin.data.dataset import Target
 from muslin.learn.layer_kinds import layer_detail
 from muslin.learn.networks import describe
@@ -112,9 +112,13 @@ def command_line() -> Iterator[str]:
     )
     yield ""
     yield from _options(cli)
-    for name, command in sorted(cli.commands.items()):
+    for name, command in sorted({**COMMANDS, **cli.commands}.items()):
         yield f"## `muslin {name}`"
         yield ""
+        if isinstance(command, click.Group):
+            yield from _prose(command.help or "")
+            yield ""
+            continue
         yield "```text"
         yield " ".join(["muslin", name, *_usage(command)])
         yield "```"

@@ -66,7 +66,7 @@ def test_an_option_given_twice_is_refused(command: str, option: str, capfd: pyte
     parameter = next(each for each in COMMANDS[command].params if option in each.opts)
     value = parameter.type.choices[0] if isinstance(parameter.type, click.Choice) else "1"
     arguments = [str(p.name) for p in COMMANDS[command].params if isinstance(p, click.Argument) for _ in range(p.nargs)]
-    result = invoke(capfd, command, *arguments, option, value, option, value, *flag)
+    result = invoke(capfd, *command.split(), *arguments, option, value, option, value, *flag)
     if flag:
         error = error_object(result)
         assert (error["code"], error["params"]) == ("option_repeated", {"option": option})

@@ -1,5 +1,6 @@
 """The rows of a catalogue that show one product: their photos together, and the product's cells back in its rows."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -107,6 +108,22 @@ class ProductRows:
             if not left[number]:
                 del waiting[number]
             yield row if is_first or not self.on_first_row else [None] * len(row)
+
+
+def with_own_names(products: Iterable[RowsOfProduct]) -> Iterator[RowsOfProduct]:
+    """The same products, each with a name that no other one has, which can be written to any database.
+
+    Where a name comes again, as that of a photo in two rows, a number stands behind it.
+    """
+    counts: Counter[str] = Counter()
+    taken: set[str] = set()
+    for product in products:
+        name = plain = product.name.replace("\0", "").encode(errors="backslashreplace").decode()
+        while not name or name in taken:
+            counts[plain] += 1
+            name = f"{plain} ({counts[plain] + bool(plain)})".strip()
+        taken.add(name)
+        yield product._replace(name=name)
 
 
 def find_products(

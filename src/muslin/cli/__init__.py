@@ -11,7 +11,7 @@ import traceback
 
 import click
 
-from muslin.cli.options import COMMANDS
+from muslin.cli.options import commands_and_groups
 from muslin.cli.output import escape_unencodable, print_error
 from muslin.printing import escaped_output, log
 
@@ -19,7 +19,9 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 
-@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    commands=commands_and_groups(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="muslin", message="muslin %(version)s")
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 def cli(debug: bool) -> None:

@@ -11,7 +11,13 @@ import click
 from muslin.errors import MuslinError
 
 COMMANDS: dict[str, click.Command] = {}
-"""Every command by its name. `@command(name, …)` adds a row."""
+"""Every command by its name, one of a group as `review add`. `@command(name, …)` adds a row."""
+
+GROUPS = {
+    "review": "Correct predictions with a click, train again, and keep the guarantee.\n\n"
+    "STORE is a file, such as shop.db, or the URL of a PostgreSQL database."
+}
+"""The help of each group of commands by its name."""
 
 PATH = click.Path(path_type=Path)
 
@@ -74,9 +80,12 @@ def command(usage: str, *parameters: click.Option | Group) -> Callable[..., clic
     """Make the function a command of muslin. Its docstring is the help.
 
     Args:
-        usage: the name of the command and those of its arguments, as in `train [data]`, `predict model image...`.
+        usage: the name of the command and those of its arguments, as in `train [data]`, `predict model image...`,
+            `review add store data`.
     """
     name, *arguments = usage.split()
+    if name in GROUPS:
+        name, arguments = f"{name} {arguments[0]}", arguments[1:]
     params: list[click.Parameter] = []
     for argument in arguments:
         nargs, metavar = (-1, argument.upper()) if argument.endswith("...") else (1, None)
@@ -93,10 +102,24 @@ def command(usage: str, *parameters: click.Option | Group) -> Callable[..., clic
                 values[group.name] = group.make({name: values.pop(name) for name in names})
             function(**values)
 
-        COMMANDS[name] = Command(name, callback=callback, params=params, help=function.__doc__)
+        COMMANDS[name] = Command(name.split()[-1], callback=callback, params=params, help=function.__doc__)
         return COMMANDS[name]
 
     return register
+
+
+def commands_and_groups() -> dict[str, click.Command]:
+    """The commands and groups of the command line, by their names."""
+    top: dict[str, click.Command] = {}
+    for name, each in COMMANDS.items():
+        group, _, inner = name.partition(" ")
+        if not inner:
+            top[name] = each
+            continue
+        found = top.setdefault(group, click.Group(group, help=GROUPS[group]))
+        assert isinstance(found, click.Group)
+        found.add_command(each, inner)
+    return top
 
 
 def option(spec: str, help: str, *, dest: str | None = None, **settings: Any) -> click.Option:

@@ -1,5 +1,6 @@
 """Short vectors of the network's features, by which similar photos are found."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +26,17 @@ def feature_vectors(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     # einsum, because the threads of NumPy's BLAS spin beside those of ONNX Runtime; see `ood_graph`
     return normalize_rows(np.einsum("nf,fw->nw", features, _projection(features.shape[1])))
+
+
+def product_vector(vectors: Sequence[NDArray[np.float32]]) -> bytes | None:
+    """The vector of a product from those of its photos, float32 (WIDTH,) each: WIDTH numbers of DTYPE, of unit length.
+
+    None where no photo has one, or they are zeros.
+    """
+    if not vectors:
+        return None
+    [mean] = normalize_rows(np.mean(np.stack(vectors), axis=0, keepdims=True))
+    return mean.astype(DTYPE).tobytes() if mean.any() else None
 
 
 @lru_cache(maxsize=4)

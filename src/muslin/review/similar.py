@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from muslin.models.feature_vectors import DTYPE
 from muslin.review.schema import ITEMS, OPEN_ITEMS, VECTORS
-
-DTYPE = np.dtype("<f2")
-"""Of a vector in the store; see `muslin.models.feature_vectors`."""
 
 ROWS = 16_384
 """Vectors that are compared at a time."""

@@ -1,7 +1,9 @@
 """A shop's products with their photos, as `muslin tag` and `muslin review` read them from any data."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +14,24 @@ from muslin.data import read
 from muslin.data.archives import archive_kind
 from muslin.data.formats import detect_format
 from muslin.data.open_cache import open_cache
+from muslin.data.photo_content import PhotoContent
+from muslin.data.photos import Photo
 from muslin.data.product_notes import note_of_many_photos
 from muslin.data.registry import DATASETS
-from muslin.data.tables import TableFile, detect_kind, open_table
+from muslin.data.tables import AddedColumn, TableFile, detect_kind, open_table
 from muslin.data.tables.columns import column_names, wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.new_table import DELIMITERS
 from muslin.data.tables.parquet import Parquet
 from muslin.data.tables.photo_column import TablePhotos, check_images_used, table_photos
 from muslin.data.tables.workbook import is_workbook
-from muslin.errors import DataError
+from muslin.errors import DataError, ImageError
 from muslin.messages import Log, Message
 from muslin.models.prediction import Prediction
 from muslin.models.predictor import Predictor
 from muslin.models.product_prediction import ProductPrediction
 from muslin.storage.boundary import data_boundary
+from muslin.storage.outputs import Output
 
 ID_NAMES = ("sku", "product_id", "productid", "article_number", "item_id", "ean", "gtin", "product", "id")
 """Columns, in lower case, whose cells should be unique to a product."""
@@ -180,3 +185,38 @@ def _notes_of_ids(rows: ProductRows) -> list[Message]:
             rows_of.setdefault(str(cell), []).append(number)
     examples = [f"{cell} ({numbers[0]:,}, {numbers[1]:,})" for cell, numbers in rows_of.items()]
     return [Message("ids_repeated", column=name, count=len(repeated), examples=examples)] if repeated else []
+
+
+def content_digest(photo: Any) -> bytes:
+    """Of what a photo shows, as `ProductRows.find` gives it, or of the reason why it cannot be read."""
+    try:
+        if hasattr(photo, "content"):  # a StoredImage
+            return PhotoContent(photo.name, photo.content(), photo.box).digest
+        if isinstance(photo, np.ndarray):
+            return hashlib.sha256(photo.tobytes()).digest()
+        return repr(getattr(photo, "code", photo)).encode()  # why there is none
+    except ImageError as error:
+        return error.code.encode()
+
+
+def free_names(table: TableFile, columns: Sequence[AddedColumn]) -> tuple[tuple[AddedColumn, ...], list[str]]:
+    """Columns to add to a table, and a note for each whose name was taken, so that it gets another one."""
+    taken = {name.strip().casefold() for name in table.columns}
+    added, notes = [], []
+    for column in columns:
+        name, number = column.name, 1
+        while name.casefold() in taken:
+            name, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
+        if name != column.name:
+            notes.append(Message("column_name_taken", column=column.name, new_name=name))
+        taken.add(name.casefold())
+        added.append(AddedColumn(name, column.kind))
+    return tuple(added), list(notes)
+
+
+def check_no_photo(output: Output, rows: ProductRows) -> None:
+    """Refuse an output that is one of the photos, as `Output.check` does."""
+    if os.path.lexists(output.path):  # no photo is a new file
+        found = (photo for product in rows for _, photo, _ in rows.find(product))
+        inputs = {photo.path for photo in found if isinstance(photo, Photo)}
+        replace(output, overwrite=True).check(inputs)

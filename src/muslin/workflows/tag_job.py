@@ -1,15 +1,12 @@
 """The plan of a tagging: everything that is checked before the first photo is decoded."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from muslin.catalogue.product_rows import ProductRows
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
-from muslin.data.photos import Photo
 from muslin.data.tables import AddedColumn, TableFile
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.workbook import Workbook
@@ -23,7 +20,7 @@ from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
 from muslin.workflows.model_input import open_with_cache
-from muslin.workflows.product_catalogue import ProductCatalogue, open_catalogue
+from muslin.workflows.product_catalogue import ProductCatalogue, check_no_photo, free_names, open_catalogue
 from muslin.workflows.tag_own_values import OwnValues, read_own_values
 from muslin.workflows.tag_update import COLUMN as FINGERPRINT_COLUMN
 from muslin.workflows.tag_update import PreviousTags, read_previous
@@ -150,7 +147,7 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     if isinstance(table, Workbook) and not table.has_header:
         all_notes.append(Message("new_columns_unnamed", names=[column.name for column in columns]))
     chosen = predictor.rules.choose(options.precision, options.guarantee, per_product=catalogue.has_several)
-    _check_photos(output, rows)
+    check_no_photo(output, rows)
     job = TagJob(
         output,
         options,
@@ -174,14 +171,6 @@ def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
         return Taxonomy({}, {})
     classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
     return read_taxonomy(Path(options.taxonomy), classes, options.language)
-
-
-def _check_photos(output: Output, rows: ProductRows) -> None:
-    """Refuse an output that is one of the photos."""
-    if os.path.lexists(output.path):  # no photo is a new file
-        found = (photo for product in rows for _, photo, _ in rows.find(product))
-        inputs = {photo.path for photo in found if isinstance(photo, Photo)}
-        replace(output, overwrite=True).check(inputs)
 
 
 def _more_columns(options: TagOptions, own: OwnValues | None) -> list[tuple[str, AddedColumn]]:
@@ -216,17 +205,7 @@ def _new_columns(
     for target_name, column in more:
         prefix = f"{target_name}_" if target_name and len(targets) > 1 else ""
         names.append(replace(column, name=prefix + column.name))
-    taken = {name.strip().casefold() for name in table.columns}
-    added, notes = [], []
-    for column in names:
-        name, number = column.name, 1
-        while name.casefold() in taken:
-            name, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
-        if name != column.name:
-            notes.append(Message("column_name_taken", column=column.name, new_name=name))
-        taken.add(name.casefold())
-        added.append(AddedColumn(name, column.kind))
-    return tuple(added), list(notes)
+    return free_names(table, names)
 
 
 def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy) -> None:

@@ -13,19 +13,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from muslin.catalogue.product_rows import ProductRows
 from muslin.data.audit.exclusions import FORMULA, unescape_formula
-from muslin.data.photo_content import PhotoContent
 from muslin.data.photo_roles import ProductPhoto
-from muslin.data.photos import Photo
 from muslin.data.tables import AddedColumn, Cell, Row, TableFile, open_table
 from muslin.data.tables.cells import CellValue, format_cell
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.delimited import Delimited
-from muslin.errors import DataError, ImageError
+from muslin.errors import DataError
 from muslin.strict_json import json_text
+from muslin.workflows.product_catalogue import content_digest
 
 COLUMN = "fingerprint"
 FINGERPRINT_BYTES = 8
@@ -54,7 +51,7 @@ class PreviousTags:
         """Of a product, by its number, with these photos."""
         digest = hashlib.sha256(self.common + self.of_rows[product])
         for name, photo, role in photos:
-            digest.update(repr((name, role)).encode("utf-8", "surrogateescape") + _content_digest(photo))
+            digest.update(repr((name, role)).encode("utf-8", "surrogateescape") + content_digest(photo))
         return "m" + digest.hexdigest()[: 2 * FINGERPRINT_BYTES]  # a spreadsheet takes some hexadecimals for numbers
 
     @property
@@ -157,14 +154,3 @@ def _digests_of_rows(rows: ProductRows) -> list[bytes]:
             digests.append(repr(names).encode("utf-8", "surrogateescape"))
         digests[number] = hashlib.sha256(digests[number] + repr(cells).encode("utf-8", "surrogateescape")).digest()
     return digests
-
-
-def _content_digest(photo: Any) -> bytes:
-    try:
-        if isinstance(photo, Photo):
-            return PhotoContent(photo.name, photo.content(), photo.box).digest
-        if isinstance(photo, np.ndarray):
-            return hashlib.sha256(photo.tobytes()).digest()
-        return repr(getattr(photo, "code", photo)).encode()  # why there is none
-    except ImageError as error:
-        return error.code.encode()

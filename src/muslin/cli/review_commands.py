@@ -1,0 +1,124 @@
+"""The commands of the review loop."""
+
+import sys
+from typing import Any
+
+import click
+
+from muslin.cli import options as shared
+from muslin.cli.options import Group, command, option
+from muslin.cli.output import print_error, print_json, stop_on_signals
+from muslin.errors import DataError
+from muslin.printing import log
+
+who_option = option("--who NAME", "Who does it, for the record. Default: your user name on this computer.")
+
+
+def user_name(who: str | None) -> str:
+    """`who`, or the name of the user on this computer."""
+    from getpass import getuser
+
+    try:
+        return who or getuser()
+    except (KeyError, OSError, ImportError):  # a user without a name
+        return "unknown"
+
+
+@command(
+    "review init store",
+    option("--model FILE", "The model that predicts: a .muslin file or the folder of a run.", required=True),
+    option(
+        "--data DATA",
+        "What the model was trained on, for `muslin review train`. Default: read from the run that made the model.",
+    ),
+    Group(
+        "options",
+        option(
+            "--spot-checks SHARE",
+            "Share of products that are drawn at random and checked by a person, also where the model accepts them.",
+            type=click.FloatRange(0, 1),
+            default=0.05,
+            show_default=True,
+        ),
+        shared.seed_option("Seed of the random drawing. Default: 0."),
+    ),
+    shared.guarantee_options,
+    shared.read_options,
+    who_option,
+    shared.json_option,
+)
+def review_init_command(
+    store: str, model: str, data: str | None, options: dict[str, Any], guarantee: dict[str, Any],
+    read_options: dict[str, Any], **rest: Any,
+) -> None:  # fmt: skip
+    """Make a STORE for the review of a model's predictions.
+
+    The store keeps a copy of the model. The options on reading are those of --data.
+    """
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.reporting.terminal.review import print_made_store
+    from muslin.workflows.review_init import InitOptions, init
+
+    init_options = InitOptions(data=data, **options, **guarantee, read_options=read_options)
+    made = init(store, model, init_options, who=user_name(rest["who"]), log=log)
+    if rest["as_json"]:
+        print_json(made.to_dict())
+    else:
+        print_made_store(made)
+
+
+@command("review add store data", shared.read_options, shared.json_option)
+def review_add_command(store: str, data: str, read_options: dict[str, Any], as_json: bool) -> None:
+    """Add the products of DATA, such as a catalogue, to a STORE.
+
+    The active model predicts them; people see those that it does not accept, and a random sample of all. The same
+    DATA again updates what has changed. After an interruption, the same command continues.
+    """
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.reporting.terminal.progress import tagging_progress
+    from muslin.reporting.terminal.review import print_added_catalogue
+    from muslin.review.store import Store
+    from muslin.workflows.review_add import add_catalogue
+
+    with Store.open(store) as opened, stop_on_signals() as should_stop, tagging_progress() as on_progress:
+        added = add_catalogue(opened, data, read_options, log=log, on_progress=on_progress, should_stop=should_stop)
+    if not as_json:
+        print_added_catalogue(added)
+    if added.unreadable == added.products:
+        error = DataError("all_images_unreadable", "written", count=added.products, path=store)
+        sys.exit(print_error(error, as_json=as_json, result=added.to_dict()))
+    if as_json:
+        print_json(added.to_dict())
+
+
+@command(
+    "review export store",
+    shared.output_options(
+        "A new file for the table with its new columns, in its own format; for other data, a .csv, .tsv or .jsonl.",
+        required=True,
+    ),
+    option("--catalogue DATA", "Which catalogue to export, where the store has several."),
+    shared.json_option,
+)
+def review_export_command(store: str, output: Any, catalogue: str | None, as_json: bool) -> None:
+    """Write a catalogue of a STORE again, with what people decided.
+
+    Columns are added: the tag, what it rests on, who decided it and when, and what the model predicts.
+    """
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.reporting.terminal.review import print_exported_catalogue
+    from muslin.review.store import Store
+    from muslin.workflows.review_export import export_catalogue
+
+    with Store.open(store) as opened:
+        exported = export_catalogue(opened, output, catalogue, log=log)
+    if as_json:
+        print_json(exported.to_dict())
+    else:
+        print_exported_catalogue(exported)

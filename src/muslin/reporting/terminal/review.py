@@ -1,0 +1,56 @@
+"""What the commands of the review loop print."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from muslin.printing import echo
+from muslin.text import percent, plural
+
+if TYPE_CHECKING:
+    from muslin.workflows.review_add import AddedCatalogue
+    from muslin.workflows.review_export import ExportedCatalogue
+    from muslin.workflows.review_init import MadeStore
+
+
+def print_made_store(made: "MadeStore") -> None:
+    """Where the store is, and what comes next."""
+    echo(f"made {made.path}: {percent(made.precision)} of the accepted predictions are to be correct")
+    echo(f"{percent(made.spot_checks)} of the products will be drawn at random and checked by a person")
+    echo(f"next: muslin review add {made.path} CATALOGUE")
+
+
+def print_added_catalogue(added: "AddedCatalogue") -> None:
+    """How many products are new, changed, and as they were, and what the model decides on them."""
+    counts = {
+        "new": added.added,
+        "with other photos": added.changed,
+        "with other cells": added.text_changed,
+        "as before": added.unchanged,
+        "gone from the catalogue": added.gone,
+    }
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    echo(f"{plural(added.products, 'product')}: {told}")
+    for target, decisions in added.decisions.items():
+        if decisions:
+            echo(f"{_prefix(target, added.decisions)}{_decisions_text(decisions)}")
+    if added.unreadable:
+        echo(f"{plural(added.unreadable, 'product')} without a readable photo")
+
+
+def print_exported_catalogue(exported: "ExportedCatalogue") -> None:
+    """What the written table says."""
+    for target, decisions in exported.decisions.items():
+        told = ", ".join(f"{count:,} {decision}" for decision, count in decisions.items())
+        echo(f"{_prefix(target, exported.decisions)}{plural(exported.products, 'product')}: {told or 'none decided'}")
+    echo(f"wrote {exported.path}")
+
+
+def _prefix(target: str, of_all: Mapping[str, object]) -> str:
+    return f"{target}: " if len(of_all) > 1 else ""
+
+
+def _decisions_text(decisions: Mapping[str, int]) -> str:
+    return (
+        f"{decisions.get('accept', 0):,} accepted, {decisions.get('review', 0):,} to review, "
+        f"{decisions.get('out of scope', 0):,} out of scope"
+    )

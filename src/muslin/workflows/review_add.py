@@ -1,0 +1,219 @@
+"""A catalogue into a review store: the work of `muslin review add`.
+
+Read from `add_catalogue` down. Products go into the store a few hundred at a time, so an interrupted addition goes on
+where it was. Products that are there already are changed where their photos or cells have changed.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from muslin.errors import StoppedError
+from muslin.messages import Log, Message, examples, no_log, plain
+from muslin.models.predictor import CHUNK, Predictor
+from muslin.review.store import Store
+from muslin.review.values import NewProduct
+from muslin.storage.local_path import check_local
+from muslin.workflows.product_catalogue import ProductCatalogue, open_catalogue
+from muslin.workflows.review_products import CatalogueProduct, open_store_model, predict_catalogue, read_products
+from muslin.workflows.run_folder import absolute_source
+
+GONE = "gone"
+"""The fingerprint of a product that is no longer in its catalogue."""
+
+
+@dataclass(frozen=True)
+class AddedCatalogue:
+    """What became of the products of a catalogue.
+
+    Attributes:
+        products: in the catalogue now.
+        added: new in the store.
+        changed: with other photos than before; decisions on the old ones do not count.
+        text_changed: with the same photos and other cells.
+        unchanged: as they were.
+        unreadable: without a readable photo, of all of these.
+        gone: no longer in the catalogue since it was added last; decisions on them are kept.
+        decisions: per target's name how often the model decides what, over the new and changed products.
+        precision: target of the accepted predictions.
+        notes: what was found on the way.
+    """
+
+    path: str
+    products: int
+    added: int
+    changed: int
+    text_changed: int
+    unchanged: int
+    unreadable: int
+    gone: int
+    decisions: Mapping[str, Mapping[str, int]]
+    precision: float
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {name: plain(value) for name, value in asdict(self).items()}
+
+
+def add_catalogue(
+    store: Store,
+    data: str | Path,
+    read_options: Mapping[str, Any] | None = None,
+    *,
+    log: Log = no_log,
+    on_progress: Callable[[int, int], None] = lambda done, products: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> AddedCatalogue:
+    """Predict the products of a catalogue and put them into the store; the same catalogue again updates them.
+
+    Args:
+        data: as of `muslin.workflows.tag.tag`.
+        read_options: how to read the data, as `muslin.read` takes it.
+        log: called with each note as soon as it is known.
+        on_progress: called with the numbers of finished and of all products.
+        should_stop: called now and then; the work stops cleanly once it returns True.
+
+    Raises:
+        DataError: the data cannot be read, or another model was promoted meanwhile.
+        BundleError: the active model cannot be opened.
+        StorageError: the store cannot be written. Finished work is kept.
+        StoppedError: `should_stop` returned True; the same call continues.
+    """
+    read_options = dict(read_options or {})
+    check_local(data, read_options.get("images"))
+    catalogue = open_catalogue(data, None, read_options, log)
+    active, info = store.active, store.info
+    predictor = open_store_model(store, active)
+    chosen = predictor.rules.choose(info.precision, info.guarantee, per_product=catalogue.has_several)
+    for note in (*catalogue.table.fixes, *catalogue.notes, *chosen.notes):
+        log(note)
+    source = absolute_source({"data": str(data), "test": None, "read_options": read_options})
+    number = store.add_catalogue(source["data"], source["read_options"])
+    work = _Work(
+        catalogue, predictor, chosen.precision, info.guarantee, _known(store, number), on_progress, should_stop
+    )
+    store.put_products(number, work.products(), active.digest)
+    if work.is_stopped:
+        raise StoppedError("review_add_stopped", path=store.name, done=work.done, count=catalogue.products)
+    gone = [name for name, known in work.known.items() if name not in work.seen and known.fingerprint != GONE]
+    if gone:
+        store.put_products(number, map(_gone_product, gone), active.digest)
+    notes = _notes(work, gone)
+    for note in notes:
+        log(note)
+    return _result(work, str(source["data"]), len(gone), (*catalogue.notes, *chosen.notes, *notes))
+
+
+@dataclass
+class _Known:
+    """A product that is in the store already."""
+
+    fingerprint: str
+    digest: bytes
+    is_readable: bool
+
+
+def _known(store: Store, number: int) -> dict[str, _Known]:
+    return {
+        each.name: _Known(each.fingerprint, _digest(each.photos, each.text), each.error is None)
+        for each in store.products(number)
+    }
+
+
+def _digest(photos: tuple[str, ...], text: str) -> bytes:
+    """Of what is shown of a product besides its photos' content."""
+    return hashlib.blake2b(repr((photos, text)).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+@dataclass
+class _Work:
+    """The products of a catalogue on their way into the store, and what was counted."""
+
+    catalogue: ProductCatalogue
+    predictor: Predictor
+    precision: float
+    guarantee: str
+    known: Mapping[str, _Known]
+    on_progress: Callable[[int, int], None]
+    should_stop: Callable[[], bool]
+    is_stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.seen: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        self.decisions = {target.name: Counter[str]() for target in self.predictor.targets}
+        self.unreadable: list[str] = []
+
+    @property
+    def done(self) -> int:
+        """Products that are finished."""
+        return len(self.seen)
+
+    def products(self) -> Iterator[NewProduct]:
+        """The products that the store does not have as they are now."""
+        new = self._new_products()
+        for product in predict_catalogue(self.catalogue, self.predictor, new, self.precision, self.guarantee):
+            self._count(product)
+            yield product
+
+    def _new_products(self) -> Iterator[CatalogueProduct]:
+        for product in read_products(self.catalogue):
+            self.seen.add(product.name)
+            if not self._is_unchanged(product):
+                yield product
+            if self.done % CHUNK == 0 or self.done == self.catalogue.products:
+                self.on_progress(self.done, self.catalogue.products)
+            if self.done < self.catalogue.products and self.should_stop():
+                self.is_stopped = True
+                return
+
+    def _is_unchanged(self, product: CatalogueProduct) -> bool:
+        known = self.known.get(product.name)
+        if known is None or known.fingerprint != product.fingerprint:
+            return False
+        is_equal = known.digest == _digest(product.photos, product.text)
+        if is_equal:
+            self.counts["unchanged"] += 1
+            if not known.is_readable:
+                self.unreadable.append(product.name)
+        return is_equal
+
+    def _count(self, product: NewProduct) -> None:
+        known = self.known.get(product.name)
+        is_changed = known is not None and known.fingerprint != product.fingerprint
+        self.counts["added" if known is None else "changed" if is_changed else "text_changed"] += 1
+        if product.error is not None:
+            self.unreadable.append(product.name)
+        for name, prediction in product.predictions.items():
+            self.decisions[name][prediction.decision] += 1
+
+
+def _gone_product(name: str) -> NewProduct:
+    return NewProduct(name, GONE, (), "", {}, error=str(Message("review_product_gone")))
+
+
+def _notes(work: _Work, gone: list[str]) -> tuple[Message, ...]:
+    notes = [Message("review_products_unreadable", **examples(work.unreadable))] if work.unreadable else []
+    notes += [Message("review_products_gone", **examples(gone))] if gone else []
+    return tuple(notes)
+
+
+def _result(work: _Work, path: str, gone: int, notes: tuple[str, ...]) -> AddedCatalogue:
+    counts = work.counts
+    return AddedCatalogue(
+        path,
+        work.catalogue.products,
+        counts["added"],
+        counts["changed"],
+        counts["text_changed"],
+        counts["unchanged"],
+        len(work.unreadable),
+        gone,
+        {name: dict(each) for name, each in work.decisions.items()},
+        work.precision,
+        notes,
+    )
