@@ -209,7 +209,7 @@ def test_base_refuses_training_and_parquet(base: Installation, sliced_run: Finis
     ):
         done = base.run(*words, cwd=shop)
         assert (done.code, done.out) == (1, ""), done
-        assert done.err.splitlines()[-1].startswith(f"muslin: this needs muslin[{extra}], "), done
+        assert done.err.splitlines()[-1].startswith(f"muslin: This needs muslin[{extra}], "), done
         assert f"[{extra}]" in done.err.splitlines()[-1].rpartition("Install with: ")[2]
     assert sorted(shop.iterdir()) == before
 

@@ -14,7 +14,7 @@ from muslin.data.dataset import Target
 from muslin.evaluation.selective import fit_calibration_data
 from muslin.models.bundle import Bundle, seal
 from muslin.models.onnx_check import check_graph
-from muslin.models.plain_onnx import plain_onnx
+from muslin.models.plain_onnx import labels_text, plain_onnx
 from muslin.models.predictor import Predictor
 from small_models import SIDE, small_bundle
 
@@ -127,6 +127,12 @@ def test_export_writes_the_model_and_its_labels(tmp_path: Path, capfd: pytest.Ca
     onnx.checker.check_model(tmp_path / "m.onnx")
     assert error_object(invoke(capfd, *words, "--json"))["code"] == "output_exists"
     assert invoke(capfd, *words, "--overwrite").code == 0
+
+
+def test_each_class_has_one_line_of_the_labels() -> None:
+    names = ("long\nsleeve", "a\tb", "\u200fقميص", "plain")
+    assert labels_text((Target("t", names),)) == "long\\nsleeve\na\\tb\n\u200fقميص\nplain\n"
+    assert labels_text((Target("t", names), Target("u", ("x",)))).splitlines()[-2:] == ["t\tplain", "u\tx"]
 
 
 def test_labels_of_several_targets_name_the_target(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,16 @@ def test_names_of_the_taxonomy_are_values_too(shop: Path) -> None:
     assert column(shop / "out.csv", "contradicts") == ["", "", "hemd", "Hose"]
 
 
+def test_classes_that_differ_only_in_case_are_told_apart(shop: Path) -> None:
+    seal(small_bundle(Target("label", ("bag", "Bag", "BAG"))), shop / "model.muslin")
+    predicted = column(tagged(shop, [{"image": "white.png"}]).out, "tag")[0]
+    (shop / "out.csv").unlink()
+    other = next(name for name in ("bag", "Bag", "BAG") if name != predicted)
+    rows = [{"image": "white.png", "kind": kind} for kind in (predicted, other, "bAg")]
+    tagged(shop, rows, own_columns=["kind"])
+    assert column(shop / "out.csv", "contradicts") == ["", other, ""]
+
+
 TARGETS = (Target("kind", ("Trouser", "Bag")), Target("tags", ("dark", "plain", "bright"), "multilabel"))
 
 
@@ -262,6 +272,17 @@ def test_update_goes_by_all_rows_of_a_product(shop: Path) -> None:
     assert counts(tagged(shop, rows, **options)) == (2, 0)
     assert counts(tagged(shop, changed(rows, 2, size="L"), **options)) == (1, 1)
     assert column(shop / "out.csv", "tag") == ["Bag"] * 3
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_product_with_one_emptied_fingerprint_is_tagged(shop: Path, suffix: str) -> None:
+    photos = {"black.png": "a", "white.png": "a", "gray.png": "b"}
+    rows = [{"sku": sku, "image": name} for name, sku in photos.items()]
+    options: dict[str, Any] = {"update": True, "read_options": {"product": "sku"}}
+    tagged(shop, rows, suffix, **options)
+    write(shop / f"out.{suffix}", changed(read_texts(shop, suffix), 1, fingerprint=""))
+    assert counts(tagged(shop, rows, suffix, **options)) == (1, 1)
+    assert counts(tagged(shop, rows, suffix, **options)) == (2, 0)
 
 
 def test_update_with_own_values(shop: Path) -> None:

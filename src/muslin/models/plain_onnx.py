@@ -14,6 +14,7 @@ from muslin.data.dataset import Target
 from muslin.evaluation.thresholds import default_thresholds
 from muslin.models.bundle import FEATURES, Bundle
 from muslin.strict_json import json_text
+from muslin.text import escape_controls
 
 if TYPE_CHECKING:
     import onnx
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 INPUT = "pixels"
 FEATURES_OUTPUT = "features"
 """The name of the output FEATURES in a plain file."""
+
+KEPT = "\u061c\u200e\u200f"
+"""Direction marks of Arabic and Hebrew, which names have and which end no line."""
 
 _EPSILON = 1e-12  # as in evaluation.calibration: the logarithm of a probability of 0 must exist
 
@@ -56,9 +60,13 @@ def plain_onnx(bundle: Bundle) -> "onnx.ModelProto":
 
 
 def labels_text(targets: tuple[Target, ...]) -> str:
-    """The classes as a text: one a line, in the order of the probabilities; of several targets, target, tab, class."""
-    lines = (f"{target.name}\t{name}" if len(targets) > 1 else name for target in targets for name in target.classes)
-    return "".join(f"{line}\n" for line in lines)
+    r"""The classes as a text: one a line, in the order of the probabilities; of several targets, target, tab, class.
+
+    A tab or a line end in a name becomes `\t`, `\n` or `\r`, so that each class has one line.
+    """
+    pairs = [(target.name, name) for target in targets for name in target.classes]
+    lines = [pair if len(targets) > 1 else pair[1:] for pair in pairs]
+    return "".join("\t".join(escape_controls(name, KEPT) for name in line) + "\n" for line in lines)
 
 
 def _output_names(graph: Any) -> dict[str, str]:

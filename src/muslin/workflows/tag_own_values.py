@@ -17,19 +17,45 @@ LIST_SEPARATORS = "|;,"
 
 
 @dataclass(frozen=True)
+class TagNames:
+    """The names of a target's tags: those of its classes, and the shop's.
+
+    Attributes:
+        exact: the tags that a name can mean.
+        folded: the same by the name without its case, for values that are no name in their own case.
+    """
+
+    exact: Mapping[str, frozenset[str]]
+    folded: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, target: Target, taxonomy: Taxonomy) -> "TagNames":
+        pairs = [(name, taxonomy.name(name)) for name in target.classes]
+        exact = {tag: frozenset((tag,)) for _, tag in pairs} | {name: frozenset((tag,)) for name, tag in pairs}
+        folded: dict[str, frozenset[str]] = {}
+        for name, tags in exact.items():
+            folded[name.casefold()] = folded.get(name.casefold(), frozenset()) | tags
+        return cls(exact, folded)
+
+    def meant(self, value: str) -> frozenset[str]:
+        """The tags that a value can mean; none where it is no class."""
+        return self.exact.get(value) or self.folded.get(value.casefold(), frozenset())
+
+
+@dataclass(frozen=True)
 class OwnValues:
     """What a catalogue says itself about its products.
 
     Attributes:
         columns: per target's name the column with the shop's own values.
         values: per target's name the values of each product, each once; none where its cells are empty.
-        canonical: per target's name, by each name of a class and each of the shop's names in lower case, the tag.
+        names: per target's name the names of its tags.
         foreign: per target's name values that are no name of a class, which no prediction can contradict.
     """
 
     columns: Mapping[str, str]
     values: Mapping[str, Sequence[tuple[str, ...]]]
-    canonical: Mapping[str, Mapping[str, str]]
+    names: Mapping[str, "TagNames"]
     foreign: Mapping[str, Collection[str]]
 
     def is_filled(self, target: str, product: int) -> bool:
@@ -42,13 +68,15 @@ class OwnValues:
         Args:
             tags: a tag, or several of a target that can have several; None where nothing was predicted.
         """
-        values, names = self.values[target][product], self.canonical[target]
-        if tags is None or not all(value.casefold() in names for value in values):
+        values = self.values[target][product]
+        own = [self.names[target].meant(value) for value in values]
+        if tags is None or not all(own):
             return []
         predicted = {tags} if isinstance(tags, str) else set(tags if isinstance(tags, Sequence) else ())
-        own = {names[value.casefold()] for value in values}
-        differs = own != predicted if not isinstance(tags, str) else not predicted <= own
-        return list(values) if values and differs else []
+        agrees = predicted <= frozenset().union(*own)
+        if not isinstance(tags, str):
+            agrees = agrees and all(predicted & meant for meant in own)
+        return [] if agrees or not values else list(values)
 
     @property
     def notes(self) -> list[Message]:
@@ -78,14 +106,13 @@ def read_own_values(
     columns = _own_columns(rows.table, targets, specs)
     if not columns:
         raise DataError("own_column_missing", path=str(rows.table.path), names=[target.name for target in targets])
-    values, canonical, foreign = {}, {}, {}
+    values, names, foreign = {}, {}, {}
     for target in (target for target in targets if target.name in columns):
         values[target.name] = _values_of_products(rows, columns[target.name], target.kind == "multilabel")
-        names = {name.casefold(): taxonomy.name(name) for name in target.classes}
-        canonical[target.name] = {name.casefold(): name for name in names.values()} | names
+        names[target.name] = TagNames.of(target, taxonomy)
         found = {value for product in values[target.name] for value in product}
-        foreign[target.name] = {value for value in found if value.casefold() not in canonical[target.name]}
-    return OwnValues(columns, values, canonical, foreign)
+        foreign[target.name] = {value for value in found if not names[target.name].meant(value)}
+    return OwnValues(columns, values, names, foreign)
 
 
 def _own_columns(table: TableFile, targets: Sequence[Target], specs: Sequence[str]) -> dict[str, str]:

@@ -77,9 +77,8 @@ def _known_cells(job: TagJob, number: int, fingerprint: str | None) -> Row | Non
     """The cells of a product that is not predicted; None of one that is."""
     if is_kept(job, number):
         return [None] * len(job.columns)
-    if job.previous and fingerprint in job.previous.cells:
-        return [*job.previous.cells[str(fingerprint)], fingerprint]
-    return None
+    cells = job.previous.known_cells(number, fingerprint) if job.previous else None
+    return None if cells is None else [*cells, fingerprint]
 
 
 def _with_own_values(job: TagJob, number: int, cells: Row) -> list[CellValue]:

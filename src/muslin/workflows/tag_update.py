@@ -6,12 +6,15 @@ that a person corrected there.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from muslin.catalogue.product_rows import ProductRows
 from muslin.data.audit.exclusions import FORMULA, unescape_formula
@@ -37,15 +40,29 @@ class PreviousTags:
         path: where it is; it need not exist.
         digest: SHA-256 of it, in hexadecimal; empty where there is none.
         cells: by fingerprint the new cells of a product in it.
+        n_rows: by fingerprint its rows in it; those without one have an empty text.
         common: digest of what all tags depend on.
         of_rows: per product a digest of all cells of its rows.
+        n_written: per product the number of rows that get its cells; empty where each one gets them once.
     """
 
     path: Path
     digest: str
     cells: Mapping[str, Row]
+    n_rows: Mapping[str, int]
     common: bytes
     of_rows: Sequence[bytes]
+    n_written: Sequence[int]
+
+    def known_cells(self, product: int, fingerprint: str | None) -> Row | None:
+        """The cells of a product, by its number, in the previous output; None where it is to be tagged.
+
+        A person empties a fingerprint to have a product tagged anew, maybe in one of its rows only.
+        """
+        if fingerprint is None or fingerprint not in self.cells:
+            return None
+        n_emptied = (self.n_written[product] if self.n_written else 1) - self.n_rows[fingerprint]
+        return None if 0 < n_emptied <= self.n_rows[""] else self.cells[fingerprint]
 
     def fingerprint(self, product: int, photos: Sequence[ProductPhoto]) -> str:
         """Of a product, by its number, with these photos."""
@@ -75,14 +92,15 @@ def read_previous(
     """
     digest = digest_of(path)
     if not digest:
-        return PreviousTags(path, "", {}, *_digests(rows, inputs))
+        return PreviousTags(path, "", {}, {}, *_digests(rows, inputs), ())
     table = open_table(path)
     *names, last = (column.name for column in columns)
     if last not in table.columns:
         raise DataError("update_without_fingerprints", path=str(path), column=last)
     missing = [name for name in names if name not in table.columns]
     kept = [] if missing else list(columns)  # another model has other columns
-    previous = PreviousTags(path, digest, _read_cells(table, kept, last, rows.table), *_digests(rows, inputs))
+    cells, n_rows = _read_cells(table, kept, last, rows.table)
+    previous = PreviousTags(path, digest, cells, n_rows, *_digests(rows, inputs), _n_written(rows))
     if missing and any(
         previous.fingerprint(number, rows.find(product)) in previous.cells for number, product in enumerate(rows)
     ):
@@ -100,14 +118,17 @@ def digest_of(path: Path) -> str:
 
 def _read_cells(
     table: TableFile, columns: Sequence[AddedColumn], fingerprints: str, new: TableFile | DatasetTable
-) -> dict[str, Row]:
-    """By fingerprint the new cells, of which the last is the fingerprint; no cells where there are no `columns`."""
+) -> tuple[dict[str, Row], Counter[str]]:
+    """By fingerprint the new cells, without the fingerprint itself, and the number of its rows; no cells where there
+    are no `columns`."""
     is_text = isinstance(table, Delimited) and isinstance(new, Delimited)
     first: dict[str, tuple[int, tuple[Cell, ...]]] = {}
     found: dict[str, Row] = {}
+    n_rows = Counter[str]()
     names = [column.name for column in columns] or [fingerprints]
     for number, cells in table.rows(names):
         fingerprint = str(cells[-1])
+        n_rows[fingerprint] += 1
         if fingerprint and fingerprint not in first:
             first[fingerprint] = number, cells
             pairs = zip(cells, columns[:-1], strict=False)
@@ -118,7 +139,12 @@ def _read_cells(
             if differ := [c.name for c, cell, other in names_of_both if cell != other and c.kind in ("text", "list")]:
                 where = {"path": str(table.path), "first": number_before, "second": number}
                 raise DataError("update_rows_differ", **where, columns=differ)
-    return found
+    return found, n_rows
+
+
+def _n_written(rows: ProductRows) -> Sequence[int]:
+    """Per product the number of rows that `rows.spread` gives its cells; nothing where each one gets them once."""
+    return [] if rows.numbers is None or rows.on_first_row else np.bincount(rows.numbers).tolist()
 
 
 def _value_of(table: TableFile, number: int, cell: Cell, column: AddedColumn, is_text: bool) -> CellValue:
