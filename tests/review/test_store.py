@@ -245,7 +245,7 @@ def test_spot_checks_end_before_the_first_open_one(store: Store) -> None:
     checks = store.spot_checks("label")
     assert checks.products.tolist() == [item.product for item in drawn[:3]]
     assert checks.correct.tolist() == [True, False, drawn[2].value == "Bag"]
-    assert (checks.n_not_sure, checks.n_not_ours, checks.size, checks.population) == (1, 0, len(drawn), 180)
+    assert (checks.kinds, checks.size, checks.population) == (("value", "not_sure", "value"), len(drawn), 180)
     store.decide([decision_on(drawn[3])], "Ada")
     assert store.spot_checks("label").products.tolist() == [item.product for item in drawn]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from muslin.data.dataset import Target
-from muslin.review.items import in_sample
+from muslin.review.items import ACCEPTED, in_sample
 from muslin.review.queue import queue_tallies
 from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
 from muslin.review.values import Counts, SpotChecks, Tally, labels_of
@@ -43,7 +43,7 @@ def _prefix(connection: Connection, target: str, spot_checks: float, sample: Tal
 
 def read_sample(connection: Connection, target: Target, spot_checks: float, accepted_only: bool) -> SpotChecks:
     """The prefix of the random sample, of the accepted products or of all."""
-    population = [ITEMS.c.target == target.name, *[ITEMS.c.is_accepted.is_(True)] * accepted_only]
+    population = [ITEMS.c.target == target.name, *[ITEMS.c.decision == ACCEPTED] * accepted_only]
     rows = connection.execute(
         select(
             ITEMS.c.product,

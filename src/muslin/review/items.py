@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, insert, select, update
 
 from muslin.evaluation.selective import ACCEPT, DECISIONS
 from muslin.review.migrations import CURRENT
@@ -55,9 +55,18 @@ def update_items(connection: Connection, products: Sequence[int], target: str) -
     connection.execute(update(ITEMS).where(here).values(decided=counting.scalar_subquery()))
 
 
+NOT_ACCEPTED = ITEMS.c.is_accepted == false()
+"""Not `IS FALSE`, for which databases use no index."""
+
+
 def in_sample(spot_checks: float) -> ColumnElement[bool]:
     """Whether an item is in the random sample."""
     return ITEMS.c.rank < spot_checks
+
+
+def not_in_sample(spot_checks: float) -> ColumnElement[bool]:
+    """Whether an item is not in the random sample. The sum keeps SQLite from searching by rank, where most match."""
+    return ITEMS.c.rank + 0.0 >= spot_checks
 
 
 def drawn_of(rank: float, is_accepted: bool, spot_checks: float) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, or_, select
 
-from muslin.review.items import in_sample
-from muslin.review.schema import ITEMS, LOCKS, OPEN_ITEMS, PRODUCTS
+from muslin.evaluation.selective import DECISIONS
+from muslin.review.items import ACCEPTED, NOT_ACCEPTED, in_sample, not_in_sample
+from muslin.review.schema import ITEMS, LOCKS, OPEN_ITEMS
 from muslin.review.search import conditions
 from muslin.review.values import Filters, Tally
 
@@ -34,7 +35,7 @@ def next_products(
     remove_expired(connection, now)
     wanted = [ITEMS.c.target == target, OPEN_ITEMS, ~_IS_LOCKED, *conditions(filters, spot_checks)]
     sample = _select().where(*wanted, in_sample(spot_checks)).order_by(ITEMS.c.rank, ITEMS.c.product)
-    uncertain = _select().where(*wanted, ~in_sample(spot_checks), ITEMS.c.is_accepted.is_(False))
+    uncertain = _select().where(*wanted, not_in_sample(spot_checks), NOT_ACCEPTED)
     uncertain = uncertain.order_by(ITEMS.c.probability, ITEMS.c.product)
     tallies = queue_tallies(connection, target, spot_checks)
     rows = _page(connection, sample, uncertain, tallies, count)
@@ -48,7 +49,7 @@ def next_products(
 
 
 def _select() -> Select[Any]:
-    return select(ITEMS.c.product, ITEMS.c.value, ITEMS.c.probability).join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
+    return select(ITEMS.c.product, ITEMS.c.value, ITEMS.c.probability)
 
 
 def _page(
@@ -76,13 +77,14 @@ def _done(tally: Tally) -> float:
 
 def queue_tallies(connection: Connection, target: str, spot_checks: float) -> tuple[Tally, Tally]:
     """How much of the random sample, and of what else the model does not accept, is decided."""
-    total, decided = func.count(), func.count(ITEMS.c.decided)
-    here = ITEMS.c.target == target
+    tallies = select(func.count(), func.count(ITEMS.c.decided)).where(ITEMS.c.target == target)
 
     def tally(*which: ColumnElement[bool]) -> Tally:
-        return Tally(*connection.execute(select(total, decided).where(here, *which)).one())
+        return Tally(*connection.execute(tallies.where(*which)).one())
 
-    return tally(in_sample(spot_checks)), tally(~in_sample(spot_checks), ITEMS.c.is_accepted.is_(False))
+    sample, in_both = tally(in_sample(spot_checks)), tally(in_sample(spot_checks), NOT_ACCEPTED)
+    uncertain = tally(ITEMS.c.decision.in_(set(DECISIONS) - {ACCEPTED}))  # an index has the decision
+    return sample, Tally(uncertain.total - in_both.total, uncertain.decided - in_both.decided)
 
 
 def remove_expired(connection: Connection, now: float) -> None:

@@ -102,6 +102,9 @@ PRODUCTS = Table(
     UniqueConstraint("catalogue", "name"),
     sqlite_autoincrement=True,
 )
+Index("products_by_name", PRODUCTS.c.name, PRODUCTS.c.id)
+_UNREADABLE = PRODUCTS.c.error.is_not(None)
+Index("products_unreadable", PRODUCTS.c.id, sqlite_where=_UNREADABLE, postgresql_where=_UNREADABLE)
 
 PREDICTIONS = Table(
     "predictions",
@@ -132,12 +135,17 @@ ITEMS = Table(
 follows from the other tables: `muslin.review.items` makes it anew."""
 
 OPEN_ITEMS = ITEMS.c.decided.is_(None)
-Index("items_counts", ITEMS.c.target, ITEMS.c.decision, ITEMS.c.value, ITEMS.c.decided, ITEMS.c.rank)
-Index("items_sample", ITEMS.c.target, ITEMS.c.rank, ITEMS.c.decided)
+Index("items_counts", ITEMS.c.target, ITEMS.c.decision, ITEMS.c.value, ITEMS.c.decided)
+Index("items_sample", ITEMS.c.target, ITEMS.c.rank, ITEMS.c.decided, ITEMS.c.is_accepted)
+Index("items_decided", ITEMS.c.target, ITEMS.c.decided)
+Index("items_by_confidence", ITEMS.c.target, ITEMS.c.probability, ITEMS.c.product)
+Index("items_of_value", ITEMS.c.target, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.product)
 for _name, _columns in {
-    "items_uncertain": (ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.probability),
-    "items_of_value": (ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.value, ITEMS.c.probability),
-}.items():
+    "items_uncertain": (ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.probability, ITEMS.c.product),
+    "items_uncertain_of_value": (
+        ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.product
+    ),
+}.items():  # fmt: skip
     Index(_name, *_columns, sqlite_where=OPEN_ITEMS, postgresql_where=OPEN_ITEMS)
 
 VECTORS = Table(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, true
 
 from muslin.errors import DataError, unknown
 from muslin.review.items import in_sample
@@ -15,8 +15,8 @@ _ORDERS: dict[str, tuple[Any, ...]] = {
     "-confidence": (ITEMS.c.probability.desc(),),
     "name": (PRODUCTS.c.name,),
     "-name": (PRODUCTS.c.name.desc(),),
-    "date": (ITEMS.c.decided.is_(None), ITEMS.c.decided),
-    "-date": (ITEMS.c.decided.is_(None), ITEMS.c.decided.desc()),
+    "date": (ITEMS.c.decided.nulls_last(),),
+    "-date": (ITEMS.c.decided.desc().nulls_last(),),
     "added": (),
 }
 """A row for each of `muslin.review.values.SORTS`."""
@@ -27,6 +27,8 @@ def found_products(
 ) -> list[int]:
     """The products of a page of the search."""
     query = _query(select(ITEMS.c.product), target, filters, spot_checks)
+    if sort in ("name", "-name"):
+        query = query.join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
     ordered = query.order_by(*_ORDERS[sort], ITEMS.c.product).offset(start).limit(count)
     return list(connection.scalars(ordered))
 
@@ -37,42 +39,48 @@ def count_found(connection: Connection, target: str, filters: Filters, spot_chec
 
 
 def _query(query: Select[Any], target: str, filters: Filters, spot_checks: float) -> Select[Any]:
-    joined = query.select_from(ITEMS).join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
-    if filters.kinds or filters.decided_values or filters.who or filters.since or filters.until:
-        joined = joined.join(DECISIONS, DECISIONS.c.id == ITEMS.c.decided)
-    return joined.where(ITEMS.c.target == target, *conditions(filters, spot_checks))
+    return query.select_from(ITEMS).where(ITEMS.c.target == target, *conditions(filters, spot_checks))
 
 
 def conditions(filters: Filters, spot_checks: float) -> list[ColumnElement[bool]]:
-    """What the filters ask of `items`, `products` and, of the decision that counts, `decisions`.
+    """What the filters ask of `items`.
 
     Raises:
         DataError: an unknown state or reason.
     """
-    among = {
-        ITEMS.c.value: filters.values,
-        ITEMS.c.decision: filters.decisions,
-        DECISIONS.c.kind: filters.kinds,
-        DECISIONS.c.value: filters.decided_values,
-        DECISIONS.c.who: filters.who,
-    }
+    among = {ITEMS.c.value: filters.values, ITEMS.c.decision: filters.decisions}
+    wanted: list[ColumnElement[bool]] = [column.in_(values) for column, values in among.items() if values]
+    if filters.min_confidence is not None:
+        wanted.append(ITEMS.c.probability >= filters.min_confidence)
+    if filters.max_confidence is not None:
+        wanted.append(ITEMS.c.probability <= filters.max_confidence)
+    if of_decision := _of_decision(filters):
+        wanted.append(ITEMS.c.decided.in_(select(DECISIONS.c.id).where(*of_decision)))
+    if of_product := _of_product(filters):
+        wanted.append(ITEMS.c.product.in_(select(PRODUCTS.c.id).where(*of_product)))
+    if filters.state is not None:
+        wanted.append(_in_state(filters.state))
+    if filters.drawn:
+        wanted.append(or_(*(_is_drawn(name, spot_checks) for name in filters.drawn)))
+    return wanted
+
+
+def _of_decision(filters: Filters) -> list[ColumnElement[bool]]:
+    among = {DECISIONS.c.kind: filters.kinds, DECISIONS.c.value: filters.decided_values, DECISIONS.c.who: filters.who}
     wanted: list[ColumnElement[bool]] = [column.in_(values) for column, values in among.items() if values]
     if filters.since is not None:
         wanted.append(DECISIONS.c.at >= filters.since)
     if filters.until is not None:
         wanted.append(DECISIONS.c.at < filters.until)
-    if filters.min_confidence is not None:
-        wanted.append(ITEMS.c.probability >= filters.min_confidence)
-    if filters.max_confidence is not None:
-        wanted.append(ITEMS.c.probability <= filters.max_confidence)
+    return wanted
+
+
+def _of_product(filters: Filters) -> list[ColumnElement[bool]]:
+    wanted = []
     if filters.catalogue is not None:
         wanted.append(PRODUCTS.c.catalogue == filters.catalogue)
     if filters.text is not None:
         wanted.append(PRODUCTS.c.search.contains(filters.text.casefold(), autoescape=True))
-    if filters.state is not None:
-        wanted.append(_in_state(filters.state))
-    if filters.drawn:
-        wanted.append(or_(*(_is_drawn(name, spot_checks) for name in filters.drawn)))
     return wanted
 
 
@@ -89,4 +97,4 @@ def _is_drawn(name: str, spot_checks: float) -> ColumnElement[bool]:
     is_random = name in ("spot_check", "random")
     is_accepted = name in ("spot_check", "asked")
     sample = in_sample(spot_checks)
-    return and_(sample if is_random else ~sample, ITEMS.c.is_accepted.is_(is_accepted))
+    return and_(sample if is_random else ~sample, ITEMS.c.is_accepted == (true() if is_accepted else false()))
