@@ -9,7 +9,8 @@ from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
 from muslin.cli.output import print_error, print_json, stop_on_signals
 from muslin.errors import DataError
-from muslin.printing import log
+from muslin.printing import echo, log
+from muslin.text import percent
 
 who_option = option("--who NAME", "Who does it, for the record. Default: your user name on this computer.")
 
@@ -122,3 +123,46 @@ def review_export_command(store: str, output: Any, catalogue: str | None, as_jso
         print_json(exported.to_dict())
     else:
         print_exported_catalogue(exported)
+
+
+@command(
+    "review status store",
+    option("--who NAME", "Whose pace the remaining time is for. Default: your user name on this computer."),
+    shared.json_option,
+)
+def review_status_command(store: str, who: str | None, as_json: bool) -> None:
+    """Say what is left to do in a STORE, how long it takes, and whether the guarantee still holds."""
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.reporting.terminal.review import print_store_status
+    from muslin.review.store import Store
+    from muslin.workflows.review_status import store_status
+
+    with Store.open(store) as opened:
+        status = store_status(opened, user_name(who))
+    if as_json:
+        print_json(status.to_dict())
+    else:
+        print_store_status(status)
+
+
+@command("review spot-checks store share")
+def review_spot_checks_command(store: str, share: str) -> None:
+    """Raise the SHARE of products that are drawn at random, such as 0.1, and checked by a person.
+
+    It can only be raised: what is drawn stays drawn.
+    """
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.review.store import Store
+
+    try:
+        wanted = float(share)
+    except ValueError:
+        raise click.BadParameter(f"{share!r}: give a share, such as 0.1.") from None
+    with Store.open(store) as opened:
+        opened.raise_spot_checks(wanted)
+        sizes = {target.name: opened.counts(target.name).sample.total for target in opened.targets}
+    echo(f"{percent(wanted)} of the products are drawn: {max(sizes.values()):,} in the store")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select, update
 
 from muslin.data.dataset import Target
+from muslin.data.registry import DATASETS
 from muslin.errors import DataError, unknown
 from muslin.review import counts, decisions, items, model_rows, queue, search
 from muslin.review import products as product_rows
@@ -195,8 +196,9 @@ class Store:
     # Catalogues and products
 
     def add_catalogue(self, path: str | Path, read_options: Mapping[str, Any]) -> int:
-        """The id of a catalogue, which is added unless it is there; `path` is made absolute."""
-        absolute = str(Path(path).absolute())
+        """The id of a catalogue, which is added unless it is there; `path` is made absolute, unless it is the name of a
+        data set."""
+        absolute = str(path) if path in DATASETS else str(Path(path).absolute())
         with self._database.writing() as connection:
             found = connection.scalar(select(CATALOGUES.c.id).where(CATALOGUES.c.path == absolute))
             if found is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.catalogue.product_rows import ProductRows, RowsOfProduct, find_products
+from muslin.catalogue.product_rows import ProductRows, RowsOfProduct, find_products, with_own_names
 from muslin.data.open_cache import open_cache
 from muslin.data.photos import StoredImage
 from muslin.data.tables.photo_column import photo_lookup
@@ -41,9 +41,7 @@ def photo_finder(path: str, read_options: Mapping[str, Any]) -> PhotoFinder:
             return lambda product, number: lookup.locate(product.photos[number]).photo
         table, photos = open_data(path, None, read_options, no_log)
     rows, _ = find_products(table, photos, read_options.get("product"))
-    products: dict[str, RowsOfProduct] = {}
-    for each in rows:
-        products.setdefault(each.name, each)
+    products = {each.name: each for each in with_own_names(rows)}
     return lambda product, number: _photo_in_rows(rows, products.get(product.name), product.photos[number])
 
 

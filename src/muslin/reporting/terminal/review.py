@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from muslin.printing import echo
-from muslin.text import percent, plural
+from muslin.text import duration, percent, plural
 
 if TYPE_CHECKING:
     from muslin.workflows.review_add import AddedCatalogue
     from muslin.workflows.review_export import ExportedCatalogue
     from muslin.workflows.review_init import MadeStore
+    from muslin.workflows.review_statistics import TargetStatistics
+    from muslin.workflows.review_status import StoreStatus
+
+DIGEST_CHARACTERS = 12
+"""Of a model's digest, by which a person tells it."""
 
 
 def print_made_store(made: "MadeStore") -> None:
@@ -43,6 +48,40 @@ def print_exported_catalogue(exported: "ExportedCatalogue") -> None:
         told = ", ".join(f"{count:,} {decision}" for decision, count in decisions.items())
         echo(f"{_prefix(target, exported.decisions)}{plural(exported.products, 'product')}: {told or 'none decided'}")
     echo(f"wrote {exported.path}")
+
+
+def print_store_status(status: "StoreStatus") -> None:
+    """What is left, how long it takes, and whether the guarantee still holds."""
+    for name, found in status.targets.items():
+        prefix, counts = _prefix(name, status.targets), found.counts
+        decisions = {decision: tally.total for decision, tally in counts.decisions.items()}
+        products = sum(decisions.values()) + counts.unreadable
+        echo(f"{prefix}{plural(products, 'product')}: {_decisions_text(decisions)}, {counts.unreadable:,} unreadable")
+        queue, checks = counts.queue, counts.sample
+        echo(f"{prefix}to look at: {queue.left:,} of {queue.total:,} left{_time_text(found)}")
+        echo(f"{prefix}random sample: {checks.left:,} of {checks.total:,} left")
+    for message in status.messages:
+        echo(message)
+    active, promotion = status.active, status.promotion
+    since = f"since {_time(promotion.at)} by {promotion.who}"
+    echo(f"model: {active.name} {active.digest[:DIGEST_CHARACTERS]}, {since}")
+    for model in status.models:
+        if model.digest != active.digest:
+            echo(f"other model: {model.name} {model.digest[:DIGEST_CHARACTERS]}, added {_time(model.added_at)}")
+    for catalogue in status.catalogues:
+        echo(f"catalogue: {catalogue.path}")
+
+
+def _time(text: str) -> str:
+    """`2026-11-29 09:07 UTC`."""
+    return f"{text[:16].replace('T', ' ')} UTC"
+
+
+def _time_text(found: "TargetStatistics") -> str:
+    """`, about 12 min at your pace (4.2 s each)`."""
+    if found.left_s is None or found.pace is None or found.pace.seconds is None or not found.counts.queue.left:
+        return ""
+    return f", about {duration(found.left_s)} at your pace ({duration(found.pace.seconds)} each)"
 
 
 def _prefix(target: str, of_all: Mapping[str, object]) -> str:
