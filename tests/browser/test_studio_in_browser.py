@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_actions import press, serious_problems, tab_to, until
 from PIL import Image
 
 from muslin.models.bundle import seal
 from small_models import convolving_bundle
 from studio_server import running_studio
 
-AXE = Path(__file__).with_name("axe.min.js")
 SIDE = 20
 LEARNED = np.array([[[[0.5, -1.0, 0.25], [0.0, 2.0, 0.0], [1.0, 0.0, -0.75]]]], np.float32)
 CLOSE = "document.querySelectorAll('dialog').forEach(d => d.close())"
@@ -43,43 +43,9 @@ def page(browser, address, tmp_path):
     assert [a for a in browser.requested if not a.startswith(own)] == []
 
 
-def until(page, script):
-    deadline = time.monotonic() + 30
-    while not (found := page.run(f"Boolean({script})")):
-        assert time.monotonic() < deadline, script
-        time.sleep(0.03)
-    return found
-
-
 def open_playground(page, address, more=""):
     page.visit(f"{address}/#page=playground{more}")
     until(page, "document.querySelector('.arithmetic .big') !== null")
-
-
-def press(page, key, *, shift=False):
-    codes = {
-        "Tab": 9,
-        "Enter": 13,
-        " ": 32,
-        "Escape": 27,
-        "ArrowLeft": 37,
-        "ArrowUp": 38,
-        "ArrowRight": 39,
-        "ArrowDown": 40,
-    }
-    text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
-    named = {"key": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0])), "modifiers": 8 if shift else 0}
-    page.call("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": text} if text else {}))
-    page.call("Input.dispatchKeyEvent", type="keyUp", **named)
-
-
-def tab_to(page, condition):
-    """Press Tab until the focused element `e` meets `condition`."""
-    for _ in range(80):
-        press(page, "Tab")
-        if page.run(f"(e => {condition})(document.activeElement)"):
-            return
-    raise AssertionError(f"Tab does not lead to {condition}")
 
 
 def choose(page, label, value):
@@ -313,9 +279,7 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
     states = []
 
     def check(name):
-        page.run(AXE.read_text() + ";0")
-        found = page.run("axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
-        states.append((name, [f for f in found if f[1] in ("serious", "critical")]))
+        states.append((name, serious_problems(page)))
         assert page.run("document.documentElement.scrollWidth") <= width, name
 
     page.visit(f"{address}/#lang={language}")

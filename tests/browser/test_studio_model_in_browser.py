@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from test_studio_in_browser import AXE, press, tab_to, until
+from page_actions import press, serious_problems, tab_to, until
 
 from muslin.data.synthetic import make_garments
 from muslin.models.bundle import open_bundle, seal
@@ -239,8 +239,6 @@ def test_axe_finds_no_serious_problem_inside_a_model(page, address, width, schem
         page.visit(f"{address}/#{MODEL}&lang={language}&{tab}")
         until(page, f"document.querySelector({selector!r}) !== null")
         page.run("new Promise(d => setTimeout(d, 300))")
-        page.run(AXE.read_text() + ";0")
-        problems = page.run("axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
-        found += [(tab, *one) for one in problems if one[1] in ("serious", "critical")]
+        found += [(tab, *one) for one in serious_problems(page)]
         assert page.run("document.documentElement.scrollWidth") <= width, tab
     assert found == []

@@ -1,0 +1,79 @@
+"""What a person does in the tests' browser: keys, clicks, waiting; and what axe finds."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from chromium import Page
+
+AXE = Path(__file__).with_name("axe.min.js")
+CODES = {
+    "Tab": 9,
+    "Enter": 13,
+    " ": 32,
+    "Escape": 27,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+WAIT_S = 30
+
+
+def until(page: Page, script: str) -> None:
+    """Wait until an expression in the page is true."""
+    deadline = time.monotonic() + WAIT_S
+    while not page.run(f"Boolean({script})"):
+        assert time.monotonic() < deadline, (script, page.console[-3:])
+        time.sleep(0.03)
+
+
+def press(page: Page, key: str, *, shift: bool = False) -> None:
+    text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+    code = CODES.get(key, ord(key[0].upper()))
+    named: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+    page.call("Input.dispatchKeyEvent", type="keyDown", **named, **({"text": text} if text else {}))
+    page.call("Input.dispatchKeyEvent", type="keyUp", **named)
+    page.run("new Promise(requestAnimationFrame)")
+
+
+def type_text(page: Page, text: str) -> None:
+    for key in text:
+        press(page, key)
+
+
+def tab_to(page: Page, condition: str, most: int = 80) -> None:
+    """Press Tab until the focused element `e` meets `condition`."""
+    for _ in range(most):
+        press(page, "Tab")
+        if page.run(f"(e => {condition})(document.activeElement)"):
+            return
+    raise AssertionError(f"Tab does not lead to {condition}")
+
+
+def centre(page: Page, selector: str, index: int = 0) -> tuple[float, float]:
+    """The middle of an element, in CSS pixels."""
+    element = f"document.querySelectorAll({selector!r})[{index}]"
+    x, y = page.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())")
+    return x, y
+
+
+def point(page: Page, selector: str, index: int = 0) -> tuple[float, float]:
+    """Move the pointer to an element."""
+    x, y = centre(page, selector, index)
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    return x, y
+
+
+def click(page: Page, selector: str, index: int = 0) -> None:
+    x, y = point(page, selector, index)
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    page.run("new Promise(requestAnimationFrame)")
+
+
+def serious_problems(page: Page) -> list[list[str]]:
+    """What axe finds that keeps people from using the page: rule, impact, element."""
+    page.run(AXE.read_text() + ";0")
+    found = page.run("axe.run(document).then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
+    return [each for each in found if each[1] in ("serious", "critical")]
