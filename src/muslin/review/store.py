@@ -367,8 +367,16 @@ class Store:
         Raises:
             DataError: no such decision, or a request that was another decision's.
         """
+        return self.undo_all([(decision, request)], who)[0]
+
+    def undo_all(self, undos: Sequence[tuple[int, str]], who: str) -> list[Receipt]:
+        """The same for several decisions, each with its request: all or none of them.
+
+        Raises:
+            DataError: as `undo`.
+        """
         with self._database.writing() as connection:
-            return decisions.undo_decision(connection, decision, who, request)
+            return [decisions.undo_decision(connection, number, who, request) for number, request in undos]
 
     def history(self, product: int, target: str) -> list[Decided]:
         """All decisions on an item, undone ones and undos too, the first one first."""

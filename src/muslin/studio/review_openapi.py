@@ -102,7 +102,7 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/review/open"): Operation(
         "A store's targets, its active model and its counts.", object_of(
-            targets=list_of(TARGET), model=object_of(digest=STRING, name=STRING), counts=ALL_COUNTS
+            id=STRING, targets=list_of(TARGET), model=object_of(digest=STRING, name=STRING), counts=ALL_COUNTS
         ), request_of(tuple(ONE_STORE), **ONE_STORE),
     ),
     ("POST", "/api/review/next"): Operation(
@@ -136,6 +136,12 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
         request_of(
             ("store", "who", "decision", "request"), **ONE_STORE, who=ref("Person"), decision=COUNT, request=TEXT
         ),
+    ),
+    ("POST", "/api/review/undo_page"): Operation(
+        "Undo several decisions: all of them or none.", object_of(receipts=list_of(ref("Receipt")), counts=ALL_COUNTS),
+        request_of(("store", "who", "undos"), **ONE_STORE, who=ref("Person"), undos=list_of(
+            request_of(("decision", "request"), decision=COUNT, request=TEXT), minItems=1, maxItems=1000
+        )),
     ),
     ("POST", "/api/review/release"): Operation(
         "Let others have what a person has on the page.", object_of(),

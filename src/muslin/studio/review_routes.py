@@ -28,6 +28,7 @@ from muslin.studio.review_values import (
     receipt_json,
     short_text,
     target_named,
+    undos_of,
 )
 from muslin.studio.work_queue import WorkQueue
 
@@ -122,6 +123,7 @@ def describe(store: "Store", body: Body) -> dict[str, Any]:
     """What a page needs of a store before it shows an item."""
     active = store.active
     return {
+        "id": store.info.id,
         "targets": [
             {"name": target.name, "kind": target.kind, "classes": list(store.classes(target.name))}
             for target in store.targets
@@ -180,6 +182,12 @@ def undo(store: "Store", body: Body) -> dict[str, Any]:
     number = integer_of(body, "decision", -1, MAX_NUMBER)
     receipt = store.undo(number, short_text(body, "who"), short_text(body, "request"))
     return {"receipt": receipt_json(store, receipt)} | counts(store, body)
+
+
+def undo_page(store: "Store", body: Body) -> dict[str, Any]:
+    """Undo several decisions, such as those of a page: all of them or none."""
+    receipts = store.undo_all(undos_of(body), short_text(body, "who"))
+    return {"receipts": [receipt_json(store, receipt) for receipt in receipts]} | counts(store, body)
 
 
 def release(store: "Store", body: Body) -> dict[str, Any]:
@@ -249,6 +257,7 @@ STORE_ROUTES: dict[str, Answer] = {
     "similar": similar_items,
     "decide": decide,
     "undo": undo,
+    "undo_page": undo_page,
     "release": release,
     "class": add_class,
     "history": history,

@@ -68,10 +68,7 @@ def decisions_of(store: "Store", body: Body) -> list[NewDecision]:
     Raises:
         MuslinError: one of them is not complete, or names a class that the target does not have.
     """
-    given = collection_of(body, "decisions", list)
-    if not given or len(given) > MAX_DECISIONS or not all(isinstance(each, dict) for each in given):
-        raise MuslinError("request_value", name="decisions", expected="array", items="object", maximum=MAX_DECISIONS)
-    return [_decision(store, each) for each in given]
+    return [_decision(store, each) for each in _objects_of(body, "decisions")]
 
 
 def _decision(store: "Store", given: Body) -> NewDecision:
@@ -94,6 +91,24 @@ def _decision(store: "Store", given: Body) -> NewDecision:
             if name in SHOWN and _is_plain(value)
         },
     )
+
+
+def undos_of(body: Body) -> list[tuple[int, str]]:
+    """The decisions to undo in a request, each with the id of its undoing.
+
+    Raises:
+        MuslinError: one of them is not complete.
+    """
+    given = _objects_of(body, "undos")
+    return [(integer_of(each, "decision", -1, MAX_NUMBER), short_text(each, "request")) for each in given]
+
+
+def _objects_of(body: Body, name: str) -> list[Any]:
+    """A list of at least one object."""
+    given: list[Any] = collection_of(body, name, list)
+    if not given or len(given) > MAX_DECISIONS or not all(isinstance(each, dict) for each in given):
+        raise MuslinError("request_value", name=name, expected="array", items="object", maximum=MAX_DECISIONS)
+    return given
 
 
 def _is_plain(value: Any) -> bool:

@@ -7,7 +7,7 @@ import { Component, html } from "./html.js";
 import { PAGE_SIZE } from "./session.js";
 import { textOf } from "./values.js";
 
-const CHOICES = { state: ["open", "decided", "changed"], decisions: ["accept", "review", "out_of_scope"], kinds: ["value", "not_sure", "not_ours"], drawn: ["spot_check", "random", "uncertain", "asked"] };
+const CHOICES = { state: ["open", "decided", "changed"], decisions: ["accept", "review", "out of scope"], kinds: ["value", "not_sure", "not_ours"], drawn: ["spot_check", "random", "uncertain", "asked"] };
 const SORTS = ["confidence", "-confidence", "name", "-name", "date", "-date", "added"];
 const LISTS = new Set(["decisions", "kinds", "drawn", "values", "decided_values", "who"]);
 const MORE = ["kinds", "decided_values", "drawn", "min_confidence", "max_confidence", "since", "until", "who"];
@@ -63,7 +63,7 @@ export class Search extends Component {
   render({ session }) {
     const { target, counts, sheets } = session, none = t("review.noLabel");
     const predicted = target.kind === "multiclass" ? target.classes.map((name) => [name, name])
-      : Object.keys(counts?.values || {}).map((text) => [JSON.parse(text), textOf(JSON.parse(text), none)]);
+      : (counts?.values || []).map(({ value }) => [value, textOf(value, none)]);
     const { start } = state, shown = sheets.search?.items.length || 0;
     return html`<form class="search" role="search" aria-label=${t("review.view.search")} onsubmit=${(event) => event.preventDefault()}>
       <div class="fieldrow">${this.field("text", "search")}${this.menu("values", predicted)}${this.known("state")}${this.known("decisions")}

@@ -370,10 +370,9 @@ export class Session {
   }
 
   async sendUndo(batch) {
-    for (const [n, receipt] of batch.receipts.entries()) {
-      const answer = await requests.undo({ store: this.store, who: batch.who, decision: receipt.id, request: batch.undoRequests[n] });
-      this.take(answer.counts[this.target.name]);
-    }
+    const undos = batch.receipts.map((receipt, n) => ({ decision: receipt.id, request: batch.undoRequests[n] }));
+    const { counts } = await requests.undoPage({ store: this.store, who: batch.who, undos });
+    this.take(counts[this.target.name]);
     if (this.view === "search") this.search();
   }
 
