@@ -1,5 +1,6 @@
 """Small real models for tests, with probabilities that can be computed by hand."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from safetensors.numpy import save
 
 from muslin.data.dataset import Target
 from muslin.evaluation.ood import fit_ood_detector
-from muslin.evaluation.selective import fit_calibration_data
+from muslin.evaluation.selective import ACCEPT, DECISIONS, Triage, fit_calibration_data
 from muslin.models.bundle import FEATURES, Bundle, Preprocessing
+from muslin.models.prediction import TargetPrediction
 from muslin.models.seen_images import SeenImages, digest_images
 
 LABEL = Target("label", ("Trouser", "Shirt", "Bag"))
@@ -144,6 +146,25 @@ def having_seen(bundle: Bundle, train: NDArray[np.uint8], validation: NDArray[np
     """`bundle` as if it was trained and validated on these images, uint8 (count, height, width, channels)."""
     digests = [digest_images(() if images is None else images) for images in (train, validation)]
     return replace(bundle, seen_images=SeenImages.of(*digests, bundle.weights))
+
+
+def prediction_of(
+    by_class: Mapping[str, float], decision: str, *, labels: Sequence[str] | None = None
+) -> TargetPrediction:
+    """The prediction with these probabilities, and for a multilabel target with these labels."""
+    target = Target("label", tuple(by_class), "multiclass" if labels is None else "multilabel")
+    probabilities = np.array([list(by_class.values())], np.float32)
+    number = DECISIONS.index(decision)
+    decided = Triage(
+        probabilities,
+        probabilities.argmax(axis=1),
+        probabilities.max(axis=1),
+        np.array([number], np.uint8),
+        np.array([number == ACCEPT]),
+        set_threshold=0.0,
+        predicted_labels=None if labels is None else np.array([[name in labels for name in by_class]]),
+    )
+    return TargetPrediction(target, decided, 0)
 
 
 def with_model(bundle: Bundle, model: onnx.ModelProto) -> Bundle:

@@ -20,17 +20,15 @@ from muslin.evaluation.products import combine
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
 from muslin.models.bundle import seal
 from muslin.models.decision_rules import DecisionRules
-from muslin.models.prediction import Prediction, TargetPrediction
+from muslin.models.prediction import Prediction
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.models.product_prediction import ProductPrediction, ProductRule
 from muslin.strict_json import json_text
-from small_models import LABEL, SIDE, small_bundle
+from small_models import LABEL, SIDE, prediction_of, small_bundle
 
 
 def photo(name: str, *probabilities: float, decision: str = "accept") -> Prediction:
-    by_class = dict(zip(LABEL.classes, probabilities, strict=True))
-    label, probability = max(by_class.items(), key=lambda item: item[1])
-    return Prediction(name, {"label": TargetPrediction(label, probability, None, None, by_class, decision=decision)})
+    return Prediction(name, {"label": prediction_of(dict(zip(LABEL.classes, probabilities, strict=True)), decision)})
 
 
 def unreadable(name: str) -> Prediction:
@@ -133,7 +131,7 @@ def test_labels_of_products_are_combined_by_log_odds() -> None:
     target = Target("style", ("striped", "hooded"), "multilabel")
     rows = [{"striped": 0.9, "hooded": 0.5}, {"striped": 0.5, "hooded": 0.1}]
     photos = [
-        Prediction(name, {"style": TargetPrediction("striped", 0.9, None, None, row, ("striped",), "review")})
+        Prediction(name, {"style": prediction_of(row, "review", labels=("striped",))})
         for name, row in zip("ab", rows, strict=True)
     ]
     policy = acceptance_policy(target, None, 0.9, label_thresholds=(0.5, 0.5))

@@ -1,6 +1,7 @@
 """Tables as someone sees them in a pipe of 80 columns."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ from synthetic_evaluations import evaluation_of, report_inputs
 
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.messages import Message
-from muslin.models.prediction import Prediction, TargetPrediction
+from muslin.models.prediction import Prediction
 from muslin.reporting.terminal.console import console_for, print_table
 from muslin.reporting.terminal.dataset import print_dataset
 from muslin.reporting.terminal.evaluation import print_evaluation
 from muslin.reporting.terminal.predictions import print_predictions, wrap_path
 from muslin.text import duration, interval_text, percent, plural, short_count, word_list
+from small_models import prediction_of
 
 
 @pytest.fixture(autouse=True)
@@ -92,18 +94,18 @@ def test_evaluation_without_errors_says_so() -> None:
 NOTE = "converted as the data set's authors did"
 
 
-def _prediction(image: str, *, error: str | None = None, **values: Any) -> Prediction:
-    if error:
-        return Prediction(image, {}, error=error)
-    target = {"label": "Shirt", "probability": 0.9123, "runner_up": "Coat", "runner_up_probability": 0.05}
-    return Prediction(image, {"label": TargetPrediction(**{"probabilities": {}, **target, **values})}, (NOTE,))
+SHIRT = {"Shirt": 0.9123, "Coat": 0.05}
+
+
+def _prediction(image: str, by_class: Mapping[str, float] = SHIRT, *labels: str) -> Prediction:
+    return Prediction(image, {"label": prediction_of(by_class, "review", labels=labels or None)}, (NOTE,))
 
 
 def test_predictions_are_shown_with_runner_up_and_errors() -> None:
     rows = [
         _prediction("a.png"),
-        _prediction("b.jpg", error=Message("image_type", path="b.jpg", found="int")),
-        _prediction("c.png", error="c\x1b[31m.png: no image"),
+        Prediction("b.jpg", {}, error=Message("image_type", path="b.jpg", found="int")),
+        Prediction("c.png", {}, error="c\x1b[31m.png: no image"),
     ]
     printed = _printed(print_predictions, rows)
     assert "Shirt   91.2 %   Coat        5.0 %   review" in printed
@@ -114,7 +116,7 @@ def test_predictions_are_shown_with_runner_up_and_errors() -> None:
 
 def test_long_path_is_broken_at_its_separators() -> None:
     path = "runs/demo-20261127-034928/test-0.png"
-    printed = _printed(print_predictions, [_prediction(path, label="Ankle boot", decision="accept")])
+    printed = _printed(print_predictions, [_prediction(path, {"Ankle boot": 0.9})])
     lines = [line.split("   ")[0].strip() for line in printed.splitlines()]
     assert lines[2:4] == ["runs/demo-20261127-034928/", "test-0.png"]
     assert wrap_path("C:\\shop\\photos\\a.jpg", 12) == ["C:\\shop\\", "photos\\a.jpg"]
@@ -123,7 +125,7 @@ def test_long_path_is_broken_at_its_separators() -> None:
 
 def test_multilabel_predictions_are_listed_by_probability() -> None:
     probabilities = {"red": 0.7, "long": 0.9, "wool": 0.1}
-    row = _prediction("a.png", labels=("red", "long"), probabilities=probabilities)
+    row = _prediction("a.png", probabilities, "red", "long")
     assert "long 90.0 %, red 70.0 %" in _printed(print_predictions, [row])
 
 

@@ -29,11 +29,13 @@ def scale_probabilities(probabilities: Probabilities, temperature: Probabilities
 
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017.
     """
-    p: NDArray[np.float64] = np.maximum(probabilities, _EPSILON, dtype=np.float64)
+    p = np.array(probabilities, dtype=np.float64)
+    np.maximum(p, _EPSILON, out=p)
     if (temperature if isinstance(temperature, float) else np.min(temperature)) < MIN_TEMPERATURE:
         p /= p.max(axis=1, keepdims=True)  # else powers of all classes might be 0
     powers: NDArray[np.float64] = p ** (1 / temperature)
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers.astype(np.float32)
 
 
 def scale_label_probabilities(

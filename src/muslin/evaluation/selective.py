@@ -30,7 +30,7 @@ from muslin.messages import Message
 DECISIONS = ("accept", "review", "out of scope")
 """What to do with an image; a decision's number is its place here."""
 ACCEPT, REVIEW, OUT_OF_SCOPE = range(3)
-_ACCEPT, _REVIEW = np.uint8(ACCEPT), np.uint8(REVIEW)
+_BY_ACCEPTED = np.array([REVIEW, ACCEPT], np.uint8)
 
 DEFAULT_PRECISION = 0.98
 SET_COVERAGE = 0.90
@@ -409,7 +409,7 @@ def triage(
         labels = None
         confidence = probabilities[np.arange(len(probabilities)), predicted]
         accepted = confidence >= policy.accept_thresholds[predicted]
-    decisions = np.where(accepted, _ACCEPT, _REVIEW)
+    decisions = _BY_ACCEPTED.take(accepted)
     if is_ood is not None:
         decisions[is_ood] = OUT_OF_SCOPE
     return Triage(probabilities, predicted, confidence, decisions, accepted, policy.set_threshold, labels)

@@ -97,18 +97,17 @@ class GraphRunner:
             raise DataError("pixels_shape", found=found, expected=_batch_type(self._shape))
         if not len(pixels):
             return {name: np.empty((0, self._widths.get(name, 0)), np.float32) for name in names}
-        size = max(1, batch_size or self.batch_size)
-        session = self._sessions.get(in_threads or min(size, len(pixels)) <= self._small_batch)
-        starts = range(0, len(pixels), size)
-        batches = [self._run_batch(session, pixels[start : start + size], names) for start in starts]
-        if len(batches) == 1:
-            return dict(zip(names, batches[0], strict=True))
-        return {name: np.concatenate([batch[i] for batch in batches]) for i, name in enumerate(names)}
+        size = min(len(pixels), max(1, batch_size or self.batch_size))
+        session = self._sessions.get(in_threads or size <= self._small_batch)
+        if size == len(pixels):
+            return self._run_batch(session, pixels, names)
+        batches = [self._run_batch(session, pixels[i : i + size], names) for i in range(0, len(pixels), size)]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
 
-    def _run_batch(self, session: Any, pixels: Pixels, names: Sequence[str]) -> list[Floats]:
+    def _run_batch(self, session: Any, pixels: Pixels, names: Sequence[str]) -> dict[str, Floats]:
         try:
-            outputs: list[Floats] = run_session(session, names, {"pixels": pixels})
-            for name, output in zip(names, outputs, strict=True):
+            outputs = dict(zip(names, run_session(session, names, {"pixels": pixels}), strict=True))
+            for name, output in outputs.items():
                 width = self._widths.get(name) or getattr(output, "shape", (0, 0))[-1]
                 check_tensor(name, output, np.float32, (len(pixels), width))
                 if not _is_in_range(name, output):

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -14,33 +15,100 @@ from muslin.messages import plain
 from muslin.text import plural
 
 
-@dataclass(frozen=True)
 class TargetPrediction:
-    """The prediction of one target for one image.
+    """The prediction of one target for one image: a row of a Triage, of which each value is made when it is asked for.
 
-    Of two classes whose threshold was changed, `label` is the class that the threshold decides for. Probabilities are
-    between 0 and 1, and calibrated where the bundle has calibration data. With one class there is no runner-up (None).
+    Probabilities are between 0 and 1, and calibrated where the bundle has calibration data.
 
-    Attributes:
-        labels: for a multilabel target, the labels whose probability reaches their threshold, in the target's order;
-            otherwise None.
-        decision: one of `muslin.evaluation.selective.DECISIONS`.
-        prediction_set: the classes to choose from in a review, the most probable first; for an accepted prediction
-            its label or labels only.
+    Args:
+        target, decided, row: the prediction is in this row of `decided`, which is of this target.
+        choices: labels that are in the prediction set whatever their probability.
     """
 
-    label: str
-    probability: float
-    runner_up: str | None
-    runner_up_probability: float | None
-    probabilities: Mapping[str, float] = field(repr=False)
-    labels: tuple[str, ...] | None = None
-    decision: str = "review"
-    prediction_set: tuple[str, ...] = ()
+    def __init__(self, target: Target, decided: Triage, row: int, choices: Sequence[str] = ()) -> None:
+        self._target, self._decided, self._row, self._choices = target, decided, row, choices
+
+    @property
+    def label(self) -> str:
+        """The most probable class; of two classes whose threshold was changed, the one that the threshold decides for.
+
+        For a multilabel target the most probable label.
+        """
+        return self._target.classes[int(self._decided.predicted[self._row])]
+
+    @property
+    def probability(self) -> float:
+        """That of `label`."""
+        return _shortest(self._decided.probabilities[self._row, self._decided.predicted[self._row]])
+
+    @property
+    def runner_up(self) -> str | None:
+        """The most probable of the other classes; None with one class."""
+        return None if self._second is None else self._target.classes[self._second]
+
+    @property
+    def runner_up_probability(self) -> float | None:
+        """Its probability."""
+        return None if self._second is None else _shortest(self._decided.probabilities[self._row, self._second])
+
+    @cached_property
+    def probabilities(self) -> Mapping[str, float]:
+        """That of each class by its name, in the target's order."""
+        return ClassProbabilities(self._target.classes, self._decided.probabilities[self._row])
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """For a multilabel target, the labels whose probability reaches their threshold, in the target's order;
+        otherwise None.
+        """
+        if self._decided.predicted_labels is None:
+            return None
+        return tuple(self._target.classes[i] for i in np.flatnonzero(self._decided.predicted_labels[self._row]))
+
+    @property
+    def decision(self) -> str:
+        """One of `muslin.evaluation.selective.DECISIONS`."""
+        return DECISIONS[self._decided.decisions[self._row]]
+
+    @cached_property
+    def prediction_set(self) -> tuple[str, ...]:
+        """The classes to choose from in a review, the most probable first; for an accepted prediction its label or
+        labels only.
+        """
+        decided, row = self._decided, self._row
+        likely = {int(decided.predicted[row])}
+        if decided.predicted_labels is not None:
+            likely = set(np.flatnonzero(decided.predicted_labels[row]).tolist())
+        if not decided.accepted[row]:
+            likely.update(np.flatnonzero(decided.probabilities[row] >= decided.set_threshold).tolist())
+        by_probability = sorted(sorted(likely), key=decided.probabilities[row].tolist().__getitem__, reverse=True)
+        return tuple(dict.fromkeys([*(self._target.classes[i] for i in by_probability), *self._choices]))
+
+    @cached_property
+    def _second(self) -> int | None:
+        """The place of the runner-up."""
+        others = self._decided.probabilities[self._row].tolist()
+        others[self._decided.predicted[self._row]] = -1.0  # the predicted class comes first, whatever its threshold
+        return others.index(max(others)) if len(others) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values, without `labels` where there are none."""
-        return {name: plain(value) for name, value in vars(self).items() if (name, value) != ("labels", None)}
+        values = {name: plain(getattr(self, name)) for name in _VALUES}
+        return {name: value for name, value in values.items() if (name, value) != ("labels", None)}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TargetPrediction) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<TargetPrediction {self.label!r} {self.probability}: {self.decision}>"
+
+
+_VALUES = (
+    "label", "probability", "runner_up", "runner_up_probability", "probabilities", "labels", "decision",
+    "prediction_set",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,33 +164,6 @@ class ClassProbabilities(Mapping[str, float]):
         return repr(self._all())
 
 
-def target_prediction(target: Target, decided: Triage, row: int) -> TargetPrediction:
-    """The prediction in a row of `decided`."""
-    # In lists, because NumPy takes longer to begin than a few classes take
-    classes, probabilities, predicted = target.classes, decided.probabilities[row], int(decided.predicted[row])
-    others = probabilities.tolist()
-    others[predicted] = -1.0  # the predicted class comes first, whatever its threshold
-    second = others.index(max(others))
-    likely, labels = [predicted], None
-    if decided.predicted_labels is not None:
-        likely = np.flatnonzero(decided.predicted_labels[row]).tolist()
-        labels = tuple([classes[i] for i in likely])
-    if not decided.accepted[row]:
-        likely = sorted({*likely, *np.flatnonzero(probabilities >= decided.set_threshold).tolist()})
-    likely.sort(key=lambda i: -probabilities[i])
-    has_others = len(classes) > 1
-    return TargetPrediction(
-        classes[predicted],
-        _shortest(probabilities[predicted]),
-        classes[second] if has_others else None,
-        _shortest(probabilities[second]) if has_others else None,
-        ClassProbabilities(classes, probabilities),
-        labels,
-        DECISIONS[decided.decisions[row]],
-        tuple([classes[i] for i in likely]),
-    )
-
-
 class Predictions(Sequence[Prediction]):
     """The predictions for several images, in order. A Prediction is made when it is asked for.
 
@@ -173,8 +214,8 @@ class Predictions(Sequence[Prediction]):
         if image.error is not None:
             return image
         row = bisect_left(self._readable, place)
-        predictions = {t.name: target_prediction(t, self.arrays[t.name], row) for t in self._targets}
-        return replace(image, predictions=predictions)
+        predictions = {t.name: TargetPrediction(t, self.arrays[t.name], row) for t in self._targets}
+        return Prediction(image.image, predictions, image.notes, vector=image.vector)
 
     @classmethod
     def concat(cls, parts: Sequence["Predictions"]) -> "Predictions":

@@ -13,7 +13,7 @@ from muslin.errors import ImageError
 from muslin.evaluation.products import combine
 from muslin.evaluation.selective import DECISIONS, AcceptancePolicy, CalibrationData, calibrate_probabilities, triage
 from muslin.messages import Message, examples, plain
-from muslin.models.prediction import Prediction, TargetPrediction, target_prediction
+from muslin.models.prediction import Prediction, TargetPrediction
 
 _ACCEPT, _REVIEW, _OUT_OF_SCOPE = DECISIONS
 
@@ -114,12 +114,8 @@ class ProductRule:
             policy = replace(policy, accept_thresholds=np.zeros(len(target.classes)))
         calibrated = calibrate_probabilities(target, combined.probabilities, data)
         decided = triage(target, calibrated, policy, np.array([is_outside]))
-        prediction = target_prediction(target, decided, 0)
-        if reason:
-            labels = [name for one in each for name in ((one.label,) if one.labels is None else one.labels)]
-            choices = tuple(dict.fromkeys((*prediction.prediction_set, *labels)))
-            prediction = replace(prediction, prediction_set=choices)
-        return prediction, reason
+        labels = [name for one in each for name in ((one.label,) if one.labels is None else one.labels)]
+        return TargetPrediction(target, decided, 0, labels if reason else ()), reason
 
 
 def predict_products(
