@@ -40,7 +40,9 @@ def escape_unencodable() -> None:
             stream.reconfigure(errors="muslin")
 
 
-EXIT_CODES = {"usage": 2, "resume_with_options": 2, "train_without_data": 2, "interrupted": 130}
+EXIT_CODES = {
+    "usage": 2, "resume_with_options": 2, "train_without_data": 2, "promote_without_candidate": 2, "interrupted": 130,
+}  # fmt: skip
 """Exit codes of error codes; of all others it is 1."""
 
 

@@ -20,7 +20,19 @@ def _recipe_names() -> list[str]:
     return ["auto", *tomllib.loads(table)["recipes"]]
 
 
-def _train_options(values: dict[str, Any]) -> dict[str, Any]:
+def recipe_option(help: str) -> click.Option:
+    """The option that names a recipe."""
+    return option("--recipe NAME", help, load=_recipe_names)
+
+
+def set_option() -> click.Option:
+    """The option that changes settings of the recipe."""
+    return option(
+        "--set NAME=VALUE...", "Change a setting, such as batch_size=128. Repeat it for several.", dest="changes"
+    )
+
+
+def train_options(values: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, as arguments of `muslin.train`."""
     from muslin.workflows.time_budget import parse_duration
 
@@ -51,11 +63,7 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
     "train [data]",
     Group(
         "options",
-        option(
-            "--recipe NAME",
-            "Recipe to train with. Default: auto, which chooses by the images and says why.",
-            load=_recipe_names,
-        ),
+        recipe_option("Recipe to train with. Default: auto, which chooses by the images and says why."),
         option("--epochs N", "Passes over the training set.", type=click.IntRange(1)),
         option(
             "--folds K",
@@ -68,9 +76,7 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
             "--time-budget TIME",
             "Maximum training time, such as 2min. Chooses the most accurate recipe that fits on this machine.",
         ),
-        option(
-            "--set NAME=VALUE...", "Change a setting, such as batch_size=128. Repeat it for several.", dest="changes"
-        ),
+        set_option(),
         shared.seed_option("Random seed. The same seed gives the same weights. Default: 0.", None),
         shared.out_option("Folder of the run, new or empty. Default: a new one in runs/.", "RUN"),
         option(
@@ -88,7 +94,7 @@ def _train_options(values: dict[str, Any]) -> dict[str, Any]:
             "Largest share of unreadable photos to train without. Default: 0.2.",
             type=click.FloatRange(0, 1),
         ),
-        make=_train_options,
+        make=train_options,
     ),
     shared.test_option,
     option("--resume RUN", "Continue an interrupted run.", type=shared.PATH),

@@ -10,6 +10,7 @@ import numpy as np
 
 from muslin.catalogue.product_rows import RowsOfProduct, with_own_names
 from muslin.data.dataset import Target
+from muslin.data.photo_roles import ProductPhoto
 from muslin.data.tables import Cell
 from muslin.models.feature_vectors import product_vector
 from muslin.models.prediction import Prediction, TargetPrediction
@@ -55,11 +56,16 @@ def read_products(catalogue: ProductCatalogue) -> Iterator[CatalogueProduct]:
     texts = product_texts(catalogue)
     for product, text in zip(with_own_names(catalogue.rows), texts, strict=True):
         photos = catalogue.rows.find(product)
-        digest = hashlib.sha256()
-        for _, photo, role in photos:
-            digest.update(role.encode() + b"\0" + content_digest(photo))
         names = tuple(str(photo.name) for photo in photos if photo.name)
-        yield CatalogueProduct(product, digest.hexdigest()[: 2 * FINGERPRINT_BYTES], names, text)
+        yield CatalogueProduct(product, fingerprint_of(photos), names, text)
+
+
+def fingerprint_of(photos: Iterable[ProductPhoto]) -> str:
+    """Of what a product's photos show, and of their roles."""
+    digest = hashlib.sha256()
+    for _, photo, role in photos:
+        digest.update(role.encode() + b"\0" + content_digest(photo))
+    return digest.hexdigest()[: 2 * FINGERPRINT_BYTES]
 
 
 def product_texts(catalogue: ProductCatalogue) -> list[str]:

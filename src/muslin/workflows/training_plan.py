@@ -89,7 +89,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     requested = _requested_recipe(options, callbacks.log)
     require_extra("train")
     dataset, source = _read(data, options, callbacks.log)
-    dataset, excluded, corrections = _edit_dataset(dataset, options, callbacks.log)
+    dataset, excluded, corrections = edit_dataset(dataset, options, callbacks.log)
     photos.check_any_readable(dataset, callbacks.log)
     check_settings_used(dataset, options.settings, options.max_unreadable)
     choice = _choose_before_decoding(dataset, requested, options, callbacks)
@@ -129,7 +129,7 @@ def _read(data: str | Path | Dataset, options: TrainOptions, log: Log) -> tuple[
     return read_source(source, log), source
 
 
-def _edit_dataset(
+def edit_dataset(
     dataset: Dataset, options: TrainOptions, log: Log
 ) -> tuple[Dataset, list[tuple[str, str]] | None, list[Correction] | None]:
     """`dataset` with the labels corrected and without the samples to exclude, and what the two files say."""

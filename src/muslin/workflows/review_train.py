@@ -1,0 +1,98 @@
+"""`muslin review train`: a candidate model from everything decided in a review store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from muslin.errors import RecipeError
+from muslin.learn.recipe_choice import AUTO
+from muslin.learn.recipes import RECIPES, recipe_from_dict
+from muslin.models.bundle import open_bundle
+from muslin.review.store import Store
+from muslin.workflows.review_dataset import read_review_data
+from muslin.workflows.run_folder import Run
+from muslin.workflows.training_data import Callbacks
+
+
+@dataclass(frozen=True)
+class ReviewTrainOptions:
+    """Options of `train_candidate`.
+
+    Attributes:
+        recipe: by default that of the active model, with its settings.
+        settings: settings to change, by name.
+        out: folder of the run, new or empty.
+        others: further options of `muslin.workflows.train.train`, such as `time_budget_s`.
+    """
+
+    recipe: str | None = None
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    out: Path | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that was trained on the decisions of a store, and that `promote` can make the active one.
+
+    Attributes:
+        digest: of the model, under which the store has it.
+        record: what it was trained on, as JSON.
+    """
+
+    digest: str
+    run: Run
+    record: Mapping[str, Any]
+
+
+def train_candidate(
+    store: Store, options: ReviewTrainOptions | None = None, callbacks: Callbacks | None = None
+) -> Candidate:
+    """Train a model on everything decided and on the first model's data, and put it into the store.
+
+    The active model stays active. A training that was stopped starts again from the photos' features, which are cached.
+
+    Raises:
+        MuslinError: nothing to train on, or as `muslin.workflows.train.train`.
+        StoppedError: `callbacks.should_stop` returned true.
+    """
+    from muslin.workflows.train import train
+
+    options, callbacks = options or ReviewTrainOptions(), callbacks or Callbacks()
+    name, settings = _recipe(store, options)
+    data = read_review_data(store, callbacks.log)
+    run = train(
+        data.dataset,
+        recipe=name,
+        out=options.out,
+        seed=options.seed,
+        settings=settings,
+        on_progress=callbacks.on_progress,
+        log=callbacks.log,
+        should_stop=callbacks.should_stop,
+        **options.others,
+    )
+    finished = run.record
+    of_run = {key: finished.get(key) for key in ("recipe", "seed", "test", "validation")}
+    record = {**data.record, "run": str(run.folder.absolute()), "sampling": _sampling(finished), **of_run}
+    return Candidate(store.add_model(run.model, record), run, record)
+
+
+def _sampling(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: record["data"].get(key) for key in ("split_sizes", "drawn_at_random", "no_class")}
+
+
+def _recipe(store: Store, options: ReviewTrainOptions) -> tuple[str, dict[str, Any]]:
+    """The recipe and the settings to change in it: those asked for, or those of the active model."""
+    if options.recipe is not None:
+        return options.recipe, dict(options.settings)
+    recorded = open_bundle(store.open_model(store.active.digest)).provenance.get("recipe")
+    try:
+        recipe = recipe_from_dict(recorded)  # type: ignore[arg-type]
+    except (RecipeError, TypeError, AttributeError):
+        return AUTO, dict(options.settings)  # a model of other origin
+    defaults = RECIPES[recipe.name].to_dict()
+    changed = {key: value for key, value in recipe.to_dict().items() if value != defaults.get(key)}
+    return recipe.name, {**changed, **options.settings}

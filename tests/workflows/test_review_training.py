@@ -1,0 +1,271 @@
+"""A round of the review loop: everything decided trains a candidate, which is promoted and brought back."""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import muslin
+from muslin.data.dataset import UNKNOWN, PixelImages
+from muslin.data.synthetic import SyntheticDataset, make_garments
+from muslin.errors import DataError, StoppedError
+from muslin.models.bundle import open_bundle
+from muslin.review.store import Store
+from muslin.review.values import NewDecision
+from muslin.workflows.review_add import add_catalogue
+from muslin.workflows.review_dataset import ReviewData, read_review_data, read_sealed_test
+from muslin.workflows.review_decisions import decided_products
+from muslin.workflows.review_predict import predict_products
+from muslin.workflows.review_promote import PromoteOptions, compare_with_active, find_model, promote, undo_promotion
+from muslin.workflows.review_train import Candidate, ReviewTrainOptions, train_candidate
+
+N_FIRST, N_CATALOGUE = 120, 90
+SETTINGS = {"epochs": 2, "batch_size": 20, "max_steps": 12}
+ANY_MARGIN = PromoteOptions(margin=0.99)
+
+
+def write_photos(garments: SyntheticDataset, folder: Path) -> list[Path]:
+    """A PNG for each garment."""
+    images, folder = garments.dataset.images, folder
+    assert isinstance(images, PixelImages)
+    folder.mkdir(parents=True)
+    paths = [folder / f"photo_{number:03}.png" for number in range(len(images))]
+    for path, pixels in zip(paths, images.pixels, strict=True):
+        Image.fromarray(pixels[..., 0]).save(path)
+    return paths
+
+
+def write_table(path: Path, photos: list[Path], **columns: list[str]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sku", "image", *columns])
+        rows = zip([f"p{number}" for number in range(len(photos))], map(str, photos), *columns.values(), strict=True)
+        writer.writerows(rows)
+    return path
+
+
+@dataclass
+class Shop:
+    """A store with a catalogue, of which all true classes are known by the products' names."""
+
+    store: Store
+    truth: dict[str, str]
+    photos: list[Path]
+
+    def decide(self, products: list[Any], kind: str = "value", who: str = "Ada", value: str | None = None) -> None:
+        target, digest = self.store.targets[0], self.store.active.digest
+        new = [
+            NewDecision(
+                product.id, target.name, kind, f"{product.id} {kind} {who} {digest} {value}", product.fingerprint,
+                digest, (value or self.truth[product.name]) if kind == "value" else None,
+            )
+            for product in products
+        ]  # fmt: skip
+        self.store.decide(new, who)
+
+    def sample(self) -> list[Any]:
+        """The random sample, in the order of rank."""
+        share = self.store.info.spot_checks
+        return sorted((each for each in self.store.products() if each.rank < share), key=lambda each: each.rank)
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("first")
+    garments = make_garments(N_FIRST, seed=3)
+    photos = write_photos(garments, folder / "photos")
+    names = garments.dataset.targets[0].classes
+    table = write_table(folder / "first.csv", photos, label=[names[i] for i in garments.true_labels])
+    return muslin.train(table, recipe="quick", out=folder / "run", settings=SETTINGS)
+
+
+@pytest.fixture
+def shop(first_run: Any, tmp_path: Path) -> Iterator[Shop]:
+    garments = make_garments(N_CATALOGUE, seed=4)
+    photos = write_photos(garments, tmp_path / "photos")
+    table = write_table(tmp_path / "catalogue.csv", photos)
+    names, source = garments.dataset.targets[0].classes, first_run.record["source"]
+    truth = {f"p{number}": names[label] for number, label in enumerate(garments.true_labels)}
+    with Store.create(tmp_path / "s.db", first_run.model, who="Ada", data=source, spot_checks=0.5) as store:
+        add_catalogue(store, table)
+        names_of = {str(photo): f"p{number}" for number, photo in enumerate(photos)}
+        for product in store.products():
+            truth.setdefault(product.name, truth[names_of.get(product.name, product.name)])
+        yield Shop(store, truth, photos)
+
+
+def images_of(data: ReviewData, prefix: str = "decided/") -> Any:
+    """Whether each image is of a decided product."""
+    return np.array([str(name).startswith(prefix) for name in data.dataset.ids])
+
+
+def test_only_the_complete_random_sample_is_random(shop: Shop) -> None:
+    sample = shop.sample()
+    others = [each for each in shop.store.products() if each.rank >= shop.store.info.spot_checks]
+    shop.decide(sample[:20])
+    shop.decide(sample[25:30])  # after a gap: no random sample
+    shop.decide(others[:15])
+    data = read_review_data(shop.store)
+    is_decided, dataset = images_of(data), data.dataset
+    assert dataset.is_random[~is_decided].all(), "the first data were all drawn at random"
+    numbers = {int(str(name).split("/")[1]) for name in dataset.ids[is_decided & dataset.is_random]}
+    assert numbers == {each.id for each in sample[:20]}
+    tested = {int(str(name).split("/")[1]) for name in dataset.ids[is_decided & (dataset.parts == "test")]}
+    assert tested == {each.id for each in sample[:20] if each.in_test}
+    waiting = [each for each in sample[25:30] if each.in_test]
+    assert data.record["decided"]["waiting"] == len(waiting)
+    assert not {each.id for each in waiting} & {int(str(n).split("/")[1]) for n in dataset.ids[is_decided]}
+
+
+def test_the_first_test_set_stays_sealed(shop: Shop, first_run: Any) -> None:
+    shop.decide(list(shop.store.products()))
+    dataset = read_review_data(shop.store).dataset
+    sizes = first_run.record["data"]["split_sizes"]
+    first_tests = [name for name, part in zip(dataset.ids, dataset.parts, strict=True) if part == "test"]
+    assert sum(not str(name).startswith("decided/") for name in first_tests) == sizes["test"]
+    sealed = read_sealed_test(shop.store)
+    assert set(sealed.ids) == set(first_tests)
+
+
+def test_not_sure_counts_as_no_class(shop: Shop) -> None:
+    sample = shop.sample()
+    shop.decide(sample[:4], kind="not_sure")
+    shop.decide(sample[4:30])
+    dataset = read_review_data(shop.store).dataset
+    no_class = dataset.no_class["label"]
+    assert no_class.sum() == 4
+    assert (dataset.labels["label"][no_class] == UNKNOWN).all()
+    assert dataset.is_random[no_class].all()
+
+
+def test_conflicts_are_told_and_the_last_counts(shop: Shop) -> None:
+    products = list(shop.store.products())
+    shop.decide(products)
+    classes = shop.store.targets[0].classes
+    product = next(each for each in products if each.rank >= 0.5)
+    other = next(name for name in classes if name != shop.truth[product.name])
+    shop.decide([product], who="Bea", value=other)
+    logged: list[Any] = []
+    data = read_review_data(shop.store, logged.append)
+    row = next(i for i, name in enumerate(data.dataset.ids) if str(name).startswith(f"decided/{product.id}/"))
+    assert data.dataset.targets[0].classes[data.dataset.labels["label"][row]] == other
+    conflicts = next(line for line in logged if line.code == "review_conflicts")
+    assert (conflicts.params["count"], data.record["conflicts"]) == (1, {"label": 1})
+
+
+def test_changed_photos_do_not_train(shop: Shop) -> None:
+    products = [each for each in shop.store.products() if each.rank >= 0.5]
+    shop.decide(products)
+    changed = shop.photos[int(products[0].name.strip("p").removesuffix(".png").split("_")[-1])]
+    Image.fromarray(np.full((28, 28), 77, np.uint8)).save(changed)
+    logged: list[Any] = []
+    data = read_review_data(shop.store, logged.append)
+    assert images_of(data).sum() == len(products) - 1
+    assert next(line for line in logged if line.code == "review_products_changed").params["count"] == 1
+
+
+def test_a_decision_replaces_the_label_of_the_first_data(shop: Shop, first_run: Any) -> None:
+    table = Path(first_run.record["source"]["data"])
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    add_catalogue(shop.store, write_table(table.with_name("again.csv"), [Path(row["image"]) for row in rows[:20]]))
+    added = [each for each in shop.store.products() if each.catalogue == 2]
+    target = shop.store.targets[0]
+    shop.decide(added, value=target.classes[0])
+    logged: list[Any] = []
+    data = read_review_data(shop.store, logged.append)
+    codes = {line.code: line.params for line in logged}
+    replaced, leaked = codes["review_labels_replaced"]["n"], codes.get("review_test_copies", {}).get("n", 0)
+    assert replaced > 0
+    copies = data.dataset.first_copies
+    assert len(np.unique(copies[data.dataset.parts == "train"])) == (data.dataset.parts == "train").sum()
+    assert not set(copies[data.dataset.parts == "train"]) & set(copies[data.dataset.parts == "test"])
+    assert replaced + leaked >= 20 - sum(each.in_test and each.rank < 0.5 for each in added)
+
+
+def test_nothing_decided_trains_nothing(shop: Shop) -> None:
+    with pytest.raises(DataError) as refused:
+        train_candidate(shop.store)
+    assert refused.value.code == "review_nothing_decided"
+
+
+@pytest.fixture
+def candidate(shop: Shop, tmp_path: Path) -> Candidate:
+    shop.store.add_class("label", "umbrella", "Ada")
+    products = list(shop.store.products())
+    shop.decide(products)
+    shop.decide([each for each in products if each.rank >= 0.5][:6], value="umbrella")
+    return train_candidate(shop.store, ReviewTrainOptions(out=tmp_path / "run"))
+
+
+def test_a_round_from_decisions_to_a_promoted_model(shop: Shop, candidate: Candidate) -> None:
+    store = shop.store
+    first = store.active.digest
+    bundle = open_bundle(store.open_model(candidate.digest))
+    assert store.active.digest == first, "training alone changes nothing"
+    assert "umbrella" in bundle.targets[0].classes
+    assert bundle.provenance["recipe"]["max_steps"] == SETTINGS["max_steps"], "the settings of the first model"
+    counts = bundle.provenance["data"]["drawn_at_random"]
+    sizes = bundle.provenance["data"]["split_sizes"]
+    assert counts["validation"] == sizes["validation"]
+    assert counts["train"] < sizes["train"]
+    assert len(bundle.calibration_data["label"]) == counts["validation"]
+    random = sum(each.is_random for each in decided_products(store))
+    assert candidate.record["random"] == random == len(shop.sample())
+
+    result = promote(store, candidate.digest[:10], "Bea", ANY_MARGIN)
+    assert (result.is_promoted, result.predicted) == (True, N_CATALOGUE)
+    assert store.active.digest == candidate.digest
+    last = store.promotions()[-1]
+    assert (last.kind, last.who, last.metrics["checks"][0]["n"]) == ("promote", "Bea", result.checks[0].n)
+    assert store.counts("label").queue.total > 0
+
+    assert undo_promotion(store, "Ada") == (first, 0)
+    assert [each.kind for each in store.promotions()] == ["init", "promote", "undo"]
+
+
+def test_a_candidate_that_may_be_worse_is_refused(shop: Shop, candidate: Candidate) -> None:
+    first = shop.store.active.digest
+    result = promote(shop.store, candidate.digest, "Ada", PromoteOptions(margin=0))
+    assert not result.is_promoted
+    assert result.refusals
+    assert shop.store.active.digest == first
+
+
+def stopping_after(calls: int) -> Callable[[], bool]:
+    left = iter(range(calls))
+    return lambda: next(left, None) is None
+
+
+def test_a_stopped_promotion_goes_on(shop: Shop, candidate: Candidate) -> None:
+    store, first = shop.store, shop.store.active.digest
+    with pytest.raises(StoppedError):
+        promote(store, candidate.digest, "Ada", ANY_MARGIN, should_stop=stopping_after(10))
+    assert store.active.digest == first
+    assert promote(store, candidate.digest, "Ada", ANY_MARGIN).is_promoted
+    assert predict_products(store, candidate.digest) == 0
+
+
+def test_vanished_photos_stop_a_promotion(shop: Shop, candidate: Candidate) -> None:
+    shop.photos[-1].unlink()
+    with pytest.raises(DataError) as refused:
+        promote(shop.store, candidate.digest, "Ada", ANY_MARGIN)
+    assert (refused.value.code, refused.value.params["count"]) == ("review_photos_changed", 1)
+
+
+def test_unknown_candidates_are_refused(shop: Shop) -> None:
+    active = shop.store.active.digest
+    with pytest.raises(DataError) as refused:
+        find_model(shop.store, "no such")
+    assert (refused.value.code, refused.value.params["choices"]) == ("promotion_candidate", [active[:12]])
+    with pytest.raises(DataError) as refused:
+        compare_with_active(shop.store, active)
+    assert refused.value.code == "promotion_active"
+    with pytest.raises(DataError) as refused:
+        compare_with_active(shop.store, active, PromoteOptions(margin=1.0))
+    assert refused.value.code == "promotion_margin"
