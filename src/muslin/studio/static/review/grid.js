@@ -85,7 +85,7 @@ class Tile extends Component {
         <button type="button" tabindex="-1" aria-pressed=${labelsOf(sheet.valueNow(item)).includes(name)} onclick=${() => session.setLabelOf(index, name)}>${name}</button>`)}</span>
       <button type="button" class="zoomer" tabindex="-1" aria-label=${`${t("review.zoom")}: ${item.name}`} aria-keyshortcuts=${spokenKey("zoom")}
         title=${`${t("review.zoom")} (${shownKey("zoom")})`} onclick=${() => { session.move(index); session.openDialog("zoom"); }}><${Glass} /></button>`}
-      <span class="under"><span class="percent">${percentOf(item)}</span> <span class="name" title=${item.name}>${item.name}</span>${flags(item, note)}</span>
+      <span class="under"><span class="percent">${percentOf(item)}</span> <span class="name" title=${item.name}>${isSimilar ? value : item.name}</span>${flags(item, note)}</span>
     </li>`;
   }
 }

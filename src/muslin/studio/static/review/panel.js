@@ -122,7 +122,7 @@ export function Kinds({ session, sheet }) {
 
 function Confirm({ session, sheet }) {
   const isQueue = session.view === "queue", count = sheet ? sheet.decisions().length : 0;
-  const words = isQueue ? t("review.confirm", { n: count || "" }) : tn("review.saveMarked", count);
+  const words = isQueue ? t("review.confirm", { n: count || "" }) : count ? tn("review.saveMarked", count) : t("review.saveNone");
   return html`<div class="confirm">
     <${KeyButton} action="confirm" class="main" disabled=${!count} onclick=${() => session.confirm()}>${words}<//>
     ${!isQueue && html`<button type="button" class="quiet" disabled=${!sheet?.items.length} onclick=${() => session.confirm(true)}>${t("review.confirmAll", { n: sheet?.items.length || 0 })}</button>`}

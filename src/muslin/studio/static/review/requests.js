@@ -8,6 +8,7 @@ export const stores = () => get("/api/review/stores");
 export const openStore = post("open");
 export const nextItems = post("next");
 export const findItems = post("items");
+export const oneItem = post("item");
 export const similarItems = post("similar");
 export const decide = post("decide");
 export const undoPage = post("undo_page");

@@ -1,8 +1,11 @@
-// How far the work is, whether the guarantee still holds, and new models.
+// How far the work is, whether the guarantee still holds, and the models of the store.
 
-import { count, t, tn } from "/static/texts.js";
+import { count, messageText, t, tn } from "/static/texts.js";
 import { Component, html } from "./html.js";
 import * as requests from "./requests.js";
+import { textOf } from "./values.js";
+
+const SHOWN = 12; // incorrect spot checks
 
 export class Status extends Component {
   componentDidMount() {
@@ -10,35 +13,92 @@ export class Status extends Component {
   }
 
   async load() {
-    const { session } = this.props;
-    try {
-      const found = await requests.models({ store: session.store });
-      this.setState({ models: found });
-    } catch (error) { this.setState({ error: error.message }); }
+    const { session } = this.props, { store, who } = session;
+    const part = (name, asked) => asked.then((found) => this.setState({ [name]: found }), (error) => this.setState({ error: error.message }));
+    await Promise.all([part("status", requests.status({ store, who: who || undefined })), part("models", requests.models({ store }))]);
   }
 
-  render({ session }, { models, error }) {
+  render({ session }, { status, models, error }) {
+    const name = session.target.name, found = status?.targets[name];
     return html`<div class="status">
       ${error && html`<p class="error" role="alert">${error}</p>`}
-      <${Work} session=${session} />
-      ${models && html`<${Models} session=${session} models=${models} />`}
+      <${Guarantee} session=${session} found=${found} key=${name} />
+      <${Work} session=${session} found=${found} />
+      ${models && html`<${Models} models=${models} />`}
     </div>`;
   }
 }
 
+/** The sentences on the guarantee and on shifts; the interval beside the target; the spot checks that were incorrect. */
+function Guarantee({ session, found }) {
+  return html`<section class="panel guarantee" aria-labelledby="guarantee"><h2 id="guarantee">${t("review.guarantee")}</h2>
+    ${!found ? html`<p class="soft">${t("loading")}</p>` : html`
+      ${found.precision.n > 0 && html`<p class=${`stamp verdict-${found.precision.verdict}`}>${t(`review.verdict.${found.precision.verdict}`)}</p>`}
+      ${found.precision.n > 0 && html`<${Interval} precision=${found.precision} />`}
+      ${found.messages.map((message) => html`<p>${messageText(message)}</p>`)}
+      ${found.precision.incorrect.length > 0 && html`<${Incorrect} session=${session} products=${found.precision.incorrect} />`}`}
+  </section>`;
+}
+
+/** Where the precision of accepted products lies, and the target. */
+function Interval({ precision: { interval: [low, high], precision, correct, n } }) {
+  const from = Math.max(0, Math.floor(10 * Math.min(low, precision) - 0.2) / 10), at = (share) => `${(100 * (share - from)) / (1 - from)}%`;
+  const words = t("review.intervalText", { low: percent(low), high: percent(high), target: percent(precision), correct: count(correct), n: count(n) });
+  return html`<div class="interval" role="img" aria-label=${words}>
+    <div class="line"><i style=${{ left: at(low), width: `calc(${at(high)} - ${at(low)})` }}></i><b style=${{ left: at(precision) }}></b></div>
+    <div class="ends soft number"><span>${percent(from)}</span><span>100 %</span></div>
+    <p class="soft">${words}</p></div>`;
+}
+
+const percent = (share) => `${(100 * share).toFixed(1).replace(/\.0$/, "")} %`;
+
+/** Photos of accepted products that a person decided differently. */
+class Incorrect extends Component {
+  async componentDidMount() {
+    const { session, products } = this.props, target = session.target.name;
+    try {
+      const found = await Promise.all(products.slice(0, SHOWN).map((product) => requests.oneItem({ store: session.store, target, product })));
+      this.setState({ items: found.map(({ item }) => item) });
+    } catch { /* the sentences say how many there are */ }
+  }
+
+  render({ session, products }, { items = [] }) {
+    const none = t("review.noLabel");
+    return html`<h3>${tn("review.incorrect", products.length)}</h3><ul class="incorrect">${items.map((item) => html`<li key=${item.product}>
+      <img src=${session.photo(item, 0, 112)} alt="" /><span>${item.name}</span><span class="soft">${textOf(item.value, none)} →
+      ${item.decided?.kind === "value" ? textOf(item.decided.value, none) : item.decided && t(`review.kind.${item.decided.kind}`)}</span></li>`)}</ul>`;
+  }
+}
+
 /** Per decision of the model: how many products there are, and how many people have decided. */
-function Work({ session: { counts } }) {
+function Work({ session: { counts }, found }) {
   if (!counts) return null;
-  return html`<section class="panel"><h2>${t("review.work")}</h2>
-    <table><thead><tr><th>${t("review.filter.decisions")}</th><th>${t("review.total")}</th><th>${t("review.decided")}</th><th>${t("review.left")}</th></tr></thead>
-      <tbody class="number">${Object.entries(counts.decisions).map(([name, tally]) => html`<tr><th>${t(`review.decision.${name}`)}</th>
-        <td>${count(tally.total)}</td><td>${count(tally.decided)}</td><td>${count(tally.total - tally.decided)}</td></tr>`)}</tbody></table>
+  return html`<section class="panel" aria-labelledby="work"><h2 id="work">${t("review.work")}</h2>
+    <table><thead><tr><th>${t("review.filter.decisions")}</th>${["total", "decided", "left"].map((name) => html`<th class="number">${t(`review.${name}`)}</th>`)}</tr></thead>
+      <tbody>${Object.entries(counts.decisions).map(([name, tally]) => html`<tr key=${name}><th>${t(`review.decision.${name}`)}</th>
+        ${[tally.total, tally.decided, tally.total - tally.decided].map((n) => html`<td class="number">${count(n)}</td>`)}</tr>`)}</tbody></table>
+    <p>${tn("review.queueLeft", counts.queue.total - counts.queue.decided)} ${found?.left_s > 0 && t("review.leftTime", { time: duration(found.left_s) })}</p>
     <p class="soft">${t("review.sampleText", { n: count(counts.prefix), of: count(counts.sample.total) })}</p>
     ${counts.unreadable > 0 && html`<p class="note">${tn("review.unreadable", counts.unreadable)}</p>`}
   </section>`;
 }
 
-function Models({ models }) {
-  return html`<section class="panel"><h2>${t("review.models")}</h2><ul class="modelrows">${models.models.map((one) => html`<li key=${one.digest}>
-    <strong>${one.name}</strong> <span class="soft">${one.digest.slice(0, 12)}</span> ${one.digest === models.active && html`<span class="stamp">${t("review.active")}</span>`}</li>`)}</ul></section>`;
+/** "40 min", "3 h 20 min". */
+function duration(seconds) {
+  const minutes = Math.max(1, Math.round(seconds / 60)), hours = Math.floor(minutes / 60);
+  return hours ? t("review.hours", { h: count(hours), min: minutes % 60 }) : t("review.minutes", { min: minutes });
+}
+
+const when = (at) => new Date(at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+
+/** The models, the active one first, and who promoted which one when. */
+function Models({ models: { active, models, promotions } }) {
+  const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
+  return html`<section class="panel" aria-labelledby="models"><h2 id="models">${t("review.models")}</h2>
+    <ul class="modelrows">${[...models].sort((a, b) => (b.digest === active) - (a.digest === active)).map((one) => html`<li key=${one.digest}>
+      <div><strong>${one.name}</strong> <span class="soft number">${one.digest.slice(0, 8)}</span><br /><span class="soft">${when(one.added_at)}</span></div>
+      ${one.digest === active && html`<span class="stamp">${t("review.active")}</span>`}</li>`)}</ul>
+    <h3>${t("review.promotions")}</h3>
+    <ol class="past">${promotions.toReversed().map((one) => html`<li key=${one.id}>${t(`review.promotion.${one.kind}`)}: ${name(one.digest)} <span class="soft">${one.who}, ${when(one.at)}</span></li>`)}</ol>
+  </section>`;
 }
