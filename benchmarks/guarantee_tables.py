@@ -47,11 +47,10 @@ def grouped_guarantee(results: Sequence[Result]) -> Table:
 
 
 def clothing_guarantee(results: Sequence[Result]) -> Table:
-    """Of each kind of groups the newest result."""
+    (result,) = results
     methods = {"independent": "as independent", "muslin": "muslin"}
-    populations = {(p["groups"], p["mean_group_size"]): p for result in results for p in result["populations"]}
     rows = []
-    for population in populations.values():
+    for population in result["populations"]:
         name = f"{population['groups']}, {population['mean_group_size']:.0f}"
         for row in population["rows"]:
             sizes = f"{row['images']:,}", f"{row['groups']:,.0f}", percent(row["target"], 0), percent(row["oracle"], 0)
