@@ -59,14 +59,11 @@ def clothing_guarantee(results: Sequence[Result]) -> Table:
 
 
 def few_photos(results: Sequence[Result]) -> Table:
-    """How often anything is accepted, and the most broken guarantees of a model, by tenths of the oracle's share.
-
-    Of each number of photos the newest result.
-    """
-    newest = {row["images"]: result["rows"] for result in results for row in result["rows"]}
+    """How often anything is accepted, and the most broken guarantees of a model, by tenths of the oracle's share."""
+    (result,) = results
     methods = {"muslin": "muslin", "strict": "strict", "betting": "betting", "any rank": "any rank, no guarantee"}
     cells: dict[tuple[int, bool, int], list[Mapping[str, Any]]] = {}
-    for row in (row for images, all_rows in newest.items() for row in all_rows if row["images"] == images):
+    for row in result["rows"]:
         cells.setdefault((row["images"], row["replaced"] > 0, int(10 * row["oracle"])), []).append(row)
     rows = []
     for (images, is_replaced, tenth), same in sorted(cells.items()):

@@ -356,7 +356,7 @@ TABLES = {
         from_rows(guarantee_tables.cross_fitting), ("cross_fitting_linear_*.json", "cross_fitting_networks_*.json")
     ),
     "plain_bound": Table(from_rows(guarantee_tables.plain_bound), ("plain_bound_*.json",), every=True),
-    "few_photos": Table(from_rows(guarantee_tables.few_photos), ("few_photos_*.json",), every=True),
+    "few_photos": Table(from_rows(guarantee_tables.few_photos), ("few_photos_*.json",)),
     "grouped_guarantee": Table(from_rows(guarantee_tables.grouped_guarantee), ("grouped_guarantee_*.json",)),
     "clothing_guarantee": Table(from_rows(guarantee_tables.clothing_guarantee), ("clothing_guarantee_*.json",)),
     "texture_groups": Table(from_rows(guarantee_tables.texture_groups), ("texture_groups_*.json",)),
