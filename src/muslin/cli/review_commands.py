@@ -1,6 +1,7 @@
 """The commands of the review loop."""
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
@@ -8,7 +9,7 @@ import click
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
 from muslin.cli.output import print_error, print_json, stop_on_signals
-from muslin.errors import DataError
+from muslin.errors import DataError, MuslinError
 from muslin.printing import echo, log
 from muslin.text import percent
 
@@ -96,6 +97,18 @@ def review_add_command(store: str, data: str, read_options: dict[str, Any], as_j
         print_json(added.to_dict())
 
 
+as_option = option(
+    "--as TOOL",
+    "Write a file for this labelling tool, with the settings of its project beside it where it needs them.",
+    dest="tool",
+    load=lambda: import_module("muslin.review.exchange.files").EXCHANGE_FORMATS,
+)
+prefix_option = option(
+    "--photo-prefix TEXT",
+    "What the labelling tool needs before the name of each photo, such as a folder or an address. Default: nothing.",
+)
+
+
 @command(
     "review export store",
     shared.output_options(
@@ -103,16 +116,23 @@ def review_add_command(store: str, data: str, read_options: dict[str, Any], as_j
         required=True,
     ),
     option("--catalogue DATA", "Which catalogue to export, where the store has several."),
+    Group("tool_options", as_option, prefix_option, make=shared.given),
     shared.json_option,
 )
-def review_export_command(store: str, output: Any, catalogue: str | None, as_json: bool) -> None:
+def review_export_command(
+    store: str, output: Any, catalogue: str | None, tool_options: dict[str, str], as_json: bool
+) -> None:
     """Write a catalogue of a STORE again, with what people decided.
 
-    Columns are added: the tag, what it rests on, who decided it and when, and what the model predicts.
+    Columns are added: the tag, what it rests on, who decided it and when, and what the model predicts. With --as, the
+    file is one for a labelling tool instead, which muslin review import reads again.
     """
     from muslin.extras import require_extra
 
     require_extra("review")
+    if tool_options:
+        _export_for_tool(store, output, catalogue, tool_options, as_json)
+        return
     from muslin.reporting.terminal.review import print_exported_catalogue
     from muslin.review.store import Store
     from muslin.workflows.review_export import export_catalogue
@@ -123,6 +143,23 @@ def review_export_command(store: str, output: Any, catalogue: str | None, as_jso
         print_json(exported.to_dict())
     else:
         print_exported_catalogue(exported)
+
+
+def _export_for_tool(
+    store: str, output: Any, catalogue: str | None, tool_options: dict[str, str], as_json: bool
+) -> None:
+    from muslin.reporting.terminal.review import print_exported_file
+    from muslin.review.store import Store
+    from muslin.workflows.review_exchange import export_for_tool
+
+    if "tool" not in tool_options:
+        raise MuslinError("option_needs", option="--photo-prefix", needed="--as")
+    with Store.open(store) as opened:
+        exported = export_for_tool(opened, output=output, catalogue=catalogue, **tool_options)
+    if as_json:
+        print_json(exported.to_dict())
+    else:
+        print_exported_file(exported)
 
 
 @command(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from muslin.data.dataset import Target
-from muslin.errors import DataError
+from muslin.errors import DataError, MuslinError
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.review.exchange import EXCHANGE_FORMATS, read_exchange
 from muslin.review.exchange.matching import ImportPlan, plan_import
@@ -15,6 +15,9 @@ from muslin.review.store import Store
 from muslin.review.values import Filters, Item, NewDecision
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
+from muslin.workflows.inputs import check_output
+from muslin.workflows.review_add import GONE
+from muslin.workflows.review_export import choose_catalogue
 
 PAGE = 5_000
 """Items that are read of a store at once."""
@@ -96,25 +99,29 @@ def _items(store: Store, target: str, catalogue: int | None) -> Iterator[Item]:
 
 
 def export_for_tool(
-    store: Store, tool: str, out: str | Path | Output, *, catalogue: int | None = None, photo_prefix: str = ""
+    store: Store, tool: str, output: Output, *, catalogue: str | Path | None = None, photo_prefix: str = ""
 ) -> ExportedFile:
     """Write the products, predictions and decisions of a store for a labelling tool.
 
     Args:
         tool: a name of `muslin.review.exchange.EXCHANGE_FORMATS`.
-        catalogue: id of the only catalogue to write.
+        catalogue: the only one to write, as it was added; by default all.
         photo_prefix: what the tool needs before the name of each photo, such as a folder or an address.
 
     Raises:
-        DataError: the store has no product.
-        StorageError: see `Output.open`.
+        DataError: the store has no product, or no such catalogue.
+        StorageError: the output exists or is an input, or cannot be written.
+        MuslinError: its name does not end as the format's files do.
     """
-    exchange, output = EXCHANGE_FORMATS[tool], Output.of(out)
+    exchange = EXCHANGE_FORMATS[tool]
+    if output.path.suffix.lower() != exchange.suffix:
+        raise MuslinError("output_suffix", path=str(output.path), suffix=exchange.suffix)
     settings = output.beside(output.path.stem + exchange.settings_suffix) if exchange.settings else None
     for place in filter(None, (output, settings)):
-        place.check([store.name])
+        check_output(place, (), (store.name, *(each.path for each in store.catalogues())))
+    chosen = None if catalogue is None else choose_catalogue(store, catalogue).id
     targets = known_targets(store)
-    products = list(read_products(store, targets, catalogue))
+    products = [items for items in read_products(store, targets, chosen) if items[0].fingerprint != GONE]
     if not products:
         raise DataError("exchange_no_products", path=store.name)
     if settings and exchange.settings:

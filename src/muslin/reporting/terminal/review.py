@@ -8,6 +8,7 @@ from muslin.text import duration, percent, plural
 
 if TYPE_CHECKING:
     from muslin.workflows.review_add import AddedCatalogue
+    from muslin.workflows.review_exchange import ExportedFile, ImportedFile
     from muslin.workflows.review_export import ExportedCatalogue
     from muslin.workflows.review_init import MadeStore
     from muslin.workflows.review_statistics import TargetStatistics
@@ -82,6 +83,22 @@ def _time_text(found: "TargetStatistics") -> str:
     if found.left_s is None or found.pace is None or found.pace.seconds is None or not found.counts.queue.left:
         return ""
     return f", about {duration(found.left_s)} at your pace ({duration(found.pace.seconds)} each)"
+
+
+def print_exported_file(exported: "ExportedFile") -> None:
+    """What a labelling tool gets."""
+    echo(f"{plural(exported.products, 'product')}, {plural(exported.decisions, 'decision')}")
+    echo(f"wrote {exported.path}")
+    if exported.settings:
+        echo(f"wrote {exported.settings}, the settings of the project")
+
+
+def print_imported_file(imported: "ImportedFile") -> None:
+    """What a file of a labelling tool added."""
+    for target, names in imported.classes.items():
+        echo(f"{target}: {plural(len(names), 'class', 'classes')} added")
+    same = f", {imported.same:,} there already" if imported.same else ""
+    echo(f"{imported.tool}: {plural(imported.added, 'decision')} added{same}")
 
 
 def _prefix(target: str, of_all: Mapping[str, object]) -> str:
