@@ -17,7 +17,7 @@ from muslin.models.bundle import seal
 from muslin.review import products
 from muslin.review.store import Store
 from muslin.review.values import Filters
-from muslin.workflows.review_add import AddedCatalogue, add_catalogue
+from muslin.workflows.review_add import AddedCatalogue, AddOptions, add_catalogue
 from muslin.workflows.review_init import InitOptions, init
 from noted_decoding import noted_decoding
 from refusals import refuses
@@ -128,6 +128,25 @@ def test_photos_and_rows_that_vanish_are_told_and_come_back(store: Store, shop: 
     (shop / "gray.bak").rename(shop / "images/gray.png")
     assert counted(add(store, shop, SHOP)) == {"changed": 2, "unchanged": 2, "unreadable": 1}
     assert len(list(store.decided("label"))) == 3
+
+
+def test_next_months_catalogue_asks_nothing_twice(store: Store, shop: Path) -> None:
+    add(store, shop)
+    confirm(store, store.items("label"))
+    paint(shop / "images/cap.png", 70)
+    (shop / "next.csv").write_text(SHOP + "5,green,cap.png\n")
+    with refuses("review_catalogue_repeats", other=str(shop / "shop.csv"), count=4, n=5):
+        add_catalogue(store, shop / "next.csv")
+    instead = AddOptions(instead_of=shop / "shop.csv")
+    assert counted(add_catalogue(store, shop / "next.csv", options=instead)) == {
+        "added": 1, "unchanged": 4, "unreadable": 1,
+    }  # fmt: skip
+    assert [item.name for item in store.items("label", Filters(state="open"))] == ["cap.png"]
+    assert [row.path for row in store.catalogues()] == [str(shop / "next.csv")]
+    (shop / "copy.csv").write_text(SHOP)
+    assert counted(add_catalogue(store, shop / "copy.csv", options=AddOptions(is_new=True)))["added"] == 4
+    with refuses("review_catalogue_known", path=str(shop / "copy.csv")):
+        add_catalogue(store, shop / "copy.csv", options=AddOptions(instead_of=shop / "next.csv"))
 
 
 def test_rows_of_one_product_are_one_item(store: Store, shop: Path) -> None:

@@ -18,7 +18,7 @@ from muslin.models.bundle import seal
 from muslin.review.store import Store
 from muslin.review.values import Filters
 from muslin.storage.outputs import Output
-from muslin.workflows.review_add import add_catalogue
+from muslin.workflows.review_add import AddOptions, add_catalogue
 from muslin.workflows.review_export import ExportedCatalogue, export_catalogue
 from muslin.workflows.review_init import InitOptions, init
 from muslin.workflows.review_status import store_status
@@ -183,7 +183,7 @@ def test_one_of_several_catalogues_is_named(store: Store, shop: Path) -> None:
     with refuses("review_no_catalogue"):
         export(store, shop / "out.csv")
     for name in ("a.csv", "b.csv"):
-        add_catalogue(store, write(shop / name))
+        add_catalogue(store, write(shop / name), options=AddOptions(is_new=True))
     with refuses("review_catalogue_needed", names=[str(shop / "a.csv"), str(shop / "b.csv")]):
         export(store, shop / "out.csv")
     with refuses("review_catalogue_unknown", nearest=str(shop / "a.csv")):

@@ -71,8 +71,19 @@ def review_init_command(
         print_made_store(made)
 
 
-@command("review add store data", shared.read_options, shared.json_option)
-def review_add_command(store: str, data: str, read_options: dict[str, Any], as_json: bool) -> None:
+@command(
+    "review add store data",
+    Group(
+        "options",
+        option("--instead-of DATA", "A catalogue of the store that this one replaces, such as last month's."),
+        option("--new", "The products are new ones, also where another catalogue has the same.", dest="is_new"),
+    ),
+    shared.read_options,
+    shared.json_option,
+)
+def review_add_command(
+    store: str, data: str, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
+) -> None:
     """Add the products of DATA, such as a catalogue, to a STORE.
 
     The active model predicts them; people see those that it does not accept, and a random sample of all. The same
@@ -84,10 +95,14 @@ def review_add_command(store: str, data: str, read_options: dict[str, Any], as_j
     from muslin.reporting.terminal.progress import tagging_progress
     from muslin.reporting.terminal.review import print_added_catalogue
     from muslin.review.store import Store
-    from muslin.workflows.review_add import add_catalogue
+    from muslin.workflows.review_add import AddOptions, add_catalogue
 
+    shared.refuse_together(instead_of=options["instead_of"], new=options["is_new"])
     with Store.open(store) as opened, stop_on_signals() as should_stop, tagging_progress() as on_progress:
-        added = add_catalogue(opened, data, read_options, log=log, on_progress=on_progress, should_stop=should_stop)
+        added = add_catalogue(
+            opened, data, read_options, options=AddOptions(**options), log=log, on_progress=on_progress,
+            should_stop=should_stop,
+        )  # fmt: skip
     if not as_json:
         print_added_catalogue(added)
     if added.unreadable == added.products:

@@ -7,6 +7,7 @@ are read, and `similar` finds what looks alike. Every write is one transaction, 
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,20 @@ class Store:
         with self._database.reading() as connection:
             rows = connection.execute(select(CATALOGUES).order_by(CATALOGUES.c.id))
             return [CatalogueRow(row.id, row.path, row.read_options, row.added_at) for row in rows]
+
+    def move_catalogue(self, old: int, path: str | Path) -> None:
+        """Let a catalogue stand at another path from now on; its products and decisions stay."""
+        with self._database.writing() as connection:
+            connection.execute(update(CATALOGUES).where(CATALOGUES.c.id == old).values(path=str(path)))
+
+    def n_known(self, products: Mapping[str, str]) -> dict[int, int]:
+        """Per catalogue how many of these products it has, by their names and fingerprints."""
+        counts: Counter[int] = Counter()
+        columns = PRODUCTS.c.catalogue, PRODUCTS.c.name, PRODUCTS.c.fingerprint
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*columns).where(PRODUCTS.c.name.in_(list(products))))
+            counts.update(row.catalogue for row in rows if products[row.name] == row.fingerprint)
+        return dict(counts)
 
     def known_products(self, catalogue: int) -> dict[str, str]:
         """The fingerprint of each product of a catalogue, by its name."""

@@ -8,21 +8,39 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from muslin.errors import StoppedError
+from muslin.errors import DataError, StoppedError
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.review.store import Store
 from muslin.review.values import NewProduct
 from muslin.storage.local_path import check_local
 from muslin.workflows.product_catalogue import ProductCatalogue, open_catalogue
+from muslin.workflows.review_export import choose_catalogue
 from muslin.workflows.review_products import CatalogueProduct, open_store_model, predict_catalogue, read_products
 from muslin.workflows.run_folder import absolute_source
 
+SAMPLE = 200
+"""Products of a new catalogue that are looked for in the others."""
+
 GONE = "gone"
 """The fingerprint of a product that is no longer in its catalogue."""
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """How to add a catalogue that the store does not know by its path.
+
+    Attributes:
+        instead_of: a catalogue of the store that it replaces: products with the same names are the same products.
+        is_new: its products are new ones, also where another catalogue has the same.
+    """
+
+    instead_of: str | Path | None = None
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,7 @@ def add_catalogue(
     data: str | Path,
     read_options: Mapping[str, Any] | None = None,
     *,
+    options: AddOptions | None = None,
     log: Log = no_log,
     on_progress: Callable[[int, int], None] = lambda done, products: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -73,12 +92,14 @@ def add_catalogue(
     Args:
         data: as of `muslin.workflows.tag.tag`.
         read_options: how to read the data, as `muslin.read` takes it.
+        options: of a catalogue that is new to the store.
         log: called with each note as soon as it is known.
         on_progress: called with the numbers of finished and of all products.
         should_stop: called now and then; the work stops cleanly once it returns True.
 
     Raises:
-        DataError: the data cannot be read, or another model was promoted meanwhile.
+        DataError: the data cannot be read, are another catalogue's products once more, or another model was promoted
+            meanwhile.
         BundleError: the active model cannot be opened.
         StorageError: the store cannot be written. Finished work is kept.
         StoppedError: `should_stop` returned True; the same call continues.
@@ -92,6 +113,7 @@ def add_catalogue(
     for note in (*catalogue.table.fixes, *catalogue.notes, *chosen.notes):
         log(note)
     source = absolute_source({"data": str(data), "test": None, "read_options": read_options})
+    _place(store, source["data"], catalogue, options or AddOptions())
     number = store.add_catalogue(source["data"], source["read_options"])
     work = _Work(
         catalogue, predictor, chosen.precision, info.guarantee, _known(store, number), on_progress, should_stop
@@ -106,6 +128,23 @@ def add_catalogue(
     for note in notes:
         log(note)
     return _result(work, str(source["data"]), len(gone), (*catalogue.notes, *chosen.notes, *notes))
+
+
+def _place(store: Store, path: str, catalogue: ProductCatalogue, options: AddOptions) -> None:
+    """Move the catalogue that this one replaces, or refuse products that another one has already."""
+    paths = {row.id: row.path for row in store.catalogues()}
+    if options.instead_of is not None:
+        old = choose_catalogue(store, options.instead_of)
+        if path in paths.values() and old.path != path:
+            raise DataError("review_catalogue_known", path=path)
+        store.move_catalogue(old.id, path)
+    elif path not in paths.values() and paths and not options.is_new:
+        sample = {product.name: product.fingerprint for product in islice(read_products(catalogue), SAMPLE)}
+        found = store.n_known(sample)
+        most = max(found, key=lambda number: found[number], default=None)
+        if most is not None and 2 * found[most] >= len(sample):
+            params = {"count": found[most], "n": len(sample), "other": paths[most]}
+            raise DataError("review_catalogue_repeats", path=path, **params)
 
 
 @dataclass
