@@ -85,11 +85,13 @@ def recorded(folder: Path) -> Records:
 def record(wanted: Mapping[str, list[Requirement]], known: Records) -> Records:
     """The records of what `wanted` needs: of installed packages made again, of others as they are `known`."""
     made: dict[str, Mapping[str, Any]] = {}
-    left = [each.name for group in wanted.values() for each in group]
+    listed = [each for group in wanted.values() for each in group]
+    extras = {each.name: each.extras for each in listed}
+    left = [each.name for each in listed]
     while left:
         if (name := canonical(left.pop())) not in made:
             try:
-                made[name] = record_of(metadata.distribution(name))
+                made[name] = record_of(metadata.distribution(name), extras.get(name, set()))
             except metadata.PackageNotFoundError:
                 if name not in known:
                     raise
@@ -98,15 +100,19 @@ def record(wanted: Mapping[str, list[Requirement]], known: Records) -> Records:
     return made
 
 
-def record_of(package: metadata.Distribution) -> Mapping[str, Any]:
+def record_of(package: metadata.Distribution, extras: set[str]) -> Mapping[str, Any]:
     files = [Path(str(file.locate())) for file in package.files or []]
     needs = [Requirement(text) for text in package.requires or []]
     return {
         "version": package.version.partition("+")[0],
         "licence": licence_of(package),
         "size_mb": round(sum(file.stat().st_size for file in files if file.is_file()) / 1e6, 1),
-        "needs": sorted({canonical(n.name) for n in needs if n.marker is None or n.marker.evaluate({"extra": ""})}),
+        "needs": sorted({canonical(need.name) for need in needs if is_needed(need, extras)}),
     }
+
+
+def is_needed(need: Requirement, extras: set[str]) -> bool:
+    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def licence_of(package: metadata.Distribution) -> str:
@@ -159,8 +165,9 @@ def tables(folder: Path, project: Path) -> dict[str, str]:
     parts = {
         "base": (names["base"], set()),
         "parquet": (names["parquet"], base),
+        "review": (names["review"], base),
         "train": (names["train"], base | closure(names["parquet"], known)),
-        "dev": (names["dev"], base | closure([*names["parquet"], *names["train"]], known)),
+        "dev": (names["dev"], base | closure([*names["parquet"], *names["review"], *names["train"]], known)),
     }
     return {group: group_table(own, before, why, known) for group, (own, before) in parts.items()}
 
