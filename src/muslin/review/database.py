@@ -10,7 +10,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ _SQLITE_CODES = {
     sqlite3.SQLITE_CANTOPEN: "write_failed",
     sqlite3.SQLITE_IOERR: "write_failed",
 }
-_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _POSTGRESQL_CODES = {"53100": "disk_full", "55P03": "store_locked", "42501": "write_denied", "25006": "write_denied"}
 _UNREACHABLE = re.compile("08...|57P0.|53300|28...|3D000")
 """PostgreSQL's codes of connections that it broke or refused; appendix A of its manual."""
@@ -92,7 +91,7 @@ class Database:
         """
         with self._one_writer, database_errors(self.name), self._writer.begin() as connection:
             if not self.is_sqlite:
-                connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'"))
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(1000 * BUSY_S)}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": self._schema})
             yield connection
 
@@ -101,6 +100,12 @@ class Database:
         if not self.is_sqlite:
             with self.writing() as connection:
                 connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"'))
+
+    def write_ahead(self) -> None:
+        """Let the file of a store have a write-ahead log, so that readers and the writer do not wait for each other."""
+        if self.is_sqlite:
+            with database_errors(self.name), closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA journal_mode=WAL")
 
     def close(self) -> None:
         self._engine.dispose()
@@ -124,7 +129,9 @@ def _translated(error: BaseException, name: str) -> MuslinError:
     number = getattr(error, "sqlite_errorcode", None)
     if number is not None:
         number &= 0xFF  # the rest says in which step
-        if number in _DAMAGED:
+        if number == sqlite3.SQLITE_NOTADB:
+            return DataError("not_a_store", path=name)
+        if number == sqlite3.SQLITE_CORRUPT:
             return DataError("store_damaged", path=name, reason=reason)
         return StorageError(_SQLITE_CODES.get(number, "store_failed"), path=name, reason=reason)
     state = getattr(error, "sqlstate", None)
@@ -143,7 +150,7 @@ def _sqlite_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # so that `begin` below decides how a transaction begins
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA trusted_schema=OFF")  # a file that somebody sent calls no functions from its views
 

@@ -5,17 +5,37 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select
 
-from muslin.errors import DataError
+from muslin.data.dataset import Target
+from muslin.errors import DataError, unknown
 from muslin.review.clock import now_text
+from muslin.review.database import Database
 from muslin.review.items import current_decisions, decided_of, drawn_of, update_items
 from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS
-from muslin.review.values import Conflict, Decided, NewDecision, Receipt
+from muslin.review.values import KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, value_of
 
 PART = 500
 """Decisions that are added at once."""
 
 _UNDO = DECISIONS.alias("undo")
 _IS_UNDONE = exists().where(_UNDO.c.undoes == DECISIONS.c.id)
+
+
+def check_decision(new: NewDecision, target: Target, classes: tuple[str, ...]) -> None:
+    """
+    Raises:
+        DataError: an unknown kind or value, or one without the other.
+    """
+    if new.kind not in KINDS[:-1]:
+        raise DataError("review_kind_unknown", **unknown(new.kind, KINDS[:-1]))
+    if (new.kind == "value") != (new.value is not None) or not new.request:
+        raise DataError("review_decision_incomplete", product=new.product)
+    if new.value is not None:
+        try:
+            is_written_so = value_of(target, labels_of(target, new.value), classes[len(target.classes) :]) == new.value
+        except (ValueError, TypeError):
+            is_written_so = False
+        if not is_written_so:
+            raise DataError("review_value_unknown", **unknown(new.value, classes), target=target.name)
 
 
 def add_decisions(connection: Connection, new: Sequence[NewDecision], who: str, spot_checks: float) -> list[Receipt]:
@@ -187,6 +207,25 @@ def history(connection: Connection, product: int, target: str) -> list[Decided]:
         .order_by(DECISIONS.c.id)
     )
     return [decided_of(row, is_undone=bool(row.is_undone)) for row in rows]
+
+
+def read_decided(database: Database, target: str) -> Iterator[Decided]:
+    """The decisions that count for products as they are now. No transaction is open between two of them."""
+    last = 0
+    while True:
+        query = (
+            select(DECISIONS)
+            .join(ITEMS, ITEMS.c.decided == DECISIONS.c.id)
+            .where(ITEMS.c.target == target, ITEMS.c.product > last, ITEMS.c.decided.is_not(None))
+            .order_by(ITEMS.c.product)
+            .limit(PART)
+        )
+        with database.reading() as connection:
+            found = [decided_of(row) for row in connection.execute(query)]
+        yield from found
+        if not found:
+            return
+        last = found[-1].product
 
 
 def conflicts(connection: Connection, target: str) -> list[Conflict]:

@@ -1,16 +1,21 @@
-"""Adding products with their predictions, in pieces: each is on disk before the next one begins."""
+"""Catalogues and their products, added with predictions in pieces: each is on disk before the next one begins."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from muslin.data.registry import DATASETS
+from muslin.errors import DataError
 from muslin.review.clock import now_text
+from muslin.review.database import Database
 from muslin.review.items import make_items
 from muslin.review.sampling import is_in_test, rank_of
 from muslin.review.schema import CATALOGUES, PREDICTIONS, PRODUCTS, VECTORS
-from muslin.review.values import AddedCounts, NewPrediction, NewProduct, Product
+from muslin.review.values import AddedCounts, CatalogueRow, NewPrediction, NewProduct, Product
 
 CHUNK = 500
 """Products in a transaction; in a search by number, SQLite takes 32,766 numbers and PostgreSQL 65,535."""
@@ -120,6 +125,71 @@ def add_vectors(connection: Connection, digest: str, vectors: Mapping[int, bytes
     if rows:
         connection.execute(delete(VECTORS).where(VECTORS.c.product.in_([row["product"] for row in rows])))
         connection.execute(insert(VECTORS), rows)
+
+
+def add_catalogue(connection: Connection, path: str | Path, read_options: Mapping[str, Any]) -> int:
+    """The id of a catalogue, which is added unless it is there."""
+    absolute = str(path) if path in DATASETS else str(Path(path).absolute())
+    found = connection.scalar(select(CATALOGUES.c.id).where(CATALOGUES.c.path == absolute))
+    if found is not None:
+        connection.execute(update(CATALOGUES).where(CATALOGUES.c.id == found).values(read_options=dict(read_options)))
+        return int(found)
+    row = {"path": absolute, "read_options": dict(read_options), "added_at": now_text()}
+    return int(connection.execute(insert(CATALOGUES).values(row).returning(CATALOGUES.c.id)).scalar_one())
+
+
+def read_catalogues(connection: Connection) -> list[CatalogueRow]:
+    """In the order in which they were added."""
+    rows = connection.execute(select(CATALOGUES).order_by(CATALOGUES.c.id))
+    return [CatalogueRow(row.id, row.path, row.read_options, row.added_at) for row in rows]
+
+
+def move_catalogue(connection: Connection, catalogue: int, path: str | Path) -> None:
+    """Let a catalogue stand at another path. Ranks of its products stay as they are."""
+    connection.execute(update(CATALOGUES).where(CATALOGUES.c.id == catalogue).values(path=str(path)))
+
+
+def count_known(connection: Connection, products: Mapping[str, str]) -> dict[int, int]:
+    """Per catalogue how many of these products it has, by their names and fingerprints."""
+    counts: Counter[int] = Counter()
+    columns = PRODUCTS.c.catalogue, PRODUCTS.c.name, PRODUCTS.c.fingerprint
+    for names in chunks(products):
+        rows = connection.execute(select(*columns).where(PRODUCTS.c.name.in_(names)))
+        counts.update(row.catalogue for row in rows if products[row.name] == row.fingerprint)
+    return dict(counts)
+
+
+def read_fingerprints(connection: Connection, catalogue: int) -> dict[str, str]:
+    """The fingerprint of each product of a catalogue, by its name."""
+    here = PRODUCTS.c.catalogue == catalogue
+    rows = connection.execute(select(PRODUCTS.c.name, PRODUCTS.c.fingerprint).where(here))
+    return {row.name: row.fingerprint for row in rows}
+
+
+def read_product(connection: Connection, product: int) -> Product:
+    """
+    Raises:
+        DataError: no such product.
+    """
+    row = connection.execute(select(PRODUCTS).where(PRODUCTS.c.id == product)).one_or_none()
+    if row is None:
+        raise DataError("review_product_missing", product=product)
+    return product_of(row)
+
+
+def read_products(database: Database, catalogue: int | None) -> Iterator[Product]:
+    """All products, or those of a catalogue. No transaction is open between two of them."""
+    last = 0
+    while True:
+        query = select(PRODUCTS).where(PRODUCTS.c.id > last).order_by(PRODUCTS.c.id).limit(CHUNK)
+        if catalogue is not None:
+            query = query.where(PRODUCTS.c.catalogue == catalogue)
+        with database.reading() as connection:
+            found = [product_of(row) for row in connection.execute(query)]
+        yield from found
+        if not found:
+            return
+        last = found[-1].id
 
 
 def product_of(row: Any) -> Product:

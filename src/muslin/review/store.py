@@ -1,33 +1,32 @@
 """The review store: products, what models predict for them, and what people decide. Start reading at `Store`.
 
-A `Store` opens a database (`database`, whose tables are in `schema` and come about in `migrations`) and hands each call
-to the module that knows its subject: `products` adds, `queue` chooses what to ask next, `search` finds, `decisions`
-appends, `counts` counts, `model_rows` keeps models and promotions. `items` keeps the table from which pages and counts
-are read, and `similar` finds what looks alike. Every write is one transaction, which is on disk when the call returns.
+A `Store` opens a database (`opening` and `database`; its tables are in `schema` and come about in `migrations`) and
+hands each call to the module that knows its subject: `products` adds, `queue` chooses what to ask next, `search` finds,
+`decisions` appends, `counts` counts, `model_rows` keeps models and promotions. `items` keeps the table from which pages
+and counts are read, and `similar` finds what looks alike. Every write is one transaction, which is on disk when the
+call returns.
 """
 
-import secrets
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert
 
 from muslin.data.dataset import Target
-from muslin.data.registry import DATASETS
 from muslin.errors import DataError, unknown
+from muslin.messages import Message
 from muslin.review import counts, decisions, items, model_rows, queue, search
 from muslin.review import products as product_rows
 from muslin.review.clock import now_text
 from muslin.review.database import Database
-from muslin.review.migrations import CURRENT, MIGRATIONS, create_tables, migrate, version_of
-from muslin.review.schema import CATALOGUES, CLASSES, INFO, ITEMS, PRODUCTS
+from muslin.review.opening import create_database, open_database
+from muslin.review.schema import CLASSES
+from muslin.review.settings import clock_notes, find_target, raise_share, read_info
 from muslin.review.similar import SimilarProducts
 from muslin.review.values import (
-    KINDS,
     SORTS,
     AddedCounts,
     CatalogueRow,
@@ -46,8 +45,6 @@ from muslin.review.values import (
     Receipt,
     SpotChecks,
     StoreInfo,
-    labels_of,
-    value_of,
 )
 from muslin.text import is_safe_name
 
@@ -98,20 +95,7 @@ class Store:
             BundleError: the model cannot be opened.
         """
         settings = {"seed": seed, "spot_checks": spot_checks, "precision": precision, "guarantee": guarantee}
-        settings |= {"id": secrets.token_hex(8), "data": data, "created_at": now_text(), "who": who}
-        _check_share(spot_checks)
-        database = Database(place)
-        try:
-            database.create_schema()
-            with database.writing() as connection:
-                create_tables(connection, database.name)
-                connection.execute(insert(INFO), [{"key": key, "value": value} for key, value in settings.items()])
-                digest = model_rows.add_model(connection, Path(model), {})
-                model_rows.add_promotion(connection, digest, "init", who, {})
-        except BaseException:
-            database.close()
-            raise
-        return cls(database)
+        return cls(create_database(place, Path(model), who, settings | {"data": data}))
 
     @classmethod
     def open(cls, place: str | Path) -> "Store":
@@ -120,19 +104,7 @@ class Store:
         Raises:
             DataError: no store is there, or one of a later muslin.
         """
-        database = Database(place)
-        try:
-            if database.is_sqlite and not database.path.is_file():
-                raise DataError("store_missing", path=database.name)
-            with database.reading() as connection:
-                version = version_of(connection, database.name)
-            if version < len(MIGRATIONS):
-                with database.writing() as connection:
-                    migrate(connection, database.name)
-        except BaseException:
-            database.close()
-            raise
-        return cls(database)
+        return cls(open_database(place))
 
     def close(self) -> None:
         """Close all connections."""
@@ -153,7 +125,7 @@ class Store:
     def info(self) -> StoreInfo:
         """The settings."""
         with self._database.reading() as connection:
-            return _info(connection)
+            return read_info(connection)
 
     def raise_spot_checks(self, share: float) -> None:
         """Make the random sample larger. What is in it stays in it.
@@ -161,11 +133,13 @@ class Store:
         Raises:
             DataError: the share is not between 0 and 1, or is lower than before.
         """
-        _check_share(share)
         with self._database.writing() as connection:
-            if share < (old := _info(connection).spot_checks):
-                raise DataError("spot_checks_lowered", share=share, old=old)
-            connection.execute(update(INFO).where(INFO.c.key == "spot_checks").values(value=share))
+            raise_share(connection, share)
+
+    def notes(self) -> list[Message]:
+        """What a person should know: that the clock was set back."""
+        with self._database.reading() as connection:
+            return clock_notes(connection, self.name)
 
     # Targets and classes
 
@@ -177,7 +151,7 @@ class Store:
     def classes(self, target: str) -> tuple[str, ...]:
         """The classes of a target, those of the active model first, then those of earlier models and of people."""
         with self._database.reading() as connection:
-            _target(connection, target)
+            find_target(connection, target)
             return model_rows.known_classes(connection, target)
 
     def add_class(self, target: str, name: str, who: str) -> None:
@@ -189,7 +163,7 @@ class Store:
         if not name.strip() or name != name.strip() or not is_safe_name(name):
             raise DataError("review_class_name", name=name)
         with self._database.writing() as connection:
-            _target(connection, target)
+            find_target(connection, target)
             if name not in model_rows.known_classes(connection, target):
                 row = {"target": target, "name": name, "who": who, "at": now_text()}
                 connection.execute(insert(CLASSES), [row])
@@ -199,57 +173,32 @@ class Store:
     def add_catalogue(self, path: str | Path, read_options: Mapping[str, Any]) -> int:
         """The id of a catalogue, which is added unless it is there; `path` is made absolute, unless it is the name of a
         data set."""
-        absolute = str(path) if path in DATASETS else str(Path(path).absolute())
         with self._database.writing() as connection:
-            found = connection.scalar(select(CATALOGUES.c.id).where(CATALOGUES.c.path == absolute))
-            if found is not None:
-                here = update(CATALOGUES).where(CATALOGUES.c.id == found)
-                connection.execute(here.values(read_options=dict(read_options)))
-                return int(found)
-            row = {"path": absolute, "read_options": dict(read_options), "added_at": now_text()}
-            return int(connection.execute(insert(CATALOGUES).values(row).returning(CATALOGUES.c.id)).scalar_one())
+            return product_rows.add_catalogue(connection, path, read_options)
 
     def catalogues(self) -> list[CatalogueRow]:
         """In the order in which they were added."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(CATALOGUES).order_by(CATALOGUES.c.id))
-            return [CatalogueRow(row.id, row.path, row.read_options, row.added_at) for row in rows]
+            return product_rows.read_catalogues(connection)
 
     def move_catalogue(self, old: int, path: str | Path) -> None:
         """Let a catalogue stand at another path from now on; its products and decisions stay."""
         with self._database.writing() as connection:
-            connection.execute(update(CATALOGUES).where(CATALOGUES.c.id == old).values(path=str(path)))
+            product_rows.move_catalogue(connection, old, path)
 
     def n_known(self, products: Mapping[str, str]) -> dict[int, int]:
         """Per catalogue how many of these products it has, by their names and fingerprints."""
-        counts: Counter[int] = Counter()
-        columns = PRODUCTS.c.catalogue, PRODUCTS.c.name, PRODUCTS.c.fingerprint
         with self._database.reading() as connection:
-            rows = connection.execute(select(*columns).where(PRODUCTS.c.name.in_(list(products))))
-            counts.update(row.catalogue for row in rows if products[row.name] == row.fingerprint)
-        return dict(counts)
+            return product_rows.count_known(connection, products)
 
     def known_products(self, catalogue: int) -> dict[str, str]:
         """The fingerprint of each product of a catalogue, by its name."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                select(PRODUCTS.c.name, PRODUCTS.c.fingerprint).where(PRODUCTS.c.catalogue == catalogue)
-            )
-            return {row.name: row.fingerprint for row in rows}
+            return product_rows.read_fingerprints(connection, catalogue)
 
     def products(self, catalogue: int | None = None) -> Iterator[Product]:
         """All products, or those of a catalogue, in the order in which they were added."""
-        last = 0
-        while True:
-            query = select(PRODUCTS).where(PRODUCTS.c.id > last).order_by(PRODUCTS.c.id).limit(product_rows.CHUNK)
-            if catalogue is not None:
-                query = query.where(PRODUCTS.c.catalogue == catalogue)
-            with self._database.reading() as connection:
-                found = [product_rows.product_of(row) for row in connection.execute(query)]
-            yield from found
-            if not found:
-                return
-            last = found[-1].id
+        return product_rows.read_products(self._database, catalogue)
 
     def product(self, product: int) -> Product:
         """
@@ -257,10 +206,7 @@ class Store:
             DataError: no such product.
         """
         with self._database.reading() as connection:
-            row = connection.execute(select(PRODUCTS).where(PRODUCTS.c.id == product)).one_or_none()
-        if row is None:
-            raise DataError("review_product_missing", product=product)
-        return product_rows.product_of(row)
+            return product_rows.read_product(connection, product)
 
     def put_products(self, catalogue: int, products: Iterable[NewProduct], digest: str) -> AddedCounts:
         """Add products with the predictions of the active model, and change those that have changed.
@@ -275,7 +221,7 @@ class Store:
             with self._database.writing() as connection:
                 if digest != model_rows.active_digest(connection):
                     raise DataError("review_model_changed", path=self.name)
-                seed = _info(connection).seed
+                seed = read_info(connection).seed
                 total += product_rows.add_products(connection, catalogue, chunk, digest, seed)
         return total
 
@@ -304,8 +250,8 @@ class Store:
             page: tells the pages of one person apart, such as two tabs.
         """
         with self._database.writing() as connection:
-            _target(connection, target)
-            spot_checks = _info(connection).spot_checks
+            find_target(connection, target)
+            spot_checks = read_info(connection).spot_checks
             found = queue.next_products(connection, target, who, page, count, filters, spot_checks)
             return self._items(connection, target, found)
 
@@ -325,16 +271,16 @@ class Store:
         if sort not in SORTS:
             raise DataError("review_sort_unknown", **unknown(sort, SORTS))
         with self._database.reading() as connection:
-            _target(connection, target)
-            spot_checks = _info(connection).spot_checks
+            find_target(connection, target)
+            spot_checks = read_info(connection).spot_checks
             found = search.found_products(connection, target, filters, sort, start, count, spot_checks)
             return self._items(connection, target, found)
 
     def n_items(self, target: str, filters: Filters = _ALL) -> int:
         """How many items the filters leave."""
         with self._database.reading() as connection:
-            _target(connection, target)
-            return search.count_found(connection, target, filters, _info(connection).spot_checks)
+            find_target(connection, target)
+            return search.count_found(connection, target, filters, read_info(connection).spot_checks)
 
     def item(self, product: int, target: str) -> Item:
         """
@@ -342,7 +288,7 @@ class Store:
             DataError: no such product, or one without a readable photo.
         """
         with self._database.reading() as connection:
-            _target(connection, target)
+            find_target(connection, target)
             found = self._items(connection, target, [product])
         if not found:
             raise DataError("review_product_missing", product=product)
@@ -351,11 +297,11 @@ class Store:
     def similar(self, product: int, target: str, count: int = 48) -> list[Item]:
         """The undecided items that look most like a product, the most similar first; see `similar`."""
         with self._database.reading() as connection:
-            _target(connection, target)
+            find_target(connection, target)
             return self._items(connection, target, self._similar.nearest(connection, product, target, count))
 
     def _items(self, connection: Connection, target: str, products: Sequence[int]) -> list[Item]:
-        digest, spot_checks = model_rows.active_digest(connection), _info(connection).spot_checks
+        digest, spot_checks = model_rows.active_digest(connection), read_info(connection).spot_checks
         return items.read_items(connection, target, products, digest, spot_checks)
 
     # Decisions
@@ -370,10 +316,10 @@ class Store:
             known: dict[str, tuple[Target, tuple[str, ...]]] = {}
             for decision in new:
                 if decision.target not in known:
-                    found = _target(connection, decision.target)
+                    found = find_target(connection, decision.target)
                     known[found.name] = (found, model_rows.known_classes(connection, found.name))
-                _check_decision(decision, *known[decision.target])
-            spot_checks = _info(connection).spot_checks
+                decisions.check_decision(decision, *known[decision.target])
+            spot_checks = read_info(connection).spot_checks
             return decisions.add_decisions(connection, new, who, spot_checks)
 
     def undo(self, decision: int, who: str, request: str) -> Receipt:
@@ -400,21 +346,7 @@ class Store:
 
     def decided(self, target: str) -> Iterator[Decided]:
         """The decisions that count for products as they are now, in the order of the products."""
-        last = 0
-        while True:
-            query = (
-                select(CURRENT)
-                .join(ITEMS, ITEMS.c.decided == CURRENT.c.id)
-                .where(ITEMS.c.target == target, ITEMS.c.product > last)
-                .order_by(ITEMS.c.product)
-                .limit(product_rows.CHUNK)
-            )
-            with self._database.reading() as connection:
-                found = [items.decided_of(row) for row in connection.execute(query)]
-            yield from found
-            if not found:
-                return
-            last = found[-1].product
+        return decisions.read_decided(self._database, target)
 
     def conflicts(self, target: str) -> list[Conflict]:
         """Products on which people differ."""
@@ -426,8 +358,8 @@ class Store:
     def counts(self, target: str) -> Counts:
         """How many items there are and how many are decided."""
         with self._database.reading() as connection:
-            _target(connection, target)
-            return counts.count_items(connection, target, _info(connection).spot_checks)
+            find_target(connection, target)
+            return counts.count_items(connection, target, read_info(connection).spot_checks)
 
     def spot_checks(self, target: str, share: float | None = None) -> SpotChecks:
         """The spot checks: accepted members of the random sample, up to the first one that is not decided.
@@ -436,15 +368,15 @@ class Store:
             share: of the products in the random sample, where it was smaller than it is now.
         """
         with self._database.reading() as connection:
-            now = _info(connection).spot_checks
-            found = _target(connection, target)
+            now = read_info(connection).spot_checks
+            found = find_target(connection, target)
             return counts.read_sample(connection, found, min(share or now, now), accepted_only=True)
 
     def random_sample(self, target: str) -> SpotChecks:
         """The random sample, accepted or not, up to the first member that is not decided."""
         with self._database.reading() as connection:
-            found = _target(connection, target)
-            return counts.read_sample(connection, found, _info(connection).spot_checks, accepted_only=False)
+            found = find_target(connection, target)
+            return counts.read_sample(connection, found, read_info(connection).spot_checks, accepted_only=False)
 
     def confidences(self, target: str) -> NDArray[np.float64]:
         """The active model's confidence in its prediction for each readable product, float64 (n,), in no order."""
@@ -524,39 +456,3 @@ class Store:
         """All promotions, the first one first."""
         with self._database.reading() as connection:
             return model_rows.read_promotions(connection)
-
-
-def _info(connection: Connection) -> StoreInfo:
-    values: dict[str, Any] = {row.key: row.value for row in connection.execute(select(INFO))}
-    return StoreInfo(**{name: values[name] for name in StoreInfo.__dataclass_fields__})
-
-
-def _target(connection: Connection, name: str) -> Target:
-    """
-    Raises:
-        DataError: the active model has no such target.
-    """
-    targets = model_rows.read_model(connection, model_rows.active_digest(connection)).targets
-    for target in targets:
-        if target.name == name:
-            return target
-    raise DataError("review_target_unknown", **unknown(name, [target.name for target in targets]))
-
-
-def _check_decision(new: NewDecision, target: Target, classes: tuple[str, ...]) -> None:
-    if new.kind not in KINDS[:-1]:
-        raise DataError("review_kind_unknown", **unknown(new.kind, KINDS[:-1]))
-    if (new.kind == "value") != (new.value is not None) or not new.request:
-        raise DataError("review_decision_incomplete", product=new.product)
-    if new.value is not None:
-        try:
-            is_written_so = value_of(target, labels_of(target, new.value), classes[len(target.classes) :]) == new.value
-        except (ValueError, TypeError):
-            is_written_so = False
-        if not is_written_so:
-            raise DataError("review_value_unknown", **unknown(new.value, classes), target=target.name)
-
-
-def _check_share(share: float) -> None:
-    if not 0 <= share <= 1:
-        raise DataError("spot_checks_range", share=share)

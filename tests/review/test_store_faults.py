@@ -1,0 +1,212 @@
+"""Locked, full, damaged, restarted, at another time: each is said in a sentence, and nothing acknowledged is lost."""
+
+import json
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from command_line import environment
+from muslin.errors import StorageError
+from muslin.review import database
+from muslin.review.schema import INFO
+from muslin.review.store import Store
+from refusals import refuses
+from review_stores import PostgreSQL, confirm, decision_on, fill
+
+DECIDE = """
+import json, sys
+from muslin.review.store import Store
+from review_stores import decision_on
+with Store.open(sys.argv[1]) as store:
+    for item in store.next_items("label", "Ada", 3):
+        store.decide([decision_on(item)], "Ada")
+    print(json.dumps([note.code for note in store.notes()]))
+"""
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that waits for other processes for a quarter of a second only."""
+    monkeypatch.setattr(database, "BUSY_S", 0.25)
+
+
+def test_a_locked_store_is_told_and_can_be_read(impatient: None, place: str, model: Path) -> None:
+    with Store.create(place, model, who="Ada") as store, Store.open(place) as other:
+        fill(store, 30)
+        items = store.next_items("label", "Ada", 2)
+        with other._database.writing():
+            with refuses("store_locked", StorageError, path=store.name):
+                confirm(store, items)
+            assert store.counts("label").queue.decided == 0
+        confirm(store, items)
+        assert store.counts("label").queue.decided == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """4 MiB, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"this system lets us mount nothing: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_keeps_what_was_acknowledged(small_disk: Path, model: Path) -> None:
+    place = small_disk / "shop.db"
+    acknowledged: list[int] = []
+    with Store.create(place, model, who="Ada") as store:
+        fill(store, 200)
+        (small_disk / "ballast").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - 300_000))
+        item = store.items("label", count=1)[0]
+        with refuses("disk_full", StorageError, path=str(place)):
+            while True:
+                acknowledged.append(store.decide([decision_on(item, note="x" * 2000)], "Ada")[0].id)
+        assert acknowledged
+        assert [decided.id for decided in store.history(item.product, "label")] == acknowledged
+        (small_disk / "ballast").unlink()
+        acknowledged.append(store.decide([decision_on(item)], "Ada")[0].id)
+    with Store.open(place) as store:
+        assert [decided.id for decided in store.history(item.product, "label")] == acknowledged
+
+
+def test_a_full_disk_while_adding_leaves_whole_pieces(small_disk: Path, model: Path) -> None:
+    place = small_disk / "shop.db"
+    with Store.create(place, model, who="Ada") as store:
+        with refuses("disk_full", StorageError, path=str(place)):
+            fill(store, 20_000)
+        n_added = sum(1 for _ in store.products())
+        assert n_added == store.n_items("label") > 0
+
+
+def test_postgresql_restarted_under_load_loses_nothing(postgresql: PostgreSQL, model: Path) -> None:
+    with Store.create(postgresql.url(), model, who="Ada") as store:
+        fill(store, 400)
+        codes: Counter[str] = Counter()
+        acknowledged: dict[int, int] = {}
+        is_over = threading.Event()
+
+        def work(who: str) -> None:
+            while not is_over.is_set():
+                try:
+                    page = store.next_items("label", who, 4)
+                except StorageError as error:
+                    codes[error.code] += 1
+                    continue
+                sent = [decision_on(item) for item in page]
+                while sent:
+                    try:
+                        for decision, receipt in zip(sent, store.decide(sent, who), strict=True):
+                            acknowledged[decision.product] = receipt.id
+                        sent = []
+                    except StorageError as error:
+                        codes[error.code] += 1
+                        time.sleep(0.05)
+
+        people = [threading.Thread(target=work, args=(who,)) for who in ("Ada", "Bo")]
+        for person in people:
+            person.start()
+        for mode in ("immediate", "fast"):
+            time.sleep(0.5)
+            postgresql.stop(mode)
+            time.sleep(0.2)
+            postgresql.start()
+        time.sleep(0.5)
+        is_over.set()
+        for person in people:
+            person.join()
+        assert set(codes) == {"store_unreachable"}
+        found = {decided.product: decided.id for decided in store.decided("label")}
+        assert acknowledged.items() == found.items()
+        assert found
+        assert all(len(store.history(product, "label")) == 1 for product in found)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="needs Debian's package libfaketime")
+def test_a_clock_set_back_is_told_and_changes_no_order(place: str, model: Path) -> None:
+    with Store.create(place, model, who="Ada", spot_checks=0) as store:
+        fill(store, 60)
+        confirm(store, store.next_items("label", "Ada", 2))
+        store.next_items("label", "Bo", 2)  # whose locks seem to last for longer than any, once the clock is back
+        assert store.notes() == []
+    set_back = environment(LD_PRELOAD=str(FAKETIME), FAKETIME="-2h", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    command = [sys.executable, "-c", DECIDE, place]
+    set_back |= {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, env=set_back, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == ["review_clock_behind"]
+    with Store.open(place) as store:
+        decided = sorted(store.decided("label"), key=lambda decision: decision.id)
+        assert len(decided) == 5
+        assert decided[2].at < decided[1].at
+
+
+def test_a_file_that_is_no_store_is_refused_and_kept(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "shop.csv").write_text("sku,photo\n" + "1,a.jpg\n" * 1000)
+    (tmp_path / "empty.db").touch()
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE products (sku TEXT)").connection.close()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    codes = dict.fromkeys(("shop.csv", "empty.db", "other.db"), "not_a_store") | {"none.db": "store_missing"}
+    for name, code in codes.items():
+        with refuses(code, path=str(tmp_path / name)):
+            Store.open(tmp_path / name)
+    for name in ("shop.csv", "other.db"):
+        with refuses("already_exists", path=str(tmp_path / name)):
+            Store.create(tmp_path / name, model, who="Ada")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_damaged_store_is_told(tmp_path: Path, model: Path) -> None:
+    place = tmp_path / "shop.db"
+    with Store.create(place, model, who="Ada") as store:
+        fill(store, 500)
+    content = bytearray(place.read_bytes())
+    for start in range(8 * 4096, len(content), 4096):
+        content[start : start + 100] = secrets.token_bytes(100)
+    place.write_bytes(content)
+    with refuses("store_damaged", path=str(place)), Store.open(place) as store:
+        list(store.products())
+
+
+def test_a_store_of_a_later_muslin_is_refused(place: str, model: Path) -> None:
+    with Store.create(place, model, who="Ada") as store, store._database.writing() as connection:
+        connection.execute(update(INFO).where(INFO.c.key == "version").values(value=99))
+    with refuses("store_from_future", version=99):
+        Store.open(place)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://db/shop", "sqlite:///shop.db", "postgresql://db/shop?schema=a-b", "postgresql://db:port/shop"]
+)
+def test_a_url_of_another_kind_is_refused(url: str) -> None:
+    with refuses("store_url"):
+        Store.open(url)
+
+
+def test_a_password_is_in_no_message(impatient: None) -> None:
+    with pytest.raises(StorageError) as error:
+        Store.open("postgresql://shop:secret@127.0.0.1:1/shop")
+    assert error.value.params["path"] == "postgresql://shop:***@127.0.0.1:1/shop"
+    assert "secret" not in str(error.value)
+
+
+def test_a_failed_creation_can_be_tried_again(place: str, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "broken.muslin").write_bytes(model.read_bytes()[:-100])
+    with refuses("seal_missing"):
+        Store.create(place, tmp_path / "broken.muslin", who="Ada")
+    with Store.create(place, model, who="Ada") as store:
+        assert len(store.models()) == 1
