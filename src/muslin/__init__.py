@@ -50,6 +50,8 @@ _HOMES = {
     "train": "muslin.workflows.train",
 }
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Dataset", "EvaluateOptions", "Evaluation", "ImageClassifier", "MuslinError", "Output", "Prediction", "Predictor",
     "Run", "Split", "Target", "audit", "convert", "evaluate", "open", "read", "resume", "train",
@@ -57,8 +59,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("muslin")
     if name not in _HOMES:
         raise AttributeError(f"module 'muslin' has no attribute {name!r}")
     home = import_module(_HOMES[name])

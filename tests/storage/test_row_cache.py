@@ -131,6 +131,22 @@ def test_least_recently_used_files_go_first():
     assert [bool(found(name)) for name in names] in ([True, False, False], [False, False, True])
 
 
+def test_shrinking_is_due_after_several_files_or_some_of_many():
+    cache = filled()
+    assert not cache.flush(), "nothing was added"
+    single = []
+    for i in range(40):
+        once = RowCache(f"{i}")
+        once.add(KEYS[1], b"row")
+        single.append(once.flush())
+    assert 0 < sum(single) < 10
+    due = []
+    for key in KEYS[:2]:
+        once.add(key, b"row")
+        due.append(once.flush())
+    assert due == [True, True]
+
+
 def test_shrinking_removes_what_killed_processes_left():
     folder = filled().folder
     (folder / ".a.rows.0123456789abcdef.part").write_bytes(b"half")

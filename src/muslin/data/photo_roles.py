@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.tables.identifier_names import words_of
-
 PACKAGING, ADDITIONAL = "packaging", "additional"
 
 ROLES = {
@@ -118,6 +116,8 @@ def shows_only_packaging(roles: NDArray[np.object_] | None, numbers: NDArray[np.
 
 def _parts_of(column: str) -> list[tuple[str, ...]]:
     """Per word of a column's name, without a number at its end, its known parts; empty for an unknown word."""
+    from muslin.data.tables.identifier_names import words_of  # imports all kinds of tables, which photos do not need
+
     return [_known_parts(word) for each in words_of(column) if (word := each.rstrip("0123456789"))]
 
 

@@ -59,12 +59,11 @@ class _Search:
 
     def __init__(self, confidence: Confidence, correct: Correct, groups: Groups | None) -> None:
         self.confidence, n = confidence, len(confidence)
-        ranks = np.unique(np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)[1:])
+        ranks = np.linspace(0, n, min(_MAX_TESTS, n) + 1).round().astype(int)
+        inner = ranks[1:-1][np.diff(ranks[:-1]) > 0]
         # Strictly above the prediction at a rank, or all of them: equal confidences are accepted together
-        above = [
-            n if rank == n else int(np.searchsorted(-confidence, -confidence[rank], side="left")) for rank in ranks
-        ]
-        self.accepted = np.array([count for count in above if count])  # none: nothing to test
+        above = np.append(np.searchsorted(-confidence, -confidence[inner], side="left"), n)
+        self.accepted = above[above > 0]  # none: nothing to test
         correlation = 0.0 if groups is None else intraclass_correlation(correct, groups)
         sizes = effective_sizes(correct, groups, correlation)
         self.n_groups, self.rates, self.sizes = (values[self.accepted - 1] for values in sizes)

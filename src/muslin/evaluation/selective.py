@@ -77,7 +77,7 @@ class CalibrationData:
     @property
     def n_groups(self) -> int | None:
         """How many groups the images are in; None where each image is independent."""
-        count = len(np.unique(self.group))
+        count = int(np.count_nonzero(np.bincount(self.group)))  # np.unique imports numpy.ma, 20 ms of `muslin predict`
         return count if count < len(self) else None
 
     def with_label_thresholds(self, target: Target, label_thresholds: Sequence[float]) -> "CalibrationData | None":

@@ -194,6 +194,6 @@ def _batch_extractor(
 
 def _cache_name(images: ResizedPhotos, network: Network, weights: Weights) -> str:
     """A digest of everything but the photo itself that its features depend on."""
-    installed = versions("muslin", "pillow", "onnxruntime")
+    installed = versions("muslin", "PIL", "onnxruntime")
     digest = hashlib.sha256(save(weights)).hexdigest()
     return name_of_parts(CACHE_FORMAT, network.name, network.input_shape, images.transform, digest, installed)

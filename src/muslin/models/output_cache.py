@@ -83,12 +83,12 @@ class OutputCache:
 
     def flush(self) -> None:
         """Write what was added, and keep the limits of the cache."""
-        self._rows.flush()
-        shrink()
+        if self._rows.flush():
+            shrink()
 
 
 def _name(bundle: Bundle, vectors: bool) -> str:
-    installed = versions("muslin", "pillow", "numpy", "onnxruntime")
+    installed = versions("muslin", "PIL", "numpy", "onnxruntime")
     model, detector = hashlib.sha256(bundle.model).hexdigest(), ""
     if bundle.ood_detector:
         detector = hashlib.sha256(bundle.ood_detector.reference_features.astype("<f4").tobytes()).hexdigest()

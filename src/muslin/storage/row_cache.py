@@ -64,6 +64,7 @@ class RowCache:
         self._unwritten: dict[bytes, bytes] = {}
         self._files: list[Path] = []
         self._used: set[Path] = set()
+        self._new_files = 0
         self._prefixes = np.zeros(0, np.uint64)  # of all keys in files, rising
         self._places = np.zeros((0, 2), np.uint32)  # per prefix the file and the row in it
         self._lock = threading.Lock()
@@ -91,13 +92,23 @@ class RowCache:
         if is_file:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what was added. It is lost where the disk is full or not writable."""
+    def flush(self) -> bool:
+        """Write what was added. It is lost where the disk is full or not writable.
+
+        Returns:
+            Whether to `shrink` the caches, which looks at each of their files: after several new files, and after
+            every sixteenth on average where a process writes only one, as `muslin predict` does.
+        """
         with self._lock:
-            rows = self._unwritten
-            if rows:
-                self._index([path for path in [self._write(rows)] if path is not None])
-                self._unwritten = {}
+            if not self._unwritten:
+                return False
+            path = self._write(self._unwritten)
+            self._unwritten = {}
+            if path is None:
+                return False
+            self._index([path])
+            self._new_files += 1
+            return self._new_files > 1 or path.name.startswith("0")  # a hexadecimal digit
 
     def _write(self, rows: dict[bytes, bytes]) -> Path | None:
         content = self._file_content(rows)
