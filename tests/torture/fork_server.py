@@ -31,6 +31,7 @@ TRAINING_IMPORTS = (
     "muslin.reporting.report.multi_target",
     "muslin.workflows.train",
 )
+SERVER_IMPORTS = ("muslin.review.store", "muslin.studio.app", "muslin.studio.server", "uvicorn", "psycopg")
 """What is imported before a fork. None of them may start a pool of threads, which a child would lack."""
 
 MAX_S = 300
@@ -171,7 +172,8 @@ def main() -> None:
 
 def _import_for(command: str) -> None:
     """What the command imports, so that its children need not."""
-    for name in (*IMPORTS, *(TRAINING_IMPORTS if command == "train" else ())):
+    more = {"train": TRAINING_IMPORTS, "studio": SERVER_IMPORTS, "review": SERVER_IMPORTS}
+    for name in (*IMPORTS, *more.get(command, ())):
         importlib.import_module(name)
 
 
