@@ -18,17 +18,22 @@ CLASSES = ("Trouser", "Shirt", "Bag")
 class PostgreSQL:
     """A cluster of its own in a temporary folder, reached through a socket in it: no port, no password.
 
-    Run by the user postgres where the tests are root's, because PostgreSQL refuses to run as root.
+    Run by the user postgres where the tests are root's, because PostgreSQL refuses to run as root. It needs 40 MB.
+
+    Args:
+        parent: of the folder; all users can list it.
     """
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="muslin-pg-"))
+    def __init__(self, parent: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="muslin-pg-", dir=parent))
         programs = sorted(glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(Path(path).parent.name))
         self.programs = Path(programs[-1]) if programs else None
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.data = self.folder / "data"
-        self._run("initdb", "--pgdata", self.data, "--username", "shop", "--auth", "trust", "--no-sync")
+        self._run(
+            "initdb", "--pgdata", self.data, "--username", "shop", "--auth", "trust", "--no-sync", "--wal-segsize=1"
+        )
 
     def _run(self, program: str, *words: object) -> None:
         assert self.programs is not None, "scripts/services installs PostgreSQL"
@@ -40,10 +45,19 @@ class PostgreSQL:
 
     def start(self) -> None:
         settings = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c shared_buffers=16MB"
+        settings += " -c min_wal_size=2MB -c max_wal_size=4MB"
         self._run("pg_ctl", "start", "-w", "-D", self.data, "-o", settings)
 
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", mode)
+
+    @property
+    def is_running(self) -> bool:
+        try:
+            self._run("pg_ctl", "status", "-D", self.data)
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def remove(self) -> None:
         self.stop()

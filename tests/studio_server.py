@@ -24,16 +24,16 @@ def write_shop(folder: Path) -> None:
 
 
 @contextmanager
-def running_studio(folder: Path) -> Iterator[str]:
-    """The address of the studio of `folder`; the process ends with the block."""
-    with studio_process(folder) as (address, _):
+def running_studio(folder: Path, *words: str) -> Iterator[str]:
+    """The address of the studio of `folder`, or of another command that serves; the process ends with the block."""
+    with studio_process(folder, *words) as (address, _):
         yield address
 
 
 @contextmanager
-def studio_process(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def studio_process(folder: Path, *words: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The same, and its process."""
-    command = [sys.executable, "-m", "muslin", "studio", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "muslin", *(words or ("studio", str(folder))), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

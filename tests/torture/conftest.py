@@ -26,6 +26,12 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
+def is_long(rounds: int) -> bool:
+    """Whether this is the long form."""
+    return rounds >= LONG_ROUNDS
+
+
+@pytest.fixture(scope="session")
 def server() -> Iterator[ForkServer]:
     with ForkServer() as server:
         yield server

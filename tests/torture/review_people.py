@@ -1,4 +1,4 @@
-"""People who review products on pages of a real studio that is killed, and what they were told: the books of a torture."""
+"""People who review products on pages of a real studio that is killed; and books on what it told them."""
 
 import http.client
 import json

@@ -288,17 +288,7 @@ def explain_command(model: str, image: str, output: Any, options: dict[str, Any]
         echo(f"\nwrote {output.path}; it opens in any browser, also offline")
 
 
-@command(
-    "studio [folder]",
-    option(
-        "--port N",
-        "Port on this machine; 0 takes a free one.",
-        type=click.IntRange(0, 65535),
-        default=8001,
-        show_default=True,
-    ),
-    option("--open", "Open the page in your browser.", dest="open_browser"),
-)
+@command("studio [folder]", *shared.serving_options)
 def studio_command(folder: str | None, port: int, open_browser: bool) -> None:
     """See inside your models in the browser. Serves the models and images of FOLDER to this machine only."""
     from muslin.studio.server import run_studio

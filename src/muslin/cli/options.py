@@ -251,6 +251,16 @@ split_option = option(
 )
 test_option = option("--test PATH", "A file or folder with the test set, if DATA has only the training set.")
 json_option = option("--json", "Print JSON instead of text.", dest="as_json")
+serving_options = (
+    option(
+        "--port N",
+        "Port on this machine; 0 takes a free one.",
+        type=click.IntRange(0, 65535),
+        default=8001,
+        show_default=True,
+    ),
+    option("--open", "Open the page in your browser.", dest="open_browser"),
+)
 
 
 def seed_option(help: str, default: int | None = 0) -> click.Option:

@@ -218,3 +218,21 @@ def review_spot_checks_command(store: str, share: str) -> None:
         opened.raise_spot_checks(wanted)
         sizes = {target.name: opened.counts(target.name).sample.total for target in opened.targets}
     echo(f"{percent(wanted)} of the products are drawn: {max(sizes.values()):,} in the store")
+
+
+@command("review serve store", *shared.serving_options)
+def review_serve_command(store: str, port: int, open_browser: bool) -> None:
+    """Review the products of a STORE in the browser.
+
+    The page is that of muslin studio for the folder of the STORE. It is served to this machine only.
+    """
+    from pathlib import Path
+
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.storage.local_path import url_of
+    from muslin.studio.server import run_studio
+
+    folder = Path() if url_of(store) else Path(store).parent
+    run_studio(folder, port, open_browser, log=log, store=store)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from muslin.errors import DataError
 from muslin.extras import require_extra
 from muslin.storage.local_path import url_of
 from muslin.studio.made_once import MadeOnce
@@ -91,7 +90,7 @@ class ReviewStores:
 
         place = self._served.get(name) or str(file_within(self._root, name, STORE_SUFFIXES))
         is_named = place in self._served.values()
-        key = place, _file_number(place, name)
+        key = place, _number(place)  # 0 of a database on a server
         for outdated in self._open.take(lambda other: other[0] == place and other != key):
             outdated.store.close()
             _remove_log(outdated)
@@ -143,12 +142,3 @@ def _is_store(path: Path) -> bool:
             return {name for (name,) in tables} >= TABLES
     except sqlite3.Error:
         return False
-
-
-def _file_number(place: str, name: str) -> int:
-    """The number of a store's file: 0 of a database on a server."""
-    if url_of(place):
-        return 0
-    if number := _number(place):
-        return number
-    raise DataError("file_not_in_folder", name=name)

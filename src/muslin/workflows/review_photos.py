@@ -42,13 +42,15 @@ def photo_finder(path: str, read_options: Mapping[str, Any]) -> PhotoFinder:
         table, photos = open_data(path, None, read_options, no_log)
     rows, _ = find_products(table, photos, read_options.get("product"))
     products = {each.name: each for each in with_own_names(rows)}
-    return lambda product, number: _photo_in_rows(rows, products.get(product.name), product.photos[number])
+    return lambda product, number: _photo_in_rows(rows, products.get(product.name), product, number)
 
 
-def _photo_in_rows(rows: ProductRows, product: RowsOfProduct | None, name: str) -> FoundPhoto:
-    """The photo called `name` in the rows of a product, in data that hold the photos themselves, or list them."""
-    for photo in rows.find(product) if product else ():
-        if photo.name == name:
-            image: FoundPhoto = photo.image
-            return image
-    return ImageError("no_such_photo", path=name)
+def _photo_in_rows(rows: ProductRows, found: RowsOfProduct | None, product: Product, number: int) -> FoundPhoto:
+    """The photo in the rows of a product, in data that hold the photos themselves, or list them."""
+    photos = rows.find(found) if found else []
+    name = product.photos[number]
+    by_name = {photo.name: photo.image for photo in photos}
+    image: FoundPhoto = by_name.get(name, ImageError("no_such_photo", path=name))
+    if name not in by_name and len(photos) == len(product.photos):  # one without a name of its own
+        image = photos[number].image
+    return image

@@ -12,6 +12,7 @@ from muslin.catalogue.product_rows import RowsOfProduct, with_own_names
 from muslin.data.dataset import Target
 from muslin.data.photo_roles import ProductPhoto
 from muslin.data.tables import Cell
+from muslin.errors import ImageError
 from muslin.models.feature_vectors import product_vector
 from muslin.models.prediction import Prediction, TargetPrediction
 from muslin.models.predictor import Predictor
@@ -56,8 +57,7 @@ def read_products(catalogue: ProductCatalogue) -> Iterator[CatalogueProduct]:
     texts = product_texts(catalogue)
     for product, text in zip(with_own_names(catalogue.rows), texts, strict=True):
         photos = catalogue.rows.find(product)
-        names = tuple(str(photo.name) for photo in photos if photo.name)
-        yield CatalogueProduct(product, fingerprint_of(photos), names, text)
+        yield CatalogueProduct(product, fingerprint_of(photos), _names(photos), text)
 
 
 def fingerprint_of(photos: Iterable[ProductPhoto]) -> str:
@@ -66,6 +66,15 @@ def fingerprint_of(photos: Iterable[ProductPhoto]) -> str:
     for _, photo, role in photos:
         digest.update(role.encode() + b"\0" + content_digest(photo))
     return digest.hexdigest()[: 2 * FINGERPRINT_BYTES]
+
+
+def _names(photos: Sequence[ProductPhoto]) -> tuple[str, ...]:
+    """The name of each photo: its number where it is in a cell without one."""
+    return tuple(
+        str(photo.name) or f"photo {number}"
+        for number, photo in enumerate(photos, 1)
+        if photo.name or not isinstance(photo.image, ImageError)
+    )
 
 
 def product_texts(catalogue: ProductCatalogue) -> list[str]:
