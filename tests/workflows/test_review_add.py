@@ -52,7 +52,7 @@ def add(store: Store, shop: Path, text: str | None = None) -> AddedCatalogue:
 
 
 def counted(added: AddedCatalogue) -> dict[str, int]:
-    names = ("added", "changed", "text_changed", "unchanged", "unreadable", "gone")
+    names = ("added", "changed", "returned", "text_changed", "unchanged", "unreadable", "gone")
     return {name: getattr(added, name) for name in names if getattr(added, name)}
 
 
@@ -126,7 +126,7 @@ def test_photos_and_rows_that_vanish_are_told_and_come_back(store: Store, shop: 
     assert [item.name for item in store.items("label")] == ["black.png"]
     assert counted(add(store, shop)) == {"unchanged": 3, "unreadable": 2}, "they are told once"
     (shop / "gray.bak").rename(shop / "images/gray.png")
-    assert counted(add(store, shop, SHOP)) == {"changed": 2, "unchanged": 2, "unreadable": 1}
+    assert counted(add(store, shop, SHOP)) == {"changed": 1, "returned": 1, "unchanged": 2, "unreadable": 1}
     assert len(list(store.decided("label"))) == 3
 
 

@@ -51,6 +51,7 @@ class AddedCatalogue:
         products: in the catalogue now.
         added: new in the store.
         changed: with other photos than before; decisions on the old ones do not count.
+        returned: gone before, and in the catalogue again; decisions on the same photos count again.
         text_changed: with the same photos and other cells.
         unchanged: as they were.
         unreadable: without a readable photo, of all of these.
@@ -64,6 +65,7 @@ class AddedCatalogue:
     products: int
     added: int
     changed: int
+    returned: int
     text_changed: int
     unchanged: int
     unreadable: int
@@ -222,13 +224,19 @@ class _Work:
         return is_equal
 
     def _count(self, product: NewProduct) -> None:
-        known = self.known.get(product.name)
-        is_changed = known is not None and known.fingerprint != product.fingerprint
-        self.counts["added" if known is None else "changed" if is_changed else "text_changed"] += 1
+        self.counts[self._what_became_of(product)] += 1
         if product.error is not None:
             self.unreadable.append(product.name)
         for name, prediction in product.predictions.items():
             self.decisions[name][prediction.decision] += 1
+
+    def _what_became_of(self, product: NewProduct) -> str:
+        known = self.known.get(product.name)
+        if known is None:
+            return "added"
+        if known.fingerprint == GONE:
+            return "returned"
+        return "text_changed" if known.fingerprint == product.fingerprint else "changed"
 
 
 def _gone_product(name: str) -> NewProduct:
@@ -248,6 +256,7 @@ def _result(work: _Work, path: str, gone: int, notes: tuple[str, ...]) -> AddedC
         work.catalogue.products,
         counts["added"],
         counts["changed"],
+        counts["returned"],
         counts["text_changed"],
         counts["unchanged"],
         len(work.unreadable),

@@ -30,6 +30,7 @@ def print_added_catalogue(added: "AddedCatalogue") -> None:
     counts = {
         "new": added.added,
         "with other photos": added.changed,
+        "back in the catalogue": added.returned,
         "with other cells": added.text_changed,
         "as before": added.unchanged,
         "gone from the catalogue": added.gone,
