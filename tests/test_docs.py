@@ -107,16 +107,22 @@ def test_every_command_line_in_the_documentation_parses(page):
     for words in commands(page):
         if words[0].startswith("-"):
             continue
-        command = cli.commands[words[0]]
-        with command.make_context(
-            words[0], words[1:], parent=parent_context()
-        ):  # raises for a missing or an unknown word
+        command, rest = named_command(words)
+        with command.make_context(words[0], rest, parent=parent_context()):  # raises for a missing or an unknown word
             pass
-    for name, *words in mentions(page):
-        if name.startswith("-"):
+    for words in mentions(page):
+        if words[0].startswith("-"):
             continue
-        command = cli.commands[name]
-        command.make_parser(click.Context(command, parent=parent_context())).parse_args(words)
+        command, rest = named_command(words)
+        command.make_parser(click.Context(command, parent=parent_context())).parse_args(rest)
+
+
+def named_command(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the first words name, in a group or not, and its own words."""
+    command = cli.commands[words[0]]
+    if isinstance(command, click.Group) and words[1:]:
+        return command.commands[words[1]], words[2:]
+    return command, words[1:]
 
 
 def test_a_command_line_that_does_not_parse_is_noticed(tmp_path):
