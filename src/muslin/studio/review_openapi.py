@@ -18,6 +18,7 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
+from muslin.studio.review_work import WORKS
 
 TEXT = NAME | {"maxLength": 200}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
@@ -85,6 +86,10 @@ TARGET = object_of(name=STRING, kind={"enum": ["multiclass", "multilabel"]}, cla
 STATUS = object_of(
     messages=list_of(ref("Message")), precision=ANY_OBJECT, is_shifted=BOOLEAN,
     pace=or_null(object_of(n=COUNT, seconds=or_null(NUMBER))), left_s=or_null(NUMBER),
+)  # fmt: skip
+WORK = object_of(
+    kind={"enum": list(WORKS)}, is_running=BOOLEAN, lines=list_of(STRING), error=or_null(ref("Message")),
+    result=or_null(ANY_OBJECT),
 )  # fmt: skip
 PAGE_OF = {"count": COUNT | {"maximum": 500}}
 
@@ -166,5 +171,18 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
         "The models of a store, and which one became the active one when.",
         object_of(active=STRING, models=list_of(MODEL), promotions=list_of(PROMOTION)),
         request_of(tuple(ONE_STORE), **ONE_STORE),
+    ),
+    ("POST", "/api/review/train"): Operation(
+        "Begin to train a candidate on everything decided.", object_of(work=WORK),
+        request_of(("store", "who"), **ONE_STORE, who=ref("Person")),
+    ),
+    ("POST", "/api/review/promote"): Operation(
+        "Begin to make a candidate the active model, if it is not worse; or to bring back the one before.",
+        object_of(work=WORK),
+        request_of(("store", "who"), **ONE_STORE, who=ref("Person"), digest=TEXT, undo=BOOLEAN),
+    ),
+    ("POST", "/api/review/work"): Operation(
+        "How far the last training or promotion is, and whether the store allows one.",
+        object_of(work=or_null(WORK), is_allowed=BOOLEAN), request_of(tuple(ONE_STORE), **ONE_STORE),
     ),
 }  # fmt: skip

@@ -6,6 +6,7 @@ those of photos are apart, so that no photo keeps a decision waiting.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from muslin.review.values import SORTS, ModelRow
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.responses import Handler, json_body, response_of
 from muslin.studio.review_photos import GRID_PX, MAX_PHOTO_PX, ReviewPhotos
-from muslin.studio.review_stores import ReviewStores
+from muslin.studio.review_stores import OpenStore, ReviewStores
 from muslin.studio.review_values import (
     MAX_NUMBER,
     counts_json,
@@ -30,6 +31,7 @@ from muslin.studio.review_values import (
     target_named,
     undos_of,
 )
+from muslin.studio.review_work import ReviewWork
 from muslin.studio.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -51,18 +53,20 @@ Answer = Callable[["Store", Body], Any]
 
 @dataclass(frozen=True)
 class ReviewRoom:
-    """The stores and the photos that one studio serves."""
+    """The stores and the photos that one studio serves, and the trainings that it runs."""
 
     stores: ReviewStores
     photos: ReviewPhotos
+    works: ReviewWork
 
     @classmethod
     def of(cls, root: Path, served: str | None = None) -> "ReviewRoom":
         """Those of a folder, absolute and with links resolved, and the store `served`."""
-        return cls(ReviewStores(root, served), ReviewPhotos(root))
+        return cls(ReviewStores(root, served), ReviewPhotos(root), ReviewWork(root))
 
     def close(self) -> None:
         """Close what is open, at the studio's end."""
+        self.works.close()
         self.photos.close()
         self.stores.close()
 
@@ -72,14 +76,14 @@ def review_routes(room: ReviewRoom) -> list[Route]:
     stores, photos = room.stores, room.photos
     working, drawing = WorkQueue(STORE_THREADS, MAX_QUEUED), WorkQueue(PHOTO_THREADS, MAX_QUEUED)
 
-    def post(path: str, answer: Answer) -> Route:
+    def post(path: str, answer: Callable[[OpenStore, Body], Any]) -> Route:
         async def handle(request: Request) -> Response:
             body = await json_body(request)
             response: Response = await working.run(lambda: response_of(request, answer_of(body)))
             return response
 
         def answer_of(body: Body) -> Any:
-            return answer(stores.get(text_of(body, "store")).store, body)
+            return answer(stores.get(text_of(body, "store")), body)
 
         return Route(f"/api/review/{path}", handle, methods=["POST"])
 
@@ -97,8 +101,13 @@ def review_routes(room: ReviewRoom) -> list[Route]:
         Route("/api/review/stores", listing, methods=["GET"]),
         Route("/api/review/photo", _photo_handler(stores, photos, drawing), methods=["GET"]),
         Route("/api/review/next", next_page, methods=["POST"]),
-        *(post(path, answer) for path, answer in STORE_ROUTES.items()),
+        *(post(path, partial(_of_store, answer)) for path, answer in STORE_ROUTES.items()),
+        *(post(path, partial(answer, room.works)) for path, answer in WORK_ROUTES.items()),
     ]
+
+
+def _of_store(answer: Answer, opened: OpenStore, body: Body) -> Any:
+    return answer(opened.store, body)
 
 
 def _photo_handler(stores: ReviewStores, photos: ReviewPhotos, queue: WorkQueue) -> Handler:
@@ -245,6 +254,24 @@ def _model_json(model: ModelRow) -> dict[str, Any]:
     return {name: value for name, value in vars(model).items() if name != "targets"} | {"classes": classes}
 
 
+def train(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
+    """Begin to train a candidate on everything decided."""
+    return {"work": works.start(opened, "train", short_text(body, "who")).to_dict()}
+
+
+def promote(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
+    """Begin to make a candidate the active model, if it is not worse; or, with `undo`, to bring back the one before."""
+    if body.get("undo"):
+        return {"work": works.start(opened, "undo_promotion", short_text(body, "who")).to_dict()}
+    return {"work": works.start(opened, "promote", short_text(body, "who"), short_text(body, "digest")).to_dict()}
+
+
+def work(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
+    """How far the last training or promotion is, and whether this store allows one."""
+    last = works.of(opened)
+    return {"work": last and last.to_dict(), "is_allowed": opened.is_named}
+
+
 def _count(body: Body, default: int, maximum: int) -> int:
     return max(1, integer_of(body, "count", default, maximum))
 
@@ -265,3 +292,10 @@ STORE_ROUTES: dict[str, Answer] = {
     "models": models,
 }
 """The paths that ask one store."""
+
+WORK_ROUTES: dict[str, Callable[[ReviewWork, OpenStore, Body], Any]] = {
+    "train": train,
+    "promote": promote,
+    "work": work,
+}
+"""The paths that begin long work, and tell how far it is."""

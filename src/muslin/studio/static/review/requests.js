@@ -18,6 +18,7 @@ export const history = post("history");
 export const status = post("status");
 export const models = post("models");
 export const train = post("train");
+export const work = post("work");
 export const promote = post("promote");
 
 /** The address of a product's photo, at most `side` pixels on a side; another fingerprint is another address. */

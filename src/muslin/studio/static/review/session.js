@@ -103,6 +103,14 @@ export class Session {
     return requests.photo(this.store, item, number, PHOTO_SIDES.find((side) => side >= 0.9 * wanted) || 2048);
   }
 
+  /** Another model is active: its predictions, classes and counts are others. */
+  async modelChanged() {
+    this.opened = await requests.openStore({ store: this.store });
+    this.targets = this.opened.targets;
+    this.target = this.targets.find((one) => one.name === this.target.name) || this.targets[0];
+    this.setTarget(this.target.name);
+  }
+
   // --- loading
 
   /** Load what the view needs and does not have. */

@@ -1,5 +1,6 @@
 // How far the work is, whether the guarantee still holds, and the models of the store.
 
+import { announce } from "/static/dom.js";
 import { count, messageText, t, tn } from "/static/texts.js";
 import { Component, html } from "./html.js";
 import * as requests from "./requests.js";
@@ -24,7 +25,7 @@ export class Status extends Component {
       ${error && html`<p class="error" role="alert">${error}</p>`}
       <${Guarantee} session=${session} found=${found} key=${name} />
       <${Work} session=${session} found=${found} />
-      ${models && html`<${Models} models=${models} />`}
+      ${models && html`<${Models} session=${session} models=${models} changed=${() => this.load()} />`}
     </div>`;
   }
 }
@@ -91,14 +92,74 @@ function duration(seconds) {
 
 const when = (at) => new Date(at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 
-/** The models, the active one first, and who promoted which one when. */
-function Models({ models: { active, models, promotions } }) {
-  const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
-  return html`<section class="panel" aria-labelledby="models"><h2 id="models">${t("review.models")}</h2>
-    <ul class="modelrows">${[...models].sort((a, b) => (b.digest === active) - (a.digest === active)).map((one) => html`<li key=${one.digest}>
-      <div><strong>${one.name}</strong> <span class="soft number">${one.digest.slice(0, 8)}</span><br /><span class="soft">${when(one.added_at)}</span></div>
-      ${one.digest === active && html`<span class="stamp">${t("review.active")}</span>`}</li>`)}</ul>
-    <h3>${t("review.promotions")}</h3>
-    <ol class="past">${promotions.toReversed().map((one) => html`<li key=${one.id}>${t(`review.promotion.${one.kind}`)}: ${name(one.digest)} <span class="soft">${one.who}, ${when(one.at)}</span></li>`)}</ol>
-  </section>`;
+/** The models, the active one first; training and promoting; and who promoted which one when. */
+class Models extends Component {
+  componentDidMount() {
+    this.look();
+  }
+
+  componentWillUnmount() {
+    clearTimeout(this.timer);
+  }
+
+  /** Ask how far the work is, again and again while it runs. */
+  async look() {
+    const { session, changed } = this.props;
+    try {
+      const wasRunning = this.state.work?.is_running, found = await requests.work({ store: session.store });
+      this.setState({ ...found, error: "" });
+      if (found.work?.is_running) this.timer = setTimeout(() => this.look(), POLL_MS);
+      else if (wasRunning) {
+        if (found.work.kind !== "train") await session.modelChanged();
+        announce(workText(found.work));
+        changed();
+      }
+    } catch (error) {
+      this.setState({ error: error.message });
+      this.timer = setTimeout(() => this.look(), 5 * POLL_MS);
+    }
+  }
+
+  async start(request, more) {
+    const { session } = this.props;
+    try {
+      this.setState({ ...(await request({ store: session.store, who: session.who, ...more })), error: "" });
+      this.look();
+    } catch (error) { this.setState({ error: error.message }); }
+  }
+
+  render({ session, models: { active, models, promotions } }, { work, is_allowed, error }) {
+    const isBusy = !is_allowed || work?.is_running || !session.who;
+    const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
+    const ordered = [...models].sort((a, b) => (b.digest === active) - (a.digest === active) || b.added_at.localeCompare(a.added_at));
+    return html`<section class="panel" aria-labelledby="models"><h2 id="models">${t("review.models")}</h2>
+      <ul class="modelrows">${ordered.map((one) => html`<li key=${one.digest}>
+        <div><strong>${one.name}</strong> <span class="soft number">${one.digest.slice(0, 8)}</span><br /><span class="soft">${when(one.added_at)}</span></div>
+        ${one.digest === active ? html`<span class="stamp">${t("review.active")}</span>`
+    : html`<button type="button" disabled=${isBusy} onclick=${() => this.start(requests.promote, { digest: one.digest })}>${t("review.promote")}</button>`}</li>`)}</ul>
+      ${is_allowed === false && html`<p class="note">${t("review.serveNeeded", { store: session.store })}</p>`}
+      <div class="buttons"><button type="button" class="main" disabled=${isBusy} onclick=${() => this.start(requests.train)}>${t("review.train")}</button>
+        <button type="button" disabled=${isBusy || promotions.at(-1)?.kind !== "promote"} onclick=${() => this.start(requests.promote, { undo: true })}>${t("review.undoPromotion")}</button></div>
+      <div class="worklog" aria-live="polite">${error && html`<p class="error">${error}</p>`}${work && html`<${WorkState} work=${work} />`}</div>
+      <h3>${t("review.promotions")}</h3>
+      <ol class="past">${promotions.toReversed().map((one) => html`<li key=${one.id}>${t(`review.promotion.${one.kind}`)}: ${name(one.digest)} <span class="soft">${one.who}, ${when(one.at)}</span></li>`)}</ol>
+    </section>`;
+  }
+}
+
+const POLL_MS = 800;
+
+/** What the last work says, and how it ended. */
+function WorkState({ work }) {
+  return html`<p class=${work.is_running ? "soft" : ""}><strong>${workText(work)}</strong></p>
+    ${work.result?.refusals?.map((message) => html`<p class="note">${messageText(message)}</p>`)}
+    ${work.error && html`<p class="error">${messageText(work.error)}</p>`}
+    ${work.lines.length > 0 && html`<details open=${work.is_running}><summary>${t("review.workLines")}</summary><ul class="lines">${work.lines.slice(-8).map((line) => html`<li>${line}</li>`)}</ul></details>`}`;
+}
+
+function workText({ kind, is_running, error, result }) {
+  if (is_running) return t(`review.running.${kind}`);
+  if (error) return t("review.workFailed");
+  if (kind === "promote" && !result.is_promoted) return t("review.notPromoted");
+  return t(`review.done.${kind}`, { digest: result.digest.slice(0, 8) });
 }
