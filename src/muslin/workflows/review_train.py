@@ -91,7 +91,7 @@ def _recipe(store: Store, options: ReviewTrainOptions) -> tuple[str, dict[str, A
     recorded = open_bundle(store.open_model(store.active.digest)).provenance.get("recipe")
     try:
         recipe = recipe_from_dict(recorded)  # type: ignore[arg-type]
-    except (RecipeError, TypeError, AttributeError):
+    except (RecipeError, TypeError, ValueError, AttributeError):
         return AUTO, dict(options.settings)  # a model of other origin
     defaults = RECIPES[recipe.name].to_dict()
     changed = {key: value for key, value in recipe.to_dict().items() if value != defaults.get(key)}
