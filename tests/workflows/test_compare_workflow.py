@@ -13,10 +13,11 @@ from PIL import Image
 from command_line import invoke
 from muslin.data import read
 from muslin.data.dataset import Target
-from muslin.errors import DataError
+from muslin.errors import BundleError, DataError
 from muslin.models.bundle import Bundle, open_bundle, seal
+from muslin.models.graph_variant import GraphVariant
 from muslin.models.predictor import Predictor
-from muslin.workflows.compare import compare
+from muslin.workflows.compare import CompareOptions, compare
 from noted_decoding import noted_decoding
 from small_models import LABEL, brightness_model, having_seen, small_bundle, with_model
 
@@ -44,6 +45,18 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Image.fromarray(image).save(tmp_path / "photos" / name / f"{i:02}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize(("graph", "correct"), [("float32", 60), ("int8", 20)])
+def test_graph_of_both_models_can_be_chosen(job: Path, graph: str, correct: int) -> None:
+    good = open_bundle("good.muslin")
+    other = blind(good)
+    seal(replace(good, int8=GraphVariant(other.model, other.golden_probabilities)), job / "two.muslin")
+    compared = compare("two.muslin", "two.muslin", "photos", CompareOptions(graph=graph))
+    assert compared.comparisons["label"].overall.both_correct == correct
+    with pytest.raises(BundleError) as error:
+        compare("two.muslin", "good.muslin", "photos", CompareOptions(graph="int8"))
+    assert error.value.code == "graph_missing"
 
 
 def test_better_model_is_named_with_its_interval(job: Path, capfd: Any) -> None:

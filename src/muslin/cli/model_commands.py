@@ -176,6 +176,7 @@ def tag_command(
 @command(
     "compare a b data",
     shared.split_option,
+    shared.graph_option,
     option(
         "--fail-if-worse-than SHARE",
         "Exit 1 if the accuracy of B is lower than that of A by more than this, such as 0.01.",
@@ -187,7 +188,7 @@ def tag_command(
     shared.json_option,
 )
 def compare_command(
-    a: str, b: str, data: str, split: str, max_loss: float | None, output: Any,
+    a: str, b: str, data: str, split: str, graph: str | None, max_loss: float | None, output: Any,
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Compare two models on DATA.
@@ -197,7 +198,7 @@ def compare_command(
     from muslin.reporting.terminal.comparison import print_comparison
     from muslin.workflows import compare as compare_workflow
 
-    options = compare_workflow.CompareOptions(split, max_loss is not None, read_options)
+    options = compare_workflow.CompareOptions(split, max_loss is not None, read_options, graph)
     compared = compare_workflow.compare(a, b, data, options, out=output, log=log)
     if not as_json:
         print_comparison(compared.comparisons, products=compared.products)

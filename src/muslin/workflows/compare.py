@@ -75,11 +75,13 @@ class CompareOptions:
         require_unseen: set aside the images that either model has seen whatever `split` is, and refuse a model that
             does not say which it has seen.
         read_options: how to read the data, as `muslin.read` takes it.
+        graph: of models that are opened here, as of `muslin.models.predictor.Predictor.open`.
     """
 
     split: str = "test"
     require_unseen: bool = False
     read_options: Mapping[str, Any] = field(default_factory=dict)
+    graph: str | None = None
 
 
 def compare(
@@ -108,7 +110,9 @@ def compare(
     from muslin.data import read_and_log
 
     options = options or CompareOptions()
-    predictors = [open_with_cache(model) for model in (a, b)]
+    predictors = [open_with_cache(model, options.graph) for model in (a, b)]
+    for note in dict.fromkeys(predictor.graph_note for predictor in predictors if predictor.graph_note):
+        log(note)
     for predictor in predictors if options.require_unseen else ():
         if predictor.bundle.seen_images is None:
             raise BundleError("seen_images_missing", path=predictor.name)
