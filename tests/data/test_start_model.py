@@ -99,6 +99,12 @@ def test_fine_tuning_starts_from_a_model(shared: Path, tmp_path: Path) -> None:
     assert roles(run.model, shared / "old", "train") == {ImageRole.TRAIN}
 
 
+def test_network_and_image_size_are_those_of_the_start_model(shared: Path, tmp_path: Path) -> None:
+    photos, settings = new_season(tmp_path), {"epochs": 20, "weights": str(shared / "run")}
+    run = muslin.train(photos, recipe="photo", out=tmp_path / "run", settings=settings)
+    assert (run.record["recipe"]["network"], run.record["recipe"]["image_size"]) == ("efficientnet-lite0", 48)
+
+
 def test_seen_images_neither_test_nor_calibrate(shared: Path, tmp_path: Path) -> None:
     photos = new_season(tmp_path)
     for kind in (path.name for path in (shared / "old/train").iterdir()):

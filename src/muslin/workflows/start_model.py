@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,22 @@ class StartModel:
         """What `run.json` says of it."""
         with self.path.open("rb") as file:
             return {"path": str(self.path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def start_settings(weights: str) -> dict[str, Any]:
+    """The settings `network` and `image_size` of the muslin model that a setting `weights` names.
+
+    Empty where it names no such model, or one without a backbone, which `open_start_model` refuses.
+
+    Raises:
+        BundleError: the model cannot be opened.
+    """
+    path = muslin_file(weights)
+    if path is None:
+        return {}
+    bundle = open_bundle(path)
+    network, height, width = bundle.network.get("name"), bundle.preprocessing.height, bundle.preprocessing.width
+    return {"network": network, "image_size": height} if is_backbone(network) and height == width else {}
 
 
 def open_start_model(recipe: Recipe, transform: str) -> StartModel | None:

@@ -24,6 +24,7 @@ from muslin.workflows.calibration_choice import choose_folds
 from muslin.workflows.network_folds import draw_folds
 from muslin.workflows.recipe_trial import choose_by_trial
 from muslin.workflows.run_folder import split_for_recipe
+from muslin.workflows.start_model import start_settings
 from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source
 from muslin.workflows.unused_settings import check_settings_used
 
@@ -85,7 +86,7 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
         MuslinError: the data or the recipe cannot be used.
     """
     _check_options(options)
-    options = _with_absolute_weights(options)
+    options = _with_weights(options)
     requested = _requested_recipe(options, callbacks.log)
     require_extra("train")
     dataset, source = _read(data, options, callbacks.log)
@@ -110,13 +111,19 @@ def _check_options(options: TrainOptions) -> None:
     time_budget.check_time_budget(options.time_budget_s, options.settings)
 
 
-def _with_absolute_weights(options: TrainOptions) -> TrainOptions:
-    """`options` whose file of weights is found from any working folder; DataError where it is a URL."""
+def _with_weights(options: TrainOptions) -> TrainOptions:
+    """`options` whose file of weights is found from any working folder; DataError where it is a URL.
+
+    The network and the image size are those of a muslin model from which the training starts, where they are not set.
+    """
     weights = options.settings.get("weights")
     if not weights or weights in (recipes.IMAGENET, recipes.RANDOM):
         return options
     check_local(weights)
-    return replace(options, settings={**options.settings, "weights": str(Path(weights).absolute())})
+    weights = str(Path(weights).absolute())
+    takes_backbone = options.recipe == AUTO or isinstance(recipes.RECIPES.get(options.recipe), PretrainedRecipe)
+    of_start = start_settings(weights) if takes_backbone else {}
+    return replace(options, settings={**of_start, **options.settings, "weights": weights})
 
 
 def _read(data: str | Path | Dataset, options: TrainOptions, log: Log) -> tuple[Dataset, Mapping[str, Any] | None]:
