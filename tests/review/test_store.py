@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from muslin.data.dataset import Target
 from muslin.models.bundle import seal
-from muslin.review.items import make_items
+from muslin.review.items import make_all_items
 from muslin.review.queue import LOCK_S
 from muslin.review.sampling import is_in_test, rank_of
 from muslin.review.schema import ITEMS, LOCKS
@@ -330,7 +330,7 @@ def test_items_follow_from_predictions_and_decisions(store: Store) -> None:
             store.put_products(catalogue, [new_product(int(draw.integers(40)), f"v{step}")], store.active.digest)
     with store._database.writing() as connection:
         kept = connection.execute(select(ITEMS).order_by(ITEMS.c.product)).all()
-        make_items(connection, store.active.digest)
+        make_all_items(connection, store.active.digest)
         assert connection.execute(select(ITEMS).order_by(ITEMS.c.product)).all() == kept
 
 

@@ -13,10 +13,27 @@ from muslin.review.values import Decided, Item
 ACCEPTED = DECISIONS[ACCEPT]
 
 
-def make_items(connection: Connection, digest: str, products: Sequence[int] | None = None) -> None:
-    """Write the rows of these products, or of all, from the predictions of the model `digest`."""
-    old = delete(ITEMS) if products is None else delete(ITEMS).where(ITEMS.c.product.in_(products))
-    connection.execute(old)
+def make_all_items(connection: Connection, digest: str) -> None:
+    """Write all rows anew from the predictions of the model `digest`.
+
+    Without the indexes meanwhile: making them afterwards takes a third of the time that keeping them up takes.
+    """
+    indexes = sorted(ITEMS.indexes, key=lambda index: str(index.name))
+    for index in indexes:
+        index.drop(connection)
+    connection.execute(delete(ITEMS))
+    _insert_items(connection, digest)
+    for index in indexes:
+        index.create(connection)
+
+
+def make_items(connection: Connection, digest: str, products: Sequence[int]) -> None:
+    """Write the rows of these products anew from the predictions of the model `digest`."""
+    connection.execute(delete(ITEMS).where(ITEMS.c.product.in_(products)))
+    _insert_items(connection, digest, PRODUCTS.c.id.in_(products))
+
+
+def _insert_items(connection: Connection, digest: str, *which: ColumnElement[bool]) -> None:
     counting = and_(
         CURRENT.c.product == PREDICTIONS.c.product,
         CURRENT.c.target == PREDICTIONS.c.target,
@@ -36,10 +53,8 @@ def make_items(connection: Connection, digest: str, products: Sequence[int] | No
         )
         .join(PRODUCTS, PRODUCTS.c.id == PREDICTIONS.c.product)
         .where(PREDICTIONS.c.digest == digest, PREDICTIONS.c.fingerprint == PRODUCTS.c.fingerprint)
-        .where(PRODUCTS.c.error.is_(None))
+        .where(PRODUCTS.c.error.is_(None), *which)
     )
-    if products is not None:
-        rows = rows.where(PRODUCTS.c.id.in_(products))
     connection.execute(insert(ITEMS).from_select([column.name for column in ITEMS.c], rows))
 
 

@@ -13,7 +13,7 @@ from muslin.data.dataset import Target
 from muslin.errors import DataError
 from muslin.models.bundle import open_bundle
 from muslin.review.clock import now_text
-from muslin.review.items import make_items
+from muslin.review.items import make_all_items
 from muslin.review.schema import CLASSES, MODEL_PARTS, MODELS, PREDICTIONS, PRODUCTS, PROMOTIONS
 from muslin.review.values import ModelRow, Promotion
 from muslin.storage.atomic import atomic_file, cache_folder
@@ -140,7 +140,7 @@ def add_promotion(connection: Connection, digest: str, kind: str, who: str, metr
         raise DataError("review_predictions_missing", digest=digest, count=missing)
     row = {"digest": digest, "kind": kind, "who": who, "at": now_text(), "metrics": dict(metrics)}
     connection.execute(insert(PROMOTIONS), [row])
-    make_items(connection, digest)
+    make_all_items(connection, digest)
 
 
 def _check_targets(old: ModelRow, new: ModelRow) -> None:
