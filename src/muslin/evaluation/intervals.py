@@ -164,6 +164,12 @@ def mean_with_interval(
     return mean, percentile_interval((samples @ sums) / (samples @ counts))
 
 
+def count_groups(groups: Groups) -> int | None:
+    """The number of groups; None where there are none, or each image is one."""
+    n = None if groups is None else len(np.unique(groups.astype(str)))
+    return None if groups is None or n == len(groups) else n
+
+
 def unit_of_each(groups: Groups, n: int) -> NDArray[np.intp]:
     """The number of each image's group, (n,); of the image where there are no groups."""
     return np.arange(n) if groups is None else np.unique(groups.astype(str), return_inverse=True)[1]

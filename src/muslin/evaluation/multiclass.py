@@ -12,9 +12,17 @@ from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError
 from muslin.evaluation.averages import Averages, class_averages
 from muslin.evaluation.binary import BinaryMetrics, binary_metrics
-from muslin.evaluation.intervals import Interval, f1_with_interval, rate_with_interval, wilson_interval
+from muslin.evaluation.intervals import (
+    Groups,
+    Interval,
+    count_groups,
+    f1_with_interval,
+    mean_with_interval,
+    rate_with_interval,
+    wilson_interval,
+)
 from muslin.evaluation.metrics import CalibrationBin, Labels, Probabilities, calibration_metrics, confusion_matrix
-from muslin.evaluation.reliability import Reliability
+from muslin.evaluation.reliability import Reliability, groups_text
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD, predict_classes
 from muslin.messages import plain
 
@@ -104,7 +112,9 @@ class Evaluation:
         n_unlabelled: images left out because their class is not known.
         correct: images whose most probable class is the true one (of two classes, by the threshold).
         accuracy: correct / n.
-        accuracy_interval: 95 % Wilson interval.
+        accuracy_interval: 95 %, see `muslin.evaluation.intervals.mean_with_interval`: of whole groups, where there are
+            some. All other intervals take each image for independent.
+        n_groups: groups of images; None where all images are independent.
         per_class: the metrics of each class, in the classes' order.
         majority: images of the most frequent class; always predicting it is correct for this many.
         macro: means in which every class counts the same.
@@ -124,6 +134,7 @@ class Evaluation:
     correct: int
     accuracy: float
     accuracy_interval: Interval
+    n_groups: int | None
     per_class: tuple[ClassMetrics, ...]
     majority: int
     macro: Averages
@@ -137,6 +148,11 @@ class Evaluation:
     confident_errors: tuple[ConfidentError, ...]
     binary: BinaryMetrics | None = None
     reliability: Reliability | None = None
+
+    @property
+    def groups_text(self) -> str:
+        """What the intervals draw as a whole; empty where all images are independent."""
+        return groups_text(self.n_groups, self.reliability)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `confusion` is None for more than MAX_CONFUSION_CLASSES classes."""
@@ -152,6 +168,7 @@ def evaluate_multiclass(
     *,
     ids: Sequence[str] | NDArray[np.object_] | None = None,
     threshold: float = DEFAULT_THRESHOLD,
+    groups: Groups = None,
 ) -> Evaluation:
     """The metrics of labels and probabilities.
 
@@ -161,6 +178,7 @@ def evaluate_multiclass(
         classes: the names, two or more.
         ids: n names of the images; by default their indices.
         threshold: of two classes, the minimum probability for predicting the second.
+        groups: (n,): images of one group are not independent; None where all images are.
 
     Raises:
         DataError: a shape, a label or a probability is out of range, or no image is labelled.
@@ -173,6 +191,9 @@ def evaluate_multiclass(
     confusion = confusion_matrix(true, predicted, len(classes))
     per_class = tuple(_class_metrics(name, i, confusion) for i, name in enumerate(classes))
     correct = int(confusion.trace())
+    groups = None if groups is None else groups[labelled]
+    n_groups = count_groups(groups)
+    _, interval = mean_with_interval((predicted == true).astype(np.float64), None if n_groups is None else groups)
     macro, weighted = class_averages(confusion)
     calibration = calibration_metrics(true, probabilities)
     errors = np.flatnonzero(predicted != true)
@@ -183,7 +204,8 @@ def evaluate_multiclass(
         n_unlabelled=len(labels) - len(labelled),
         correct=correct,
         accuracy=correct / len(labelled),
-        accuracy_interval=wilson_interval(correct, len(labelled)),
+        accuracy_interval=interval,
+        n_groups=n_groups,
         per_class=per_class,
         majority=max(row.support for row in per_class),
         macro=macro,

@@ -11,9 +11,17 @@ from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
 from muslin.evaluation.averages import Averages
 from muslin.evaluation.binary import weighted_average_precision
-from muslin.evaluation.intervals import Interval, bootstrap_weights, percentile_interval, rate_with_interval
+from muslin.evaluation.intervals import (
+    Groups,
+    Interval,
+    bootstrap_weights,
+    count_groups,
+    percentile_interval,
+    rate_with_interval,
+    unit_of_each,
+)
 from muslin.evaluation.multiclass import MAX_CONFIDENT_ERRORS, check_probabilities
-from muslin.evaluation.reliability import Reliability
+from muslin.evaluation.reliability import Reliability, groups_text
 from muslin.messages import plain
 
 
@@ -91,6 +99,7 @@ class MultilabelEvaluation:
         correct_cells: labelled cells whose prediction is correct.
         unlabelled_fraction: of all cells of all images, in 0..1.
         per_label: the metrics of each label.
+        n_groups: groups of images, which the bootstrap draws as a whole; None where all images are independent.
         micro, macro: see LabelAverages.
         log_loss: mean over the labelled cells of -ln(probability of the truth), in nats.
         brier_score: mean over the labelled cells of (probability - truth)², in 0..1.
@@ -105,6 +114,7 @@ class MultilabelEvaluation:
     correct_cells: int
     unlabelled_fraction: float
     per_label: tuple[LabelMetrics, ...]
+    n_groups: int | None
     micro: LabelAverages
     macro: LabelAverages
     log_loss: float
@@ -112,6 +122,11 @@ class MultilabelEvaluation:
     confident_errors: tuple[ConfidentLabelError, ...]
     reliability: Reliability | None = None
     kind: Literal["multilabel"] = "multilabel"
+
+    @property
+    def groups_text(self) -> str:
+        """What the intervals draw as a whole; empty where all images are independent."""
+        return groups_text(self.n_groups, self.reliability)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -125,6 +140,7 @@ def evaluate_multilabel(
     thresholds: Sequence[float],
     *,
     ids: Sequence[str] | NDArray[np.object_] | None = None,
+    groups: Groups = None,
 ) -> MultilabelEvaluation:
     """The metrics of multilabel labels and probabilities.
 
@@ -134,6 +150,7 @@ def evaluate_multilabel(
         classes: the labels' names, one or more.
         thresholds: per label the minimum probability for predicting it.
         ids: n names of the images; by default their indices.
+        groups: (n,): images of one group are not independent; None where all images are.
 
     Raises:
         DataError: a shape or a value is out of range, or no cell is labelled.
@@ -147,9 +164,14 @@ def evaluate_multilabel(
     cells = (labelled, ~labelled, positive, predicted, predicted & positive)
     counts = np.array([mask.sum(axis=0) for mask in cells])
     counts[1] += len(labels) - len(images)
-    samples = bootstrap_weights(len(images), int(labelled.sum()))
+    groups = None if groups is None else groups[images]
+    n_groups = count_groups(groups)
+    units = unit_of_each(None if n_groups is None else groups, len(images))
+    samples = bootstrap_weights(n_groups or len(images), int(labelled.sum()))[:, units]
     once = np.ones((1, len(images)), np.float32)
     whole, sampled = (_rates(truth, probabilities, predicted, weights) for weights in (once, samples))
+    if n_groups == 1:  # which says nothing of others
+        sampled = {name: np.full_like(values, np.nan) for name, values in sampled.items()}
     clipped = np.clip(probabilities[labelled].astype(np.float64), 1e-7, 1 - 1e-7)
     cell_truth = positive[labelled]
     return MultilabelEvaluation(
@@ -168,6 +190,7 @@ def evaluate_multilabel(
             )
             for i, (name, row) in enumerate(zip(classes, counts.T.tolist(), strict=True))
         ),
+        n_groups=n_groups,
         micro=LabelAverages(**_with_intervals(whole, sampled, -2, list(whole), undefined=0.0)),
         macro=LabelAverages(**_with_intervals(whole, sampled, -1, list(whole), undefined=0.0)),
         log_loss=float(-np.log(np.where(cell_truth, clipped, 1 - clipped)).mean()),

@@ -35,6 +35,7 @@ from muslin.evaluation.selective import (
     triage,
 )
 from muslin.messages import Message
+from muslin.text import plural
 
 PRECISION_TARGETS = (0.90, 0.95, 0.98, 0.99, 0.995)
 """Precision targets of an evaluation, besides the user's own."""
@@ -164,6 +165,13 @@ class Reliability:
         """The rows of `selective` whose accepted predictions miss the precision target, to 0.1 %."""
         rows = ((row, row.decisions[0].accuracy) for row in self.selective)
         return tuple(row for row, share in rows if share is not None and round(share, 3) < row.precision_target)
+
+
+def groups_text(n_groups: int | None, reliability: Reliability | None) -> str:
+    """`29 groups of images`, or `120 products` where the groups are these; empty where all images are independent."""
+    products = reliability and reliability.products
+    name = "product" if products and products.n == n_groups else "group"
+    return f"{plural(n_groups, name)}{' of images' * (name == 'group')}" if n_groups else ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,8 @@ from muslin.data.photo_roles import shows_only_packaging
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.metrics import Labels
-from muslin.evaluation.precision_choice import choose_precision
 from muslin.evaluation.product_metrics import ProductMetrics, measure_products
 from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
-from muslin.evaluation.selective import DEFAULT_PRECISION
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
 from muslin.models.predictor import ModelOutput, Predictor
@@ -156,7 +154,7 @@ def evaluate_output(
         labels, probabilities = dataset.labels[target.name], output.probabilities[target.name]
         if (labels == UNKNOWN).all():
             continue
-        evaluation = evaluate_target(predictor, target, labels, output, dataset.ids)
+        evaluation = evaluate_target(predictor, target, labels, output, dataset.ids, dataset.clusters)
         raw = output.raw_probabilities[target.name]
         predictions = Predictions(labels, raw, probabilities, output.is_ood, dataset.clusters, slice_values, leaked)
         reliability = _reliability(predictor, target, predictions, options)
@@ -171,19 +169,22 @@ def evaluate_output(
 
 
 def evaluate_target(
-    predictor: Predictor, target: Target, labels: Labels, output: ModelOutput, ids: NDArray[np.object_]
-) -> AnyEvaluation:
+    predictor: Predictor, target: Target, labels: Labels, output: ModelOutput, ids: NDArray[np.object_],
+    groups: NDArray[Any] | None = None,
+) -> AnyEvaluation:  # fmt: skip
     """The metrics of one target's predictions, without their reliability.
 
     Args:
         labels: integer (n,), or (n, classes) for a multilabel target.
         ids: (n,) names of the images.
+        groups: (n,): images of one group are not independent; None where all images are.
     """
     thresholds = predictor.thresholds.get(target.name, ())
     arrays = labels, output.probabilities[target.name], target.classes
     if target.kind == "multilabel":
-        return evaluate_multilabel(*arrays, thresholds, ids=ids)
-    return evaluate_multiclass(*arrays, ids=ids, threshold=(*thresholds, DEFAULT_THRESHOLD)[0])
+        return evaluate_multilabel(*arrays, thresholds, ids=ids, groups=groups)
+    threshold = (*thresholds, DEFAULT_THRESHOLD)[0]
+    return evaluate_multiclass(*arrays, ids=ids, threshold=threshold, groups=groups)
 
 
 def _reliability(
@@ -206,7 +207,7 @@ def _product_metrics(
 ) -> ProductMetrics | None:
     numbers = np.unique(np.asarray(dataset.products).astype(str), return_inverse=True)[1]
     acceptance = predictor.rules.acceptance(options.guarantee, per_product=True)
-    precision = options.precision or choose_precision(acceptance) or DEFAULT_PRECISION
+    precision = predictor.rules.precision(options.precision, options.guarantee, per_product=True)
     return measure_products(
         target,
         predictions,

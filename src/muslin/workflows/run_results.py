@@ -96,7 +96,8 @@ def _out_of_fold_metrics(
     for target in predictor.targets:
         labels = dataset.labels[target.name][images]
         if (labels != UNKNOWN).any():
-            evaluation = evaluate_target(predictor, target, labels, output, dataset.ids[images])
+            groups = None if dataset.clusters is None else dataset.clusters[images]
+            evaluation = evaluate_target(predictor, target, labels, output, dataset.ids[images], groups)
             metrics[target.name] = headline_metric(evaluation) | {"out_of_fold": True}
     return metrics
 

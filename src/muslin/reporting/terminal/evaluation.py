@@ -23,7 +23,7 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
     print_lines(
         console,
         f"accuracy {percent(evaluation.accuracy)}: {evaluation.correct:,} of {evaluation.n:,} correct "
-        f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence)",
+        f"({interval_text(evaluation.accuracy_interval)} with 95 % confidence{_groups_text(evaluation)})",
         f"always the most frequent class: {percent(evaluation.majority / evaluation.n)}, {evaluation.majority:,} of "
         f"{evaluation.n:,}",
         f"log loss {evaluation.log_loss:.3f}, Brier score {evaluation.brier_score:.3f}, "
@@ -40,6 +40,11 @@ def print_evaluation(evaluation: AnyEvaluation, title: str = "", file: TextIO | 
         )
     _print_class_metrics(evaluation, console)
     _print_confused_pairs(evaluation, console)
+
+
+def _groups_text(evaluation: AnyEvaluation) -> str:
+    """`, in 29 groups of images`; nothing where all images are independent."""
+    return f", in {evaluation.groups_text}" if evaluation.groups_text else ""
 
 
 def _print_class_metrics(evaluation: Evaluation, console: "EscapingConsole") -> None:
@@ -94,7 +99,7 @@ def _print_multilabel(evaluation: MultilabelEvaluation, console: "EscapingConsol
         f"{percent(evaluation.unlabelled_fraction)} of all labels are unknown and left out",
     )
     names = ("recall", "precision", "F1", "average precision")
-    headings = ("in %, with 95 % intervals", "images", *names, "threshold")
+    headings = (f"in %, with 95 % intervals{_groups_text(evaluation)}", "images", *names, "threshold")
     averages = (("micro average", evaluation.micro), ("macro average", evaluation.macro))
     rows: list[tuple[str, ...] | None] = [(name, "", *_label_percentages(means), "") for name, means in averages]
     rows.append(None)

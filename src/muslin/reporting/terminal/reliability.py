@@ -48,12 +48,6 @@ def print_reliability(reliability: Reliability, slice_by: str | None = None, fil
     sentences.append(_calibration_sentence(reliability))
     if reliability.aurc is not None:
         sentences.append(f"Area under the risk–coverage curve (AURC): {percent(reliability.aurc)}.")
-    n_products = None if reliability.products is None else reliability.products.n  # they have a sentence of their own
-    if reliability.n_groups is not None and reliability.n_groups != n_products and reliability.accuracy is not None:
-        sentences.append(
-            f"Accuracy over {plural(reliability.n_groups, 'group')} of images: {percent(reliability.accuracy)} "
-            f"({interval_text(reliability.accuracy_interval)})."
-        )
     if reliability.products is not None:
         sentences += _product_sentences(reliability.products)
     if reliability.leaks is not None:

@@ -1,0 +1,54 @@
+"""The intervals of a test set whose images come in groups."""
+
+import numpy as np
+import pytest
+
+from muslin.evaluation import evaluate_multiclass, evaluate_multilabel
+from muslin.evaluation.intervals import mean_with_interval, wilson_interval
+
+PER_GROUP = 50
+
+
+def senders(n_groups: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities and groups: of each sender's photos all, or none, are predicted correctly."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(n_groups), PER_GROUP)
+    labels = random.integers(0, 3, len(groups))
+    is_correct = (random.random(n_groups) < 0.8)[groups]
+    predicted = np.where(is_correct, labels, (labels + 1) % 3)
+    return labels, np.eye(3)[predicted] * 0.8 + 0.2 / 3, groups
+
+
+def test_accuracy_interval_is_that_of_groups() -> None:
+    labels, probabilities, groups = senders(29)
+    evaluation = evaluate_multiclass(labels, probabilities, ("a", "b", "c"), groups=groups)
+    correct = (probabilities.argmax(axis=1) == labels).astype(float)
+    assert evaluation.accuracy_interval == mean_with_interval(correct, groups)[1]
+    assert evaluation.n_groups == 29
+    low, high = wilson_interval(int(correct.sum()), len(labels))
+    assert np.diff(evaluation.accuracy_interval) > 3 * (high - low)
+
+
+def test_groups_of_one_image_are_independent_images() -> None:
+    labels, probabilities, _ = senders(4)
+    evaluation = evaluate_multiclass(labels, probabilities, ("a", "b", "c"), groups=np.arange(len(labels)))
+    assert evaluation == evaluate_multiclass(labels, probabilities, ("a", "b", "c"))
+    assert evaluation.n_groups is None
+
+
+def test_unlabelled_images_are_in_no_group() -> None:
+    labels, probabilities, groups = senders(5)
+    labels[groups == 2] = -1
+    assert evaluate_multiclass(labels, probabilities, ("a", "b", "c"), groups=groups).n_groups == 4
+
+
+@pytest.mark.parametrize("n_groups", [1, 29])
+def test_f1_interval_is_that_of_groups(n_groups: int) -> None:
+    labels, probabilities, groups = senders(n_groups)
+    arrays = np.eye(3, dtype=int)[labels], probabilities, ("a", "b", "c"), (0.5, 0.5, 0.5)
+    of_groups, of_images = evaluate_multilabel(*arrays, groups=groups), evaluate_multilabel(*arrays)
+    assert (of_groups.micro.f1, of_groups.n_groups) == (of_images.micro.f1, n_groups)
+    if n_groups == 1:
+        assert of_groups.micro.f1_interval == (0, 1)
+    else:
+        assert np.diff(of_groups.micro.f1_interval) > 3 * np.diff(of_images.micro.f1_interval)
