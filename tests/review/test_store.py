@@ -186,6 +186,7 @@ def test_a_page_with_an_unknown_value_adds_nothing(store: Store) -> None:
         ({"value": None}, "review_decision_incomplete"),
         ({"request": ""}, "review_decision_incomplete"),
         ({"product": 10**6}, "review_product_missing"),
+        ({"product": 10**30}, "review_number_range"),
         ({"target": "colour"}, "review_target_unknown"),
     ],
 )
@@ -360,3 +361,20 @@ def test_what_was_decided_is_there_when_opened_again(place: str, model: Path) ->
         assert store.active.name == "model.muslin"
     with refuses("already_exists"):
         Store.create(place, model, who="Bo")
+
+
+@pytest.mark.parametrize("name", ["M\udcfctze.jpg", "a\0b.jpg", "\ufdd0c.jpg", "d'\"%_\\.jpg", "\u202e\x1b[31m\n.jpg"])
+def test_any_name_comes_back_as_it_was(store: Store, name: str) -> None:
+    catalogue = store.add_catalogue(f"/shop/{name}.csv", {"column": name})
+    product = replace(new_product(8), name=name, photos=(name, "b.jpg"), text=name)
+    for expected in ((1, 0), (0, 1)):
+        counts = store.put_products(catalogue, [product], store.active.digest)
+        assert (counts.added, counts.unchanged) == expected
+    assert store.known_products(catalogue) == {name: product.fingerprint}
+    (item,) = store.items("label", Filters(text=name.upper()))
+    assert (item.name, item.photos, item.text) == (name, (name, "b.jpg"), name)
+    store.decide([decision_on(item, note=name, shown={"text": name})], name)
+    (decided,) = store.decided("label")
+    assert (decided.who, decided.note) == (name, name)
+    (kept,) = store.catalogues()
+    assert (kept.path, kept.read_options) == (f"/shop/{name}.csv", {"column": name})

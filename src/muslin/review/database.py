@@ -120,6 +120,8 @@ def database_errors(name: str) -> Iterator[None]:
         raise _translated(error.orig or error, name) from error
     except sqlite3.Error as error:  # while connecting
         raise _translated(error, name) from error
+    except OverflowError as error:  # SQLite's, of a number above 64 bits
+        raise DataError("review_number_range") from error
     except PoolTimeoutError as error:
         raise StorageError("store_locked", path=name) from error
 
@@ -135,6 +137,8 @@ def _translated(error: BaseException, name: str) -> MuslinError:
             return DataError("store_damaged", path=name, reason=reason)
         return StorageError(_SQLITE_CODES.get(number, "store_failed"), path=name, reason=reason)
     state = getattr(error, "sqlstate", None)
+    if state == "22003":  # a number above 64 bits
+        return DataError("review_number_range")
     is_lost = state is None and type(error).__name__ in ("OperationalError", "InterfaceError")
     if is_lost or _UNREACHABLE.fullmatch(state or ""):
         return StorageError("store_unreachable", path=name, reason=reason)

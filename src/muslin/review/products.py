@@ -14,7 +14,7 @@ from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.items import make_items
 from muslin.review.sampling import is_in_test, rank_of
-from muslin.review.schema import CATALOGUES, PREDICTIONS, PRODUCTS, VECTORS
+from muslin.review.schema import CATALOGUES, PREDICTIONS, PRODUCTS, VECTORS, searchable
 from muslin.review.values import AddedCounts, CatalogueRow, NewPrediction, NewProduct, Product
 
 CHUNK = 500
@@ -85,7 +85,7 @@ def _columns_of(product: NewProduct) -> dict[str, Any]:
         "fingerprint": product.fingerprint,
         "photos": list(product.photos),
         "text": product.text,
-        "search": f"{product.name}\n{product.text}".casefold(),
+        "search": searchable(f"{product.name}\n{product.text}"),
         "error": product.error,
     }
 

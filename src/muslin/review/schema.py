@@ -7,6 +7,9 @@ array of its labels in the target's order, as `muslin.review.values.value_of` wr
 texts.
 """
 
+import json
+import re
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -20,33 +23,61 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.engine import Dialect
 
 METADATA = MetaData()
+
+
+class AnyText(TypeDecorator[str]):
+    """Text of any kind. Databases refuse NUL, and the lone surrogates that stand in Python for bytes of a file name
+    that are not UTF-8. A text with such characters, or that begins with the mark, is written as JSON behind a mark.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return _MARK + json.dumps(value) if value is not None and _ODD.search(value) else value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return str(json.loads(value[1:])) if value is not None and value.startswith(_MARK) else value
+
+
+_MARK = "\ufdd0"  # which Unicode keeps for such uses
+_REFUSED = re.compile("[\0\ud800-\udfff]")
+_ODD = re.compile(f"{_REFUSED.pattern}|^{_MARK}")
+
+
+def searchable(text: str) -> str:
+    """`text` as a search compares it: without upper case, and with a mark in place of what databases refuse."""
+    return _REFUSED.sub("\ufffd", text.casefold())
+
 
 NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up on its own only where the type is called INTEGER."""
 
-INFO = Table("info", METADATA, Column("key", Text, primary_key=True), Column("value", JSON, nullable=False))
+INFO = Table("info", METADATA, Column("key", AnyText, primary_key=True), Column("value", JSON, nullable=False))
 """Settings of the store: `version` of the tables, `id`, `seed` of the ranks, `spot_checks` (share of products in the
 random sample), `precision`, `guarantee`, `data` (what the first model was trained on), `created_at`, `who`."""
 
 MODELS = Table(
     "models",
     METADATA,
-    Column("digest", Text, primary_key=True),  # SHA-256 of the file
-    Column("name", Text, nullable=False),
+    Column("digest", AnyText, primary_key=True),  # SHA-256 of the file
+    Column("name", AnyText, nullable=False),
     Column("size", NUMBER, nullable=False),  # in bytes
     Column("targets", JSON, nullable=False),  # name, classes and kind of each
     Column("record", JSON, nullable=False),  # what it was trained on: numbers of decisions, recipe, last decision
-    Column("added_at", Text, nullable=False),
+    Column("added_at", AnyText, nullable=False),
 )
 
 MODEL_PARTS = Table(
     "model_parts",
     METADATA,
-    Column("digest", Text, ForeignKey("models.digest"), primary_key=True),
+    Column("digest", AnyText, ForeignKey("models.digest"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("content", LargeBinary, nullable=False),
 )
@@ -56,10 +87,10 @@ PROMOTIONS = Table(
     "promotions",
     METADATA,
     Column("id", NUMBER, primary_key=True),
-    Column("digest", Text, ForeignKey("models.digest"), nullable=False),
-    Column("kind", Text, nullable=False),  # `init`, `promote` or `undo`
-    Column("who", Text, nullable=False),
-    Column("at", Text, nullable=False),
+    Column("digest", AnyText, ForeignKey("models.digest"), nullable=False),
+    Column("kind", AnyText, nullable=False),  # `init`, `promote` or `undo`
+    Column("who", AnyText, nullable=False),
+    Column("at", AnyText, nullable=False),
     Column("metrics", JSON, nullable=False),  # the comparison on which it rests
     sqlite_autoincrement=True,
 )
@@ -69,19 +100,19 @@ CATALOGUES = Table(
     "catalogues",
     METADATA,
     Column("id", NUMBER, primary_key=True),
-    Column("path", Text, nullable=False, unique=True),  # absolute
+    Column("path", AnyText, nullable=False, unique=True),  # absolute
     Column("read_options", JSON, nullable=False),
-    Column("added_at", Text, nullable=False),
+    Column("added_at", AnyText, nullable=False),
     sqlite_autoincrement=True,
 )
 
 CLASSES = Table(
     "classes",
     METADATA,
-    Column("target", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("who", Text, nullable=False),
-    Column("at", Text, nullable=False),
+    Column("target", AnyText, primary_key=True),
+    Column("name", AnyText, primary_key=True),
+    Column("who", AnyText, nullable=False),
+    Column("at", AnyText, nullable=False),
 )
 """Classes that people added; the other ones are those of the active model."""
 
@@ -90,15 +121,15 @@ PRODUCTS = Table(
     METADATA,
     Column("id", NUMBER, primary_key=True),
     Column("catalogue", NUMBER, ForeignKey("catalogues.id"), nullable=False),
-    Column("name", Text, nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
-    Column("fingerprint", Text, nullable=False),  # of its photos' contents; another one means that it has changed
+    Column("name", AnyText, nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
+    Column("fingerprint", AnyText, nullable=False),  # of its photos' contents; another one means that it has changed
     Column("photos", JSON, nullable=False),  # names, in order
-    Column("text", Text, nullable=False),  # the cells of its rows
-    Column("search", Text, nullable=False),  # name and text, case-folded
+    Column("text", AnyText, nullable=False),  # the cells of its rows
+    Column("search", Text, nullable=False),  # name and text, as `searchable` writes them
     Column("rank", Float, nullable=False),  # uniform in [0, 1), fixed when it is added; see `muslin.review.sampling`
     Column("in_test", Boolean, nullable=False),  # in the sealed test part, fixed when it is added
-    Column("error", Text),  # why no photo can be read
-    Column("added_at", Text, nullable=False),
+    Column("error", AnyText),  # why no photo can be read
+    Column("added_at", AnyText, nullable=False),
     UniqueConstraint("catalogue", "name"),
     sqlite_autoincrement=True,
 )
@@ -110,23 +141,23 @@ PREDICTIONS = Table(
     "predictions",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("target", Text, primary_key=True),
-    Column("digest", Text, ForeignKey("models.digest"), primary_key=True),
-    Column("fingerprint", Text, nullable=False),  # of the product when it was predicted
-    Column("value", Text, nullable=False),
+    Column("target", AnyText, primary_key=True),
+    Column("digest", AnyText, ForeignKey("models.digest"), primary_key=True),
+    Column("fingerprint", AnyText, nullable=False),  # of the product when it was predicted
+    Column("value", AnyText, nullable=False),
     Column("probability", Float, nullable=False),
-    Column("decision", Text, nullable=False),  # of `muslin.evaluation.selective.DECISIONS`
+    Column("decision", AnyText, nullable=False),  # of `muslin.evaluation.selective.DECISIONS`
     Column("candidates", JSON, nullable=False),  # the prediction set, the most probable first
 )
 
 ITEMS = Table(
     "items",
     METADATA,
-    Column("target", Text, primary_key=True),
+    Column("target", AnyText, primary_key=True),
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("value", AnyText, nullable=False),
     Column("probability", Float, nullable=False),
-    Column("decision", Text, nullable=False),
+    Column("decision", AnyText, nullable=False),
     Column("is_accepted", Boolean, nullable=False),
     Column("rank", Float, nullable=False),
     Column("decided", NUMBER, ForeignKey("decisions.id")),  # what counts for the product as it is now, or NULL
@@ -152,7 +183,7 @@ VECTORS = Table(
     "vectors",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("digest", Text, nullable=False),  # of the model whose features it is made of
+    Column("digest", AnyText, nullable=False),  # of the model whose features it is made of
     Column("vector", LargeBinary, nullable=False),  # float16, unit length; see `muslin.review.similar`
 )
 
@@ -161,19 +192,19 @@ DECISIONS = Table(
     METADATA,
     Column("id", NUMBER, primary_key=True),  # the order that counts, whatever the clocks say
     Column("product", NUMBER, ForeignKey("products.id"), nullable=False),
-    Column("target", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # a row of `muslin.review.values.KINDS`
-    Column("value", Text),  # of the kind `value` only
+    Column("target", AnyText, nullable=False),
+    Column("kind", AnyText, nullable=False),  # a row of `muslin.review.values.KINDS`
+    Column("value", AnyText),  # of the kind `value` only
     Column("undoes", NUMBER, ForeignKey("decisions.id")),  # of the kind `undo` only
-    Column("note", Text, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("at", Text, nullable=False),
+    Column("note", AnyText, nullable=False),
+    Column("who", AnyText, nullable=False),
+    Column("at", AnyText, nullable=False),
     Column("seconds", Float),  # that it took
-    Column("digest", Text, nullable=False),  # of the model whose prediction was shown
-    Column("fingerprint", Text, nullable=False),  # of the product that was shown
-    Column("drawn", Text, nullable=False),  # of `muslin.review.values.DRAWN`, as the store knows it
+    Column("digest", AnyText, nullable=False),  # of the model whose prediction was shown
+    Column("fingerprint", AnyText, nullable=False),  # of the product that was shown
+    Column("drawn", AnyText, nullable=False),  # of `muslin.review.values.DRAWN`, as the store knows it
     Column("shown", JSON, nullable=False),  # what was shown: value, probability, decision, view
-    Column("request", Text, nullable=False),  # the client's own id of this decision: sent again, it is no second one
+    Column("request", AnyText, nullable=False),  # the client's own id of this decision: sent again, it is no second one
     UniqueConstraint("request"),
     sqlite_autoincrement=True,
 )
@@ -185,9 +216,9 @@ LOCKS = Table(
     "locks",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("target", Text, primary_key=True),
-    Column("who", Text, nullable=False),
-    Column("page", Text, nullable=False),  # which of the person's pages, such as two tabs
+    Column("target", AnyText, primary_key=True),
+    Column("who", AnyText, nullable=False),
+    Column("page", AnyText, nullable=False),  # which of the person's pages, such as two tabs
     Column("expires", Float, nullable=False),  # seconds since 1970, by the clock of the machine that writes
 )
 """Products that a person has on their page, so that nobody else gets them."""

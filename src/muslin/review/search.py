@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_
 from muslin.errors import DataError, unknown
 from muslin.review.items import in_sample
 from muslin.review.migrations import CURRENT
-from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
+from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS, searchable
 from muslin.review.values import DRAWN, STATES, Filters
 
 _ORDERS: dict[str, tuple[Any, ...]] = {
@@ -80,7 +80,7 @@ def _of_product(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.catalogue is not None:
         wanted.append(PRODUCTS.c.catalogue == filters.catalogue)
     if filters.text is not None:
-        wanted.append(PRODUCTS.c.search.contains(filters.text.casefold(), autoescape=True))
+        wanted.append(PRODUCTS.c.search.contains(searchable(filters.text), autoescape=True))
     return wanted
 
 
