@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from muslin.errors import BundleError, DataError, unknown
 from muslin.models import runtime
-from muslin.models.bundle import FEATURES, PROBABILITY_RANGE, Bundle, check_tensor
+from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.bundle_checks import PROBABILITY_RANGE, check_tensor
 from muslin.models.container import locating_errors
 from muslin.models.graph_variant import FLOAT32, INT8
 from muslin.models.ood_graph import add_ood_score

@@ -102,17 +102,9 @@ def int8_variant(probe: FloatProbe, log: Log) -> tuple[GraphVariant, dict[str, A
     twin = calibrate(
         twin, data.dataset, data.split, seed=probe.seed, infer_raw=infer_raw, calibration_set=calibration_set
     )
-    variant = GraphVariant(
-        twin.model,
-        twin.golden_probabilities,
-        twin.thresholds,
-        twin.calibration_data,
-        twin.product_calibration,
-        twin.ood_detector,
-    )
     targets = {name: {"n": cost.n, "difference": cost.difference, "interval": list(cost.interval)}
                for name, cost in costs.items()}  # fmt: skip
-    return variant, {"speedup": round(speedup, 2), "targets": targets}
+    return GraphVariant.of(twin), {"speedup": round(speedup, 2), "targets": targets}
 
 
 def _log_costs(probe: FloatProbe, costs: Mapping[str, PairedDifference], speedup: float, log: Log) -> None:
