@@ -1,5 +1,6 @@
 """What a person or a catalogue puts into a store is there, whoever asks, in SQLite as in PostgreSQL."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -283,7 +284,10 @@ def test_search_finds_by_each_filter(store: Store) -> None:
     assert len({item.product for start in (0, 20, 40) for item in store.items("label", start=start, count=20)}) == 60
 
 
-def test_a_promoted_model_shows_its_predictions_and_can_be_undone(store: Store, tmp_path: Path) -> None:
+def test_a_promoted_model_shows_its_predictions_and_can_be_undone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fill(store, 40)
     first = store.active
     seal(small_bundle(Target("label", (*CLASSES, "Scarf"))), tmp_path / "next.muslin")
@@ -302,7 +306,12 @@ def test_a_promoted_model_shows_its_predictions_and_can_be_undone(store: Store, 
     decided = store.item(item.product, "label").decided
     assert decided is not None
     assert decided.value == "Bag"
+    cached, first_cached = store.open_model(digest), store.open_model(first.digest)
+    assert cached.read_bytes() == (tmp_path / "next.muslin").read_bytes()
+    cached.write_bytes(b"damaged")
+    os.utime(first_cached, (0, 0))
     assert store.open_model(digest).read_bytes() == (tmp_path / "next.muslin").read_bytes()
+    assert not first_cached.exists()  # nobody has asked for it since 1970
     assert store.previous == first.digest
     assert store.undo_promotion("Bo") == first.digest
     assert store.item(item.product, "label").value == item.value

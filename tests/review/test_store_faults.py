@@ -26,11 +26,12 @@ from review_stores import PostgreSQL, confirm, decision_on, fill
 DECIDE = """
 import json, sys
 from muslin.review.store import Store
+from muslin.workflows.review_status import store_status
 from review_stores import decision_on
 with Store.open(sys.argv[1]) as store:
     for item in store.next_items("label", "Ada", 3):
         store.decide([decision_on(item)], "Ada")
-    print(json.dumps([note.code for note in store.notes()]))
+    print(json.dumps([message.code for message in store_status(store).messages]))
 """
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
@@ -148,7 +149,7 @@ def test_a_clock_set_back_is_told_and_changes_no_order(place: str, model: Path) 
     command = [sys.executable, "-c", DECIDE, place]
     set_back |= {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, env=set_back, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == ["review_clock_behind"]
+    assert "review_clock_behind" in json.loads(done.stdout)
     with Store.open(place) as store:
         decided = sorted(store.decided("label"), key=lambda decision: decision.id)
         assert len(decided) == 5

@@ -68,6 +68,8 @@ class Database:
             self.name = parsed.render_as_string(hide_password=True).replace("+psycopg", "", 1)
             self._engine = _postgresql_engine(parsed, self._schema)
         self._writer = self._engine.execution_options(is_writer=True)
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self._engine.execution_options(**snapshot)
         self._one_writer = threading.Lock()
 
     @contextmanager
@@ -78,7 +80,7 @@ class Database:
             StorageError: the database is locked, cannot be reached or read.
             DataError: it is damaged.
         """
-        with database_errors(self.name), self._engine.connect() as connection:
+        with database_errors(self.name), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -99,7 +101,9 @@ class Database:
         """Make the schema of PostgreSQL in which the tables are."""
         if not self.is_sqlite:
             with self.writing() as connection:
-                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"'))
+                found = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+                if connection.scalar(found, {"name": self._schema}) is None:  # who may not make one may use it
+                    connection.execute(text(f'CREATE SCHEMA "{self._schema}"'))
 
     def write_ahead(self) -> None:
         """Let the file of a store have a write-ahead log, so that readers and the writer do not wait for each other."""

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from muslin.review.values import ModelRow, Promotion
 from muslin.storage.atomic import atomic_file, cache_folder
 
 PART_BYTES = 16 * 2**20
+CACHE_S = 30 * 24 * 3600.0
+"""How long a model stays in the cache after it was last asked for."""
 
 
 def add_model(connection: Connection, path: Path, record: Mapping[str, Any]) -> str:
@@ -79,7 +83,9 @@ def cached_file(connection: Connection, digest: str) -> Path:
     """
     read_model(connection, digest)
     path = cache_folder() / "review" / f"{digest}.muslin"
-    if not _has_digest(path, digest):
+    if _has_digest(path, digest):
+        os.utime(path)
+    else:
         with atomic_file(path) as file:
             seen = hashlib.sha256()
             for content in _parts(connection, digest):
@@ -87,7 +93,16 @@ def cached_file(connection: Connection, digest: str) -> Path:
                 file.write(content)
             if seen.hexdigest() != digest:
                 raise DataError("review_model_damaged", digest=digest)
+        _remove_old(path.parent)
     return path
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove the models of the cache that nobody has asked for of late. They are in their stores."""
+    for path in folder.glob("*.muslin"):
+        with suppress(OSError):  # another user's, for example
+            if path.stat().st_mtime < time.time() - CACHE_S:
+                path.unlink()
 
 
 def _parts(connection: Connection, digest: str) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ class StoreStatus:
         unreadable: products without a readable photo.
         targets: per target's name what the store says about it.
         conflicts: per target's name the products on which people differ.
+        notes: of the store itself: that the clock was set back.
     """
 
     path: str
@@ -32,6 +33,7 @@ class StoreStatus:
     models: tuple[ModelRow, ...]
     targets: Mapping[str, TargetStatistics]
     conflicts: Mapping[str, tuple[str, ...]]
+    notes: tuple[Message, ...] = ()
 
     @property
     def unreadable(self) -> int:
@@ -40,7 +42,7 @@ class StoreStatus:
     @property
     def messages(self) -> tuple[Message, ...]:
         """What a person should know, a sentence each."""
-        notes = [message for each in self.targets.values() for message in each.messages]
+        notes = [*self.notes, *(message for each in self.targets.values() for message in each.messages)]
         for target, names in self.conflicts.items():
             if names:
                 notes.append(Message("review_people_differ", target=target, **examples(names)))
@@ -72,9 +74,15 @@ def store_status(store: Store, who: str | None = None) -> StoreStatus:
     """
     targets = review_statistics(store, who)
     conflicts = {name: tuple(each.name for each in store.conflicts(name)) for name in targets}
-    models = tuple(store.models())
     return StoreStatus(
-        store.name, tuple(store.catalogues()), store.active, store.promotions()[-1], models, targets, conflicts
+        store.name,
+        tuple(store.catalogues()),
+        store.active,
+        store.promotions()[-1],
+        tuple(store.models()),
+        targets,
+        conflicts,
+        tuple(store.notes()),
     )
 
 
