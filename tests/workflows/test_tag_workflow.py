@@ -44,6 +44,21 @@ def rows(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
     return table_rows(path, delimiter)
 
 
+@pytest.mark.parametrize(("columns", "unit"), [("SKU;image", "products"), ("title;image", "photos")])
+def test_rows_are_called_products_where_there_are_any(columns: str, unit: str, shop: Path, capfd: Any) -> None:
+    (shop / "shop.csv").write_text(f"{columns}\na;black.png\nb;white.png\nc;\n")
+    result = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv")
+    assert result.out.startswith(f"3 {unit}: ")
+
+
+def test_a_product_without_a_name_is_called_by_its_row(shop: Path) -> None:
+    (shop / "shop.csv").write_text("title;image;image2\na;black.png;white.png\nb;;\nc;page.jpg;\n")
+    result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    params = next(note.params for note in result.notes if note.code == "products_not_tagged")  # type: ignore[attr-defined]
+    assert params["names"] == ["row 3", "page.jpg"]
+    assert (params["names"][0].code, params["names"][0].params) == ("row_named", {"row": 3})
+
+
 def test_photos_are_tagged_and_errors_stand_in_their_rows(shop: Path, capfd: Any) -> None:
     result = invoke(capfd, "tag", shop / "model.muslin", shop / "shop.csv", "-o", shop / "out.csv")
     assert result.code == 0, result

@@ -54,6 +54,7 @@ class TaggingResult:
         kept: number of products that already had values and were not predicted (`only_empty`).
         copied: number of products whose tags come from the previous output (`update`).
         contradictions: per target with an own column the number of products whose value the tags contradict.
+        unit: what the numbers of products count: `product`, or `photo` where nothing tells which products there are.
         is_per_product: whether `acceptance` and the guarantees are those of products, for every target.
     """
 
@@ -72,6 +73,7 @@ class TaggingResult:
     kept: int = 0
     copied: int = 0
     contradictions: Mapping[str, int] = field(default_factory=dict)
+    unit: str = "product"
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""

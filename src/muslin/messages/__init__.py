@@ -173,7 +173,8 @@ class _Formatter(string.Formatter):
         if kind == "sentences":
             return self.words["space"].join(self._format(each, "") for each in value)
         if kind in ("list", "or", "quoted", "commas", "quoted_commas"):
-            texts = map(repr if kind.startswith("quoted") else str, value)
+            told = [each.text(self.language) if isinstance(each, Message) else each for each in value]
+            texts = map(repr if kind.startswith("quoted") else str, told)
             last = "or" if kind == "or" else "comma" if kind.endswith("commas") else "and"
             names = [shorten_middle(text, MAX_TEXT) for text in texts]
             return word_list(names, self.words[last], self.words["comma"])

@@ -67,6 +67,12 @@ class ProductCatalogue:
         """The table with a row or more for each product."""
         return self.rows.table
 
+    @property
+    def unit(self) -> str:
+        """What a row of the result is called: `product`, or `photo` where nothing tells which products there are."""
+        has_products = self.has_several or self.rows.columns or _id_column(self.table)
+        return "product" if has_products else "photo"
+
     def predict(
         self, predictor: Predictor, products: Iterable[RowsOfProduct], precision: float, guarantee: str
     ) -> Iterator[Prediction | ProductPrediction]:
@@ -170,10 +176,15 @@ def _survey(rows: ProductRows) -> tuple[int, bool, list[Message]]:
     return products, most > 1, notes if isinstance(rows.photos, TablePhotos) else []
 
 
+def _id_column(table: TableFile) -> str | None:
+    """The column whose cells should be unique to a product."""
+    return next((name for known in ID_NAMES for name in table.columns if name.strip().lower() == known), None)
+
+
 def _notes_of_ids(rows: ProductRows) -> list[Message]:
     """A note on ids in more than one row, where they are not those of products."""
     table = rows.table
-    name = next((c for id_name in ID_NAMES for c in table.columns if c.lower() == id_name), None)
+    name = _id_column(table)
     if name is None or name in rows.columns:
         return []
     hashes = np.fromiter((hash(cell) for _, (cell,) in table.rows([name]) if cell), dtype=np.int64)

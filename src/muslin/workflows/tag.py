@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.catalogue.journal import Journal
+from muslin.catalogue.product_rows import RowsOfProduct
 from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.data.tables import Row
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
@@ -171,6 +172,7 @@ def _result(job: TagJob, counts: _Counts, resumed: int, unreadable_notes: tuple[
         counts.kept,
         counts.copied,
         dict(counts.contradictions),
+        job.catalogue.unit,
     )
 
 
@@ -185,6 +187,11 @@ def _guarantees(job: TagJob) -> dict[str, PrecisionGuarantee]:
     return guarantees
 
 
+def _name(product: RowsOfProduct) -> str:
+    """The name of a product; of one without a name the number of its first row."""
+    return product.name or Message("row_named", row=product.rows[0][0])
+
+
 def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
     """Notes that name what could not be read: of products, those without any photo and those without some; of other
     data the photos, where those that were not found are among `job.notes`."""
@@ -192,9 +199,9 @@ def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
     for product, row in zip(rows, journal.rows(), strict=False):
         error, unreadable = row[job.error_index], row[-1]
         if error and (job.catalogue.has_several or not isinstance(rows.find(product)[0][1], ImageError)):
-            without.append(product.name)
+            without.append(_name(product))
         elif unreadable not in (0, COPIED) and not error:
-            partly.append(product.name)
+            partly.append(_name(product))
     notes, (reason_column, error_column) = [], (job.columns[job.error_index + i].name for i in (-1, 0))
     if without:
         code = "products_not_tagged" if job.catalogue.has_several else "photos_not_tagged"

@@ -25,7 +25,8 @@ def tagging_summary(result: TaggingResult) -> str:
             )
         name = f"{target}: " if len(result.decisions) > 1 else ""
         lines.append(
-            f"{name}{plural(result.products, 'product')}{rows}: {accepted}, {decisions.get('review', 0):,} to review, "
+            f"{name}{plural(result.products, result.unit)}{rows}: {accepted}, "
+            f"{decisions.get('review', 0):,} to review, "
             f"{decisions.get('out of scope', 0):,} out of scope, {result.unreadable:,} unreadable"
             + (f", {result.kept:,} left as they are" if result.kept else "")
         )
@@ -33,5 +34,5 @@ def tagging_summary(result: TaggingResult) -> str:
             lines.append(f"{name}{plural(n, 'prediction')} contradict{'s' * (n == 1)} the shop's own value")
     if result.copied:
         predicted = result.products - result.copied - result.kept
-        lines.append(f"{plural(result.copied, 'product')} unchanged and copied, {predicted:,} tagged anew")
+        lines.append(f"{plural(result.copied, result.unit)} unchanged and copied, {predicted:,} tagged anew")
     return "\n".join(lines)
