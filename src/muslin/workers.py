@@ -139,7 +139,7 @@ class _Process:
 
 
 def _send(pipe: IO[bytes], params: Mapping[str, Any], content: Any) -> None:
-    header, content = json.dumps(_packed(params), default=str).encode(), memoryview(content)
+    header, content = json.dumps(pack_messages(params), default=str).encode(), memoryview(content)
     pipe.write(_SIZES.pack(len(header), content.nbytes) + header)
     pipe.write(content)
     pipe.flush()
@@ -156,28 +156,28 @@ def _receive(pipe: IO[bytes]) -> tuple[Params, bytearray] | None:
         if pipe.readinto(part) < size:  # type: ignore[attr-defined]
             return None
         parts.append(part)
-    params = _unpacked(json.loads(parts[0]))
+    params = unpack_messages(json.loads(parts[0]))
     return (params, parts[1]) if isinstance(params, dict) else None
 
 
-def _packed(value: Any) -> Any:
+def pack_messages(value: Any) -> Any:
     """`value` with messages as JSON values."""
     if isinstance(value, Message):
-        return {_MESSAGE: [value.code, value.hint_code, _packed(value.params)]}
+        return {_MESSAGE: [value.code, value.hint_code, pack_messages(value.params)]}
     if isinstance(value, Mapping):
-        return {str(name): _packed(inside) for name, inside in value.items()}
+        return {str(name): pack_messages(inside) for name, inside in value.items()}
     if isinstance(value, list | tuple):
-        return [_packed(inside) for inside in value]
+        return [pack_messages(inside) for inside in value]
     return value
 
 
-def _unpacked(value: Any) -> Any:
+def unpack_messages(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {_MESSAGE}:
             code, hint, params = value[_MESSAGE]
-            return Message(code, hint, **_unpacked(params))
-        return {name: _unpacked(inside) for name, inside in value.items()}
-    return [_unpacked(inside) for inside in value] if isinstance(value, list) else value
+            return Message(code, hint, **unpack_messages(params))
+        return {name: unpack_messages(inside) for name, inside in value.items()}
+    return [unpack_messages(inside) for inside in value] if isinstance(value, list) else value
 
 
 # ── In the process ───────────────────────────────────────────────────────────────────────────────────────

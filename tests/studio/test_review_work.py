@@ -1,61 +1,144 @@
-"""Training and promoting from the page: in a process of its own, for a store that the user named."""
+"""Trainings and promotions that a page starts, in real processes."""
 
+import json
+import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from test_review_routes import Page
 
-from muslin.errors import MuslinError
-from muslin.studio.review_stores import OpenStore, ReviewStores
-from muslin.studio.review_work import ReviewWork, Work
+import muslin
+from muslin.data.synthetic import make_garments
+from muslin.review.store import Store
+from muslin.review.values import NewDecision
+from muslin.studio.review_routes import ReviewRoom
+from muslin.workflows.review_add import add_catalogue
 from review_shop import make_review_shop
 
-WAIT_S = 60
+MAX_S = 300
 
 
-def done(works: ReviewWork, opened: OpenStore) -> Work:
-    deadline = time.monotonic() + WAIT_S
-    while (work := works.of(opened)) is not None and work.is_running:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert work is not None
-    return work
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Any:
-    stores = ReviewStores(tmp_path, make_review_shop(tmp_path / "shop", 20))
-    yield stores.get("shop/shop.db")
-    stores.close()
+def page(tmp_path: Path) -> Iterator[Page]:
+    place = make_review_shop(tmp_path / "shop", 60)
+    room = ReviewRoom.of(tmp_path / "shop", place)
+    yield Page(room)
+    room.close()
 
 
-def test_a_training_that_cannot_be_tells_why_and_another_can_begin(tmp_path: Path, opened: OpenStore) -> None:
-    works = ReviewWork(tmp_path)
-    works.start(opened, "train", "Ada")
-    with pytest.raises(MuslinError) as running:
-        works.start(opened, "train", "Ada")
-    assert running.value.code == "review_work_running"
-    work = done(works, opened)
-    assert work.result is None
-    assert work.error is not None
-    assert work.error.code != "review_work_ended"
-    assert str(tmp_path) not in str(work.to_dict())
-    works.start(opened, "undo_promotion", "Ada")
-    assert done(works, opened).to_dict()["error"].code == "review_no_promotion"
+def ended(page: Page) -> Any:
+    """What was last started, once it runs no more."""
+    end = time.monotonic() + MAX_S
+    while (work := page.post("work")["work"])["is_running"]:
+        assert time.monotonic() < end, work
+        time.sleep(0.05)
+    return work
 
 
-def test_a_store_that_lies_in_the_folder_trains_nothing(tmp_path: Path) -> None:
-    make_review_shop(tmp_path / "shop", 4)
-    stores = ReviewStores(tmp_path)
-    with pytest.raises(MuslinError) as refused:
-        ReviewWork(tmp_path).start(stores.get("shop/shop.db"), "train", "Ada")
-    assert refused.value.code == "review_serve_needed"
-    stores.close()
+def pid_of_work(cache: Path) -> int:
+    (state,) = cache.rglob("state.json")
+    while (pid := json.loads(state.read_bytes())["pid"]) is None:
+        time.sleep(0.01)
+    return int(pid)
 
 
-def test_the_end_of_the_studio_ends_the_work(tmp_path: Path, opened: OpenStore) -> None:
-    works = ReviewWork(tmp_path)
-    work = works.start(opened, "train", "Ada")
-    works.close()
-    assert not work.process.is_alive()
+def test_a_store_on_which_nothing_was_started_says_so(page):
+    assert page.post("work") == {"work": None, "is_allowed": True}
+
+
+def test_a_training_that_cannot_be_is_told(page):
+    assert page.post("train")["work"]["is_running"]
+    assert ended(page)["error"]["code"] == "review_nothing_decided"
+
+
+def test_a_store_has_one_work_at_a_time(page):
+    page.post("train")
+    error = page.refusal("train")
+    assert (error.code, error.status) == ("review_work_running", 409)
+    ended(page)
+
+
+def test_killed_work_is_told_and_can_start_again(page, tmp_path):
+    page.post("train")
+    os.kill(pid_of_work(tmp_path / "cache"), signal.SIGKILL)
+    assert ended(page)["error"]["code"] == "review_work_ended"
+    assert page.post("train")["work"]["is_running"]
+    ended(page)
+
+
+def test_only_models_of_the_store_can_be_promoted(page):
+    for digest in ("", "0" * 64, "/etc/passwd", "model.muslin"):
+        assert page.refusal("promote", digest=digest).code == "request_choice"
+    page.post("promote", digest=page.post("models")["active"])
+    assert ended(page)["error"]["code"] == "promotion_active"
+
+
+def test_a_store_that_nobody_named_trains_nothing(tmp_path):
+    make_review_shop(tmp_path / "shop", 60)
+    room = ReviewRoom.of(tmp_path / "shop")
+    page = Page(room)
+    assert page.refusal("train").code == "review_serve_needed"
+    assert page.post("work") == {"work": None, "is_allowed": False}
+    room.close()
+
+
+@pytest.mark.slow
+def test_a_candidate_is_trained_and_promoted_while_no_studio_runs(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    trained, new = make_garments(120, seed=3), make_garments(60, seed=4)
+    source = write_garments(trained, shop / "first")
+    settings = {"epochs": 2, "batch_size": 20, "max_steps": 12}
+    run = muslin.train(source, recipe="quick", out=shop / "run", settings=settings)
+    with Store.create(shop / "shop.db", run.model, who="Ada", data=run.record["source"], spot_checks=0.5) as store:
+        add_catalogue(store, write_garments(new, shop / "catalogue"))
+        names = new.dataset.targets[0].classes
+        store.decide(
+            [
+                NewDecision(
+                    product.id, "label", "value", str(product.id), product.fingerprint, store.active.digest,
+                    names[new.true_labels[int(product.photos[0].split(".")[0])]],
+                )
+                for product in store.products()
+            ],
+            "Ada",
+        )  # fmt: skip
+    place = str(shop / "shop.db")
+    room = ReviewRoom.of(shop, place)
+    Page(room).post("train")
+    room.close()
+
+    room = ReviewRoom.of(shop, place)
+    page = Page(room)
+    work = ended(page)
+    assert work["error"] is None
+    assert work["lines"]
+    candidate = work["result"]["digest"]
+    assert candidate in {model["digest"] for model in page.post("models")["models"]}
+    page.post("promote", digest=candidate)
+    result = ended(page)["result"]
+    assert result["digest"] == candidate
+    assert result["is_promoted"] == (not result["refusals"]) == (page.post("models")["active"] == candidate)
+    room.close()
+
+
+def write_garments(garments: Any, folder: Path) -> Path:
+    """A table of photos with their classes."""
+    folder.mkdir(parents=True)
+    names = garments.dataset.targets[0].classes
+    rows = ["image,label"]
+    for number, (pixels, label) in enumerate(zip(garments.dataset.images.pixels, garments.true_labels, strict=True)):
+        Image.fromarray(np.asarray(pixels[..., 0])).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,{names[label]}")
+    (folder / "table.csv").write_text("\n".join(rows))
+    return folder / "table.csv"

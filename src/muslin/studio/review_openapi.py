@@ -185,4 +185,8 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
         "How far the last training or promotion is, and whether the store allows one.",
         object_of(work=or_null(WORK), is_allowed=BOOLEAN), request_of(tuple(ONE_STORE), **ONE_STORE),
     ),
+    ("POST", "/api/review/stop"): Operation(
+        "Tell the training or promotion that is running to stop.",
+        object_of(work=or_null(WORK), is_allowed=BOOLEAN), request_of(tuple(ONE_STORE), **ONE_STORE),
+    ),
 }  # fmt: skip

@@ -66,7 +66,6 @@ class ReviewRoom:
 
     def close(self) -> None:
         """Close what is open, at the studio's end."""
-        self.works.close()
         self.photos.close()
         self.stores.close()
 
@@ -256,20 +255,26 @@ def _model_json(model: ModelRow) -> dict[str, Any]:
 
 def train(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
     """Begin to train a candidate on everything decided."""
-    return {"work": works.start(opened, "train", short_text(body, "who")).to_dict()}
+    return {"work": works.start(opened, "train", short_text(body, "who"))}
 
 
 def promote(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
     """Begin to make a candidate the active model, if it is not worse; or, with `undo`, to bring back the one before."""
     if body.get("undo"):
-        return {"work": works.start(opened, "undo_promotion", short_text(body, "who")).to_dict()}
-    return {"work": works.start(opened, "promote", short_text(body, "who"), short_text(body, "digest")).to_dict()}
+        return {"work": works.start(opened, "undo_promotion", short_text(body, "who"))}
+    digest = choice_of(body, "digest", "", [model.digest for model in opened.store.models()])
+    return {"work": works.start(opened, "promote", short_text(body, "who"), digest)}
 
 
 def work(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
     """How far the last training or promotion is, and whether this store allows one."""
-    last = works.of(opened)
-    return {"work": last and last.to_dict(), "is_allowed": opened.is_named}
+    return {"work": works.of(opened), "is_allowed": opened.is_named}
+
+
+def stop(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
+    """Tell what is running to stop."""
+    works.stop(opened)
+    return work(works, opened, body)
 
 
 def _count(body: Body, default: int, maximum: int) -> int:
@@ -297,5 +302,6 @@ WORK_ROUTES: dict[str, Callable[[ReviewWork, OpenStore, Body], Any]] = {
     "train": train,
     "promote": promote,
     "work": work,
+    "stop": stop,
 }
 """The paths that begin long work, and tell how far it is."""

@@ -1,56 +1,34 @@
 """Long work on a review store that the page starts: training a candidate, promoting it, and undoing that.
 
-Each runs in a process of its own, so that no decision waits for it, and is stopped with the studio. Only for stores
-that the user named: a training reads whatever files the store names, and anybody may have written one in the folder.
+Each runs in a process of its own (`review_work_process`), so that no decision waits for it, and goes on when the page
+and the studio are closed. Only for stores that the user named: a training reads whatever files the store names, and
+anybody may have written one in the folder.
 """
 
-import multiprocessing
+import json
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from muslin.errors import MuslinError
+from muslin.errors import MuslinError, StorageError
 from muslin.messages import Message
+from muslin.storage.atomic import cache_folder, storage_errors
+from muslin.storage.locks import lock
 from muslin.studio.review_stores import OpenStore
+from muslin.studio.review_work_process import OUTPUT, STATE, STOP, WORKS, first_state, write_state
+from muslin.workers import unpack_messages
 
-LINES_KEPT = 200
-STOP_S = 5.0  # until a process that was asked to stop is ended
+__all__ = ["WORKS", "ReviewWork"]
 
-Report = Callable[[str, Any], None]
-
-
-@dataclass
-class Work:
-    """What was last started on a store.
-
-    Attributes:
-        lines: what it said, the last lines.
-        error: why it ended early.
-        result: plain values for JSON, once it is done: see `_train`, `_promote` and `_undo_promotion`.
-    """
-
-    kind: str
-    process: Any = field(repr=False)
-    lines: list[str] = field(default_factory=list)
-    error: Message | None = None
-    result: dict[str, Any] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self.error is None and self.result is None
-
-    def to_dict(self) -> dict[str, Any]:
-        kept = {"lines": self.lines[-LINES_KEPT:], "error": self.error, "result": self.result}
-        return {"kind": self.kind, "is_running": self.is_running} | kept
+RUNNING = "review_work_running"
 
 
 class ReviewWork:
-    """At most one work per store. Safe to use from several threads at once.
+    """At most one work for each store. Safe to use from several threads at once.
 
     Args:
         root: the folder in which runs are written.
@@ -58,115 +36,88 @@ class ReviewWork:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = threading.Lock()
-        self._works: dict[str, Work] = {}
 
-    def start(self, opened: OpenStore, kind: str, who: str, digest: str = "") -> Work:
-        """Begin a work of WORKS.
+    def start(self, opened: OpenStore, kind: str, who: str, digest: str = "") -> dict[str, Any]:
+        """Begin a work of WORKS; its state.
 
         Raises:
-            MuslinError: another one is running, or the store lies in the folder and nobody named it.
+            MuslinError: the store lies in the folder and nobody named it.
+            StorageError: another work of the store is running, or the state cannot be written.
         """
         if not opened.is_named:
             raise MuslinError("review_serve_needed", store=opened.name)
-        with self._lock:
-            before = self._works.get(opened.place)
-            if before is not None and before.is_running:
-                raise MuslinError("review_work_running", store=opened.name)
-            context = multiprocessing.get_context("spawn")
-            receive, send = context.Pipe(duplex=False)
-            arguments = (send, str(self._root), opened.place, kind, who, digest)
-            work = Work(kind, context.Process(target=_work, args=arguments, name=f"muslin {kind}"))
-            work.process.start()
-            send.close()
-            self._works[opened.place] = work
-        threading.Thread(target=_listen, args=(work, receive), daemon=True).start()
-        return work
+        folder = _folder(opened)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            try:
+                lock(handle, folder, RUNNING)
+            except StorageError as error:
+                raise StorageError(RUNNING, store=opened.name) from error
+            (folder / STOP).unlink(missing_ok=True)
+            state = first_state(kind, who)
+            write_state(folder, state)
+            params = {"folder": str(folder), "state": state, "place": opened.place, "digest": digest}
+            self._start_process(folder, handle, params)
+        finally:
+            os.close(handle)  # the process holds the lock with its own copy
+        return _shown(state)
 
-    def of(self, opened: OpenStore) -> Work | None:
-        """What was last started on the store, if anything was."""
-        with self._lock:
-            return self._works.get(opened.place)
+    def _start_process(self, folder: Path, handle: int, params: dict[str, Any]) -> None:
+        with open(folder / OUTPUT, "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", "from muslin.studio.review_work_process import main; main()"],
+                stdin=subprocess.PIPE,  # an argument would show the database's password to other users
+                stdout=output,
+                stderr=output,
+                cwd=self._root,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,  # Ctrl-C in the studio's terminal does not end it
+                pass_fds=[handle],
+            )
+        assert process.stdin
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(json.dumps(params).encode())
+        threading.Thread(target=process.wait, daemon=True).start()  # else the system keeps what is left of it
 
-    def close(self) -> None:
-        """Stop what is running, at the studio's end. The store is then as it was."""
-        with self._lock:
-            running = [work.process for work in self._works.values() if work.is_running]
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.join(STOP_S)
-            if process.is_alive():
-                process.kill()
+    def of(self, opened: OpenStore) -> dict[str, Any] | None:
+        """The state of what was last started on the store; None where nothing was."""
+        folder = _folder(opened)
+        is_running = _is_locked(folder)  # looked up first, so that what a process that has ended wrote is read
+        try:
+            state: dict[str, Any] = unpack_messages(json.loads((folder / STATE).read_bytes()))
+        except (OSError, ValueError):
+            return None
+        state["is_running"] = is_running  # also what has written its result: the next work cannot begin yet
+        if not is_running and state["result"] is None and state["error"] is None:
+            state["error"] = Message("review_work_ended")
+        return _shown(state)
+
+    def stop(self, opened: OpenStore) -> None:
+        """Tell what is running to stop after its step."""
+        folder = _folder(opened)
+        if _is_locked(folder):
+            (folder / STOP).touch()
 
 
-def _listen(work: Work, receive: Connection) -> None:
-    """Keep what the process says, until it ends."""
-    with suppress(EOFError, OSError):
-        while True:
-            name, value = receive.recv()
-            if name == "line":
-                work.lines.append(value)
-                del work.lines[:-LINES_KEPT]
-            else:
-                setattr(work, name, value)
-    if work.is_running:
-        work.error = Message("review_work_ended")
-    work.process.join()
+def _shown(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: state[name] for name in ("kind", "is_running", "lines", "error", "result")}
 
 
-# ── In the process ───────────────────────────────────────────────────────────────────────────────────────
+def _folder(opened: OpenStore) -> Path:
+    return cache_folder() / "review-work" / opened.store.info.id
 
 
-def _work(send: Connection, root: str, place: str, kind: str, who: str, digest: str) -> None:
-    from muslin.review.store import Store
-
-    def report(name: str, value: Any) -> None:
-        send.send((name, value))
-
-    os.chdir(root)
+def _is_locked(folder: Path) -> bool:
     try:
-        with Store.open(place) as store:
-            report("result", WORKS[kind](store, who, digest, report))
-    except MuslinError as error:
-        report("error", _without_folder(error.message))
-    except (OSError, MemoryError) as error:
-        report("line", str(error))
-        report("error", Message("review_work_ended"))
-
-
-def _without_folder(message: Message) -> Message:
-    """The message with the name of a file in place of its path on this machine."""
-    path = message.params.get("path")
-    if not isinstance(path, str) or not os.path.isabs(path):
-        return message
-    return Message(message.code, message.hint_code, **{**message.params, "path": Path(path).name})
-
-
-def _train(store: Any, who: str, digest: str, report: Report) -> dict[str, Any]:
-    """The digest of the candidate."""
-    from muslin.workflows.review_train import train_candidate
-    from muslin.workflows.training_data import Callbacks
-
-    candidate = train_candidate(store, callbacks=Callbacks(lambda line: report("line", line)))
-    return {"digest": candidate.digest, "run": str(candidate.run.folder.absolute())}
-
-
-def _promote(store: Any, who: str, digest: str, report: Report) -> dict[str, Any]:
-    """Whether the candidate is active now, and why not."""
-    from muslin.workflows.review_promote import promote
-
-    found = promote(store, digest, who, log=lambda line: report("line", line))
-    return {"digest": found.candidate, "is_promoted": found.is_promoted, "refusals": list(found.refusals)}
-
-
-def _undo_promotion(store: Any, who: str, digest: str, report: Report) -> dict[str, Any]:
-    """The digest of the model that is active again."""
-    from muslin.workflows.review_promote import undo_promotion
-
-    return {"digest": undo_promotion(store, who, lambda line: report("line", line))[0]}
-
-
-WORKS: dict[str, Callable[[Any, str, str, Report], dict[str, Any]]] = {
-    "train": _train, "promote": _promote, "undo_promotion": _undo_promotion,
-}  # fmt: skip
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        lock(handle, folder, RUNNING)
+    except StorageError:
+        return True
+    finally:
+        os.close(handle)
+    return False
