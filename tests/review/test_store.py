@@ -49,6 +49,15 @@ def test_random_sample_and_the_rest_end_together(store: Store) -> None:
     assert abs(share - counts.queue.decided / counts.queue.total) < 0.15
 
 
+def test_the_random_sample_counts_as_the_work_goes_on(store: Store) -> None:
+    """Statistics use the sample up to the first product that is not decided: it must not wait until the end."""
+    fill(store, 600)
+    while store.counts("label").queue.left > store.counts("label").queue.total / 2:
+        confirm(store, store.next_items("label", "Ada", count=20))
+    counts = store.counts("label")
+    assert counts.prefix > 0.3 * counts.sample.total
+
+
 def test_four_people_at_once_never_get_the_same_item(store: Store) -> None:
     fill(store, 200)
 

@@ -2,8 +2,8 @@
 
 Two kinds of items are asked for: the random sample, in the order of rank, and what the model does not accept, the
 least confident first. A page shows one predicted value, with as many of the sample as its share of what is left. What
-comes first in the kind that is behind chooses the value, so both kinds end at about the same time, and the front of
-the sample is never passed over.
+comes first in the kind that is behind chooses the value, so both kinds end at about the same time. The sample is as
+far as it is decided without a gap, because statistics use no more of it: its front is never passed over for long.
 """
 
 import time
@@ -38,7 +38,7 @@ def next_products(
     uncertain = _select().where(*wanted, not_in_sample(spot_checks), NOT_ACCEPTED)
     uncertain = uncertain.order_by(ITEMS.c.probability, ITEMS.c.product)
     tallies = queue_tallies(connection, target, spot_checks)
-    rows = _page(connection, sample, uncertain, tallies, count)
+    rows = _page(connection, sample, uncertain, tallies, count, spot_checks)
     rows.sort(key=lambda row: (row.probability, row.product))
     products = [int(row.product) for row in rows]
     if products:
@@ -49,15 +49,17 @@ def next_products(
 
 
 def _select() -> Select[Any]:
-    return select(ITEMS.c.product, ITEMS.c.value, ITEMS.c.probability)
+    return select(ITEMS.c.product, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.rank)
 
 
 def _page(
-    connection: Connection, sample: Select[Any], uncertain: Select[Any], tallies: tuple[Tally, Tally], count: int
-) -> list[Any]:
+    connection: Connection, sample: Select[Any], uncertain: Select[Any], tallies: tuple[Tally, Tally], count: int,
+    spot_checks: float,
+) -> list[Any]:  # fmt: skip
     fronts = [connection.execute(query.limit(1)).one_or_none() for query in (sample, uncertain)]
     of_sample, of_rest = tallies
-    if _done(of_sample) > _done(of_rest):
+    # ranks are uniform below `spot_checks`: that of the front says how much is decided without a gap, which counts
+    if fronts[0] is not None and fronts[0].rank / spot_checks > _done(of_rest):
         fronts.reverse()
     front = next((front for front in fronts if front is not None), None)
     if front is None:
