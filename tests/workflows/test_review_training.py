@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import muslin
+from command_line import invoke, refusal
 from muslin.data.dataset import UNKNOWN, PixelImages
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError
@@ -269,3 +270,28 @@ def test_unknown_candidates_are_refused(shop: Shop) -> None:
     with pytest.raises(DataError) as refused:
         compare_with_active(shop.store, active, PromoteOptions(margin=1.0))
     assert refused.value.code == "promotion_margin"
+
+
+def test_the_command_line_trains_promotes_and_undoes(
+    shop: Shop, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shop.decide(list(shop.store.products()))
+    place = str(tmp_path / "s.db")
+    digest = invoke(capfd, "review", "train", place, "--out", tmp_path / "run", "--json").json["digest"]
+    refused = invoke(capfd, "review", "promote", place, digest[:12], "--margin", "0", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "promotion_refused")
+    assert refused.json["checks"][0]["n"] > 0
+    promoted = invoke(capfd, "review", "promote", place, digest[:12], "--margin", "0.99", "--who", "Bea")
+    assert (promoted.code, shop.store.active.digest, shop.store.promotions()[-1].who) == (0, digest, "Bea")
+    assert digest[:12] in promoted.out
+    assert invoke(capfd, "review", "promote", place, "--undo").code == 0
+    assert shop.store.active.digest != digest
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [([], 2), (["abc", "--undo"], 1), (["--undo", "--margin", "0.1"], 1)],
+    ids=["none", "both", "margin"],
+)
+def test_promote_needs_a_candidate_or_undo(words: list[str], code: int, capfd: pytest.CaptureFixture[str]) -> None:
+    refusal(invoke(capfd, "review", "promote", "no.db", *words), code=code)

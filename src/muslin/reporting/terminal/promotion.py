@@ -15,7 +15,7 @@ DIGEST_SHOWN = 12
 def print_candidate(store: str, digest: str, file: TextIO | None = None) -> None:
     """Print how the candidate is called, and how it is promoted."""
     short = digest[:DIGEST_SHOWN]
-    print_lines(console_for(file), f"\ncandidate {short}; next: muslin review promote {store} {short}")
+    print_lines(console_for(file), "", f"candidate {short}", f"next: muslin review promote {store} {short}")
 
 
 def print_promotion(
@@ -29,14 +29,22 @@ def print_promotion(
     console = console_for(file)
     for check in checks:
         name = f"{check.target}: " if len(checks) > 1 else ""
-        loss = number_text(100 * check.margin, ".3g")
-        print_lines(console, f"{name}{plural(check.n, 'product')} of the sealed test part; may lose {loss} points")
-        rows = [
-            ("correct", *_shares(check.accuracy)),
-            (f"accepted at {percent(check.precision_target)} and correct", *_shares(check.useful)),
-            ("precision of the accepted", _precision(check.active), _precision(check.candidate), ""),
-        ]
-        print_table(console, "frrr", ("share of products", "active", "candidate", "difference in points"), rows)
+        loss, precision = number_text(100 * check.margin, ".3g"), percent(check.precision_target)
+        print_lines(
+            console,
+            f"{name}{plural(check.n, 'product')} of the sealed test part, at {precision} precision; 95 % intervals",
+            f"allowed: a loss of {loss} points",
+        )
+        print_table(
+            console,
+            "frrr",
+            ("", "active", "candidate", "points"),
+            [("correct", *_shares(check.accuracy)), ("accepted, correct", *_shares(check.useful))],
+        )
+        of_models = (("active", check.active), ("candidate", check.candidate))
+        print_lines(
+            console, *(f"precision of what the {which} model accepts: {_precision(a)}" for which, a in of_models)
+        )
     if predicted is not None:
         print_lines(console, f"{candidate[:DIGEST_SHOWN]} is active; {plural(predicted, 'product')} predicted with it")
 
