@@ -370,7 +370,7 @@ class Store:
         with self._database.reading() as connection:
             now = read_info(connection).spot_checks
             found = find_target(connection, target)
-            return counts.read_sample(connection, found, min(share or now, now), accepted_only=True)
+            return counts.read_sample(connection, found, now if share is None else min(share, now), accepted_only=True)
 
     def random_sample(self, target: str) -> SpotChecks:
         """The random sample, accepted or not, up to the first member that is not decided."""

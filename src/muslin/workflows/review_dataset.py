@@ -260,6 +260,7 @@ def _notes(store: Store, products: Sequence[DecidedProduct], first: Dataset | No
 def _record(store: Store, products: Sequence[DecidedProduct], data: Dataset) -> dict[str, Any]:
     return {
         "store": store.info.id,
+        "spot_checks": store.info.spot_checks,
         "last_decision": max(decision.id for each in products for decision in each.decided.values()),
         "decided": {use: sum(each.use == use for each in products) for use in (TRAIN, TEST, WAITING)},
         "random": sum(each.is_random for each in products),
