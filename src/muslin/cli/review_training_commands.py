@@ -11,7 +11,7 @@ from muslin.cli.output import print_error, print_json, stop_on_signals
 from muslin.cli.review_commands import user_name, who_option
 from muslin.cli.training_commands import recipe_option, set_option, train_options
 from muslin.errors import DataError, MuslinError
-from muslin.printing import log
+from muslin.printing import echo, log
 
 
 @command(
@@ -53,6 +53,36 @@ def review_train_command(store: str, options: dict[str, Any], as_json: bool) -> 
     else:
         print_run(candidate.run.folder, candidate.run.record)
         print_candidate(store, candidate.digest)
+
+
+@command(
+    "review forecast store",
+    option("--more COUNT", "How many further products. Default: 100, 250, 500 and 1000.", type=click.IntRange(1)),
+    option("--class NAME", "Their class. Default: any, as they come.", dest="class_name"),
+    option("--target NAME", "The target. Default: the first one with one class for each product."),
+    shared.json_option,
+)
+def review_forecast_command(
+    store: str, more: int | None, class_name: str | None, target: str | None, as_json: bool
+) -> None:
+    """Say what more decided products of a STORE would bring: the share that nobody has to look at.
+
+    The head is trained on parts of what is decided, and its learning curve is continued.
+    """
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    from muslin.review.store import Store
+    from muslin.workflows.review_forecast import forecast_review
+    from muslin.workflows.training_data import Callbacks
+
+    with Store.open(store) as opened, stop_on_signals() as should_stop:
+        callbacks, numbers = Callbacks(log, should_stop=should_stop), None if more is None else (more,)
+        found = forecast_review(opened, target=target, class_name=class_name, more=numbers, callbacks=callbacks)
+    if as_json:
+        print_json(found.to_dict())
+    for message in found.messages if not as_json else ():
+        echo(message)
 
 
 @command(

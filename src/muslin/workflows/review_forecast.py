@@ -22,9 +22,11 @@ from muslin.evaluation.product_calibration import product_labels, product_probab
 from muslin.evaluation.selective import calibrate_probabilities, fit_calibration_data
 from muslin.extras import require_extra
 from muslin.learn.recipes import LinearProbeRecipe, recipe_from_dict
+from muslin.messages import Message
 from muslin.models.bundle import Bundle, open_bundle
 from muslin.models.decision_rules import DecisionRules
 from muslin.review.store import Store
+from muslin.text import short_interval
 from muslin.workflows.review_dataset import read_review_data
 from muslin.workflows.training_data import Callbacks
 
@@ -55,6 +57,23 @@ class TargetForecast:
     class_name: str | None
     precision: float
     forecasts: tuple[Forecast, ...]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """A sentence for each number of further products."""
+        names = {"target": self.target, "class_name": self.class_name, "precision": self.precision}
+        return tuple(
+            Message("review_forecast", **names, more=each.more,
+                    now=each.accepted_now, interval=short_interval(each.accepted_interval, 0),
+                    accuracy_now=each.accuracy_now, accuracy_interval=short_interval(each.accuracy_interval, 0))
+            for each in self.forecasts
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        forecasts = [vars(each) for each in self.forecasts]
+        messages = [message.to_dict() for message in self.messages]
+        return {**vars(self), "forecasts": forecasts, "messages": messages}
 
 
 def forecast_review(

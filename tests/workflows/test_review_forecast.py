@@ -1,0 +1,73 @@
+"""Learning curves of small photos with random weights: which images are predicted, and by what."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from muslin.data import read
+from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.synthetic import make_garments
+from muslin.errors import StoppedError
+from muslin.evaluation.learning_curve import FRACTIONS, forecast
+from muslin.learn.recipes import LinearProbeRecipe, recipe
+from muslin.workflows.review_forecast import REPEATS, learning_curve
+from muslin.workflows.training_data import Callbacks
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("photos")
+    garments = make_garments(90, seed=0, size_px=40, colour=True).dataset
+    for number, label in enumerate(garments.labels["label"]):
+        place = folder / "photos" / str(int(label) % 3)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(garments.images[number]).save(place / f"{number}.png")
+    return read(folder / "photos")
+
+
+def probe() -> LinearProbeRecipe:
+    found = recipe("photo", network="efficientnet-lite0", weights="random", image_size=48, epochs=5)
+    assert isinstance(found, LinearProbeRecipe)
+    return found
+
+
+def test_curve_predicts_the_random_sample_only(photos: Dataset) -> None:
+    drawn = np.arange(90) % 3 == 0
+    labels = photos.labels["label"].copy()
+    labels[3] = UNKNOWN
+    not_sure = np.arange(90) == 6
+    labels[6] = UNKNOWN
+    data = replace(photos, labels={"label": labels}, drawn_at_random=drawn, no_class={"label": not_sure})
+    curve, labelled = learning_curve(data, data.targets[0], probe(), None, 0, Callbacks())
+    assert labelled == 89
+    assert curve.confidence.shape == curve.correct.shape == (REPEATS, len(FRACTIONS), 29)
+    assert not curve.correct[:, :, 1].any(), "what a person was not sure of counts as incorrect"
+    assert 0 <= forecast(curve, labelled, 50, 0.9).accepted <= 1
+
+
+def test_curve_of_one_class_varies_that_class(photos: Dataset) -> None:
+    target = photos.targets[0]
+    curve, labelled = learning_curve(photos, target, probe(), target.classes[1], 0, Callbacks())
+    assert labelled == int((photos.labels["label"] == 1).sum())
+    assert curve.counted is not None
+    assert curve.counted.sum() == labelled
+    again, _ = learning_curve(photos, target, probe(), None, 0, Callbacks())
+    assert np.array_equal(curve.confidence[:, -1], again.confidence[:, -1]), "with all of them it is the same model"
+    assert not np.array_equal(curve.confidence[:, 0], again.confidence[:, 0])
+
+
+def test_curve_of_products_has_a_row_for_each(photos: Dataset) -> None:
+    order = np.argsort(photos.labels["label"], kind="stable")
+    products = np.empty(90, dtype=object)
+    products[order] = [f"p{place // 2}" for place in range(90)]
+    data = replace(photos, products=products)
+    curve, labelled = learning_curve(data, data.targets[0], probe(), None, 0, Callbacks())
+    assert labelled == curve.confidence.shape[2] == 45
+    assert curve.groups is None
+
+
+def test_curve_stops(photos: Dataset) -> None:
+    with pytest.raises(StoppedError):
+        learning_curve(photos, photos.targets[0], probe(), None, 0, Callbacks(should_stop=lambda: True))
