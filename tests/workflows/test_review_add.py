@@ -25,7 +25,7 @@ from review_stores import confirm
 from small_models import LABEL, SIDE, small_bundle, with_ood_detector
 from small_shop import calibration_data, small_shop
 
-SHOP = "sku,colour,image\n1,red,black.png\n2,blue,gray.png\n3,blue,white.png\n4,,gone.jpg\n"
+SHOP = "number,colour,image\n1,red,black.png\n2,blue,gray.png\n3,blue,white.png\n4,,gone.jpg\n"
 
 
 @pytest.fixture
@@ -128,6 +128,20 @@ def test_photos_and_rows_that_vanish_are_told_and_come_back(store: Store, shop: 
     (shop / "gray.bak").rename(shop / "images/gray.png")
     assert counted(add(store, shop, SHOP)) == {"changed": 1, "returned": 1, "unchanged": 2, "unreadable": 1}
     assert len(list(store.decided("label"))) == 3
+
+
+def test_numbered_products_keep_decisions_when_files_are_renamed(store: Store, shop: Path) -> None:
+    said = [note.code for note in add(store, shop, "SKU,image\n7,black.png\n8,white.png\n").notes]  # type: ignore[attr-defined]
+    assert "review_product_column" in said
+    [item] = store.items("label", Filters(text="black"))
+    assert (item.name, item.photos) == ("7", ("black.png",))
+    confirm(store, [item])
+    (shop / "images/black.png").rename(shop / "images/dark.png")
+    assert counted(add(store, shop, "SKU,image\n7,dark.png\n8,white.png\n")) == {"text_changed": 1, "unchanged": 1}
+    assert counted(add(store, shop, "SKU,image\n7,dark.png\n7,gray.png\n8,white.png\n"))["changed"] == 1
+    [item] = store.items("label", Filters(text="dark"))
+    assert item.photos == ("dark.png", "gray.png")
+    assert item.decided is not None
 
 
 def test_next_months_catalogue_asks_nothing_twice(store: Store, shop: Path) -> None:

@@ -120,7 +120,7 @@ def test_undone_and_outdated_decisions_are_not_written(store: Store, shop: Path)
     exported, rows = export(store, shop / "out.csv")
     assert [row["decision"] for row in rows] == ["review", "accept", "accept", ""]
     [outdated] = [note for note in exported.notes if note.code == "review_decisions_outdated"]  # type: ignore[attr-defined]
-    assert outdated.params["names"] == ["white.png"]  # type: ignore[attr-defined]
+    assert outdated.params["names"] == ["009"]  # type: ignore[attr-defined]
 
 
 def test_rows_of_a_product_have_the_same_decision(store: Store, shop: Path) -> None:
@@ -205,6 +205,6 @@ def test_people_who_differ_are_told(store: Store, shop: Path) -> None:
     [item] = store.items("label", Filters(text="black"))
     store.decide([decision_on(item)], "Ada")
     store.decide([decision_on(item, "Bag")], "Grace")
-    assert store_status(store).conflicts == {"label": ("black.png",)}
+    assert store_status(store).conflicts == {"label": ("007",)}
     _, [row, *_] = export(store, shop / "out.csv")
     assert (row["tag"], row["decided_by"]) == ("Bag", "Grace")

@@ -20,10 +20,24 @@ from muslin.data.photo_roles import ROLE_COLUMNS, ProductPhoto, role_of
 from muslin.data.tables import Cell, Row, TableFile, read_table
 from muslin.data.tables.columns import wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
+from muslin.data.tables.identifier_names import PRODUCT_COLUMNS, joined_words
 from muslin.data.tables.photo_column import TablePhotos
 from muslin.data.tables.product_column import choose_product_column, product_numbers
 from muslin.data.tables.shop_columns import woocommerce_columns
 from muslin.messages import Message, no_log
+
+IDENTIFYING_COLUMNS = (
+    *PRODUCT_COLUMNS,
+    "articlenumber",
+    "artnr",
+    "artikelnummer",
+    "ean",
+    "gtin",
+    "upc",
+    "asin",
+    "货号",
+)
+"""Names, their words joined, of columns whose cells name one product each."""
 
 
 class RowsOfProduct(NamedTuple):
@@ -159,6 +173,21 @@ def find_products(
         roles=None if isinstance(table, DatasetTable) else _roles_of_rows(table),
     )
     return found_rows, notes
+
+
+def identifying_column(rows: ProductRows) -> str | None:
+    """The column that tells one product from another, in this table and in later ones: the one by which rows of a
+    product were found, or else one of identifiers that is filled in every row, without repetition."""
+    if len(rows.columns) <= 1 and rows.numbers is not None:
+        return next(iter(rows.columns), None)
+    if rows.numbers is not None or isinstance(rows.table, DatasetTable):
+        return None
+    names = {joined_words(name): name for name in reversed(rows.table.columns) if name not in rows.photos.photo_columns}
+    for name in (names[each] for each in IDENTIFYING_COLUMNS if each in names):
+        cells = [cell for _, (cell,) in rows.table.rows([name])]
+        if all(cells) and len(set(cells)) == len(cells):
+            return name
+    return None
 
 
 def _products_of_rows(table: TableFile, photo_columns: Sequence[str], asked: str | None) -> RowProducts | None:

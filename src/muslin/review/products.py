@@ -85,7 +85,7 @@ def _columns_of(product: NewProduct) -> dict[str, Any]:
         "fingerprint": product.fingerprint,
         "photos": list(product.photos),
         "text": product.text,
-        "search": searchable(f"{product.name}\n{product.text}"),
+        "search": searchable("\n".join([product.name, product.text, *product.photos])),
         "error": product.error,
     }
 

@@ -85,12 +85,16 @@ class ProductCatalogue:
             yield from predictor.predict_named(one_each, precision=precision, guarantee=guarantee)
 
 
-def open_catalogue(data: str | Path, out: Path | None, options: Mapping[str, Any], log: Log) -> ProductCatalogue:
+def open_catalogue(
+    data: str | Path, out: Path | None, options: Mapping[str, Any], log: Log, *, survey: bool = True
+) -> ProductCatalogue:
     """The products of `data`.
 
     Args:
         out: where the table is written with more columns, if it is.
         options: as `muslin.read` takes them.
+        survey: whether all photos are looked up, so that the notes tell which are missing; without it, `has_several` is
+            not known.
 
     Raises:
         DataError: the data cannot be read, hold no product, or an option has no effect.
@@ -98,6 +102,8 @@ def open_catalogue(data: str | Path, out: Path | None, options: Mapping[str, Any
     with open_cache(), data_boundary(Path(data), allow_outside=bool(options.get("allow_outside"))):
         table, photos = open_data(data, out, options, log)
     rows, notes = find_products(table, photos, options.get("product"))
+    if not survey:
+        return ProductCatalogue(rows, sum(1 for _ in rows), False, ())
     products, has_several, of_photos = _survey(rows)
     notes += [*of_photos, *_notes_of_ids(rows)]
     if isinstance(photos, TablePhotos):

@@ -7,11 +7,12 @@ where it was. Products that are there already are changed where their photos or 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from muslin.catalogue.product_rows import find_products, identifying_column
 from muslin.errors import DataError, StoppedError
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.models.predictor import CHUNK, Predictor
@@ -106,16 +107,17 @@ def add_catalogue(
         StorageError: the store cannot be written. Finished work is kept.
         StoppedError: `should_stop` returned True; the same call continues.
     """
-    read_options = dict(read_options or {})
+    options = options or AddOptions()
+    read_options = _known_options(store, data, options) | dict(read_options or {})
     check_local(data, read_options.get("images"))
-    catalogue = open_catalogue(data, None, read_options, log)
+    catalogue, read_options = _open_catalogue(data, read_options, log)
     active, info = store.active, store.info
     predictor = open_store_model(store, active)
     chosen = predictor.rules.choose(info.precision, info.guarantee, per_product=catalogue.has_several)
     for note in (*catalogue.table.fixes, *catalogue.notes, *chosen.notes):
         log(note)
     source = absolute_source({"data": str(data), "test": None, "read_options": read_options})
-    _place(store, source["data"], catalogue, options or AddOptions())
+    _place(store, source["data"], catalogue, options)
     number = store.add_catalogue(source["data"], source["read_options"])
     work = _Work(
         catalogue, predictor, chosen.precision, info.guarantee, _known(store, number), on_progress, should_stop
@@ -130,6 +132,30 @@ def add_catalogue(
     for note in notes:
         log(note)
     return _result(work, str(source["data"]), len(gone), (*catalogue.notes, *chosen.notes, *notes))
+
+
+def _known_options(store: Store, data: str | Path, options: AddOptions) -> dict[str, Any]:
+    """By which column the products of a catalogue are known, which the store has already."""
+    wanted = {str(data), str(Path(data).absolute())}
+    if options.instead_of is not None:
+        wanted = {choose_catalogue(store, options.instead_of).path}
+    known = [row.read_options for row in store.catalogues() if row.path in wanted]
+    return {"product": known[0]["product"]} if known and "product" in known[0] else {}
+
+
+def _open_catalogue(
+    data: str | Path, read_options: dict[str, Any], log: Log
+) -> tuple[ProductCatalogue, dict[str, Any]]:
+    """The catalogue, and the options by which its products have the same names when it has changed."""
+    catalogue = open_catalogue(data, None, read_options, log)
+    column = identifying_column(catalogue.rows)
+    if column is None or "product" in read_options:
+        return catalogue, read_options
+    if catalogue.rows.numbers is None:
+        rows, _ = find_products(catalogue.table, catalogue.rows.photos, column)
+        note = Message("review_product_column", column=column)
+        catalogue = replace(catalogue, rows=rows, notes=(*catalogue.notes, note))
+    return catalogue, {**read_options, "product": column}
 
 
 def _place(store: Store, path: str, catalogue: ProductCatalogue, options: AddOptions) -> None:

@@ -75,7 +75,7 @@ def export_catalogue(
     chosen = choose_catalogue(store, catalogue)
     options = dict(chosen.read_options)
     check_output(out, (), (store.name, chosen.path))
-    read = open_catalogue(chosen.path, out.path, options, log)
+    read = open_catalogue(chosen.path, out.path, options, log, survey=False)
     check_no_photo(out, read.rows)
     targets = store.targets
     _check_encodable(store, read.table, targets)
@@ -90,7 +90,7 @@ def export_catalogue(
 
     with out.open() as file:
         read.table.write_with_columns(file, columns, cells_of_rows())
-    notes = (*read.table.fixes, *read.notes, *renamed, *cells.notes(read.table))
+    notes = (*read.table.fixes, *renamed, *cells.notes(read.table))
     for note in notes:
         log(note)
     return ExportedCatalogue(
