@@ -84,3 +84,8 @@ def test_set_of_unreadable_photos_is_described(table: Path) -> None:
     assert photos is not None
     assert (photos["smallest"], len(photos["unreadable"])) == (None, 6)
     assert "6 unreadable" in look(table, "--target", "kind")
+
+
+def test_exact_copies_are_counted(table: Path) -> None:
+    assert "\n1 exact copy of other images\n" in look(table, "--target", "kind")
+    assert dataset_summary(read(table, target="kind"))["copies"] == 1

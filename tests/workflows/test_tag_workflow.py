@@ -51,6 +51,13 @@ def test_rows_are_called_products_where_there_are_any(columns: str, unit: str, s
     assert result.out.startswith(f"3 {unit}: ")
 
 
+def test_a_repeated_name_of_the_column_of_photos_is_noted(shop: Path) -> None:
+    (shop / "shop.csv").write_text("title;image;image\na;black.png;white.png\n")
+    result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")
+    note = next(note for note in result.notes if note.code == "photo_column_repeated")  # type: ignore[attr-defined]
+    assert note.params == {"column": "image", "count": 2}  # type: ignore[attr-defined]
+
+
 def test_a_product_without_a_name_is_called_by_its_row(shop: Path) -> None:
     (shop / "shop.csv").write_text("title;image;image2\na;black.png;white.png\nb;;\nc;page.jpg;\n")
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")

@@ -132,9 +132,15 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "photo_files": plain(photos),
         "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
         "products": product_counts(dataset),
+        "copies": count_copies(dataset),
         "targets": targets,
         "fingerprint": dataset.fingerprint,
     }
+
+
+def count_copies(dataset: Dataset) -> int:
+    """Images that are exact copies of earlier ones: byte-equal photos, or equal pixels."""
+    return int((dataset.first_copies != np.arange(len(dataset))).sum())
 
 
 def product_counts(dataset: Dataset) -> dict[str, Any] | None:

@@ -164,7 +164,14 @@ def _with_other_columns(table: TableFile, columns: Sequence[str], lookup: PhotoL
     joined, lost = [columns[0]], list[str]()
     if several:
         joined, lost = columns_of_product(table, columns[0], lambda cell: lookup.locate(cell).photo, _names_file)
-    return TablePhotos(tuple(joined), lookup, _notes_of_columns(joined, [*columns, *lost]))
+    notes = _notes_of_columns(joined, [*columns, *lost]) + _notes_of_repeated(table, joined)
+    return TablePhotos(tuple(joined), lookup, notes)
+
+
+def _notes_of_repeated(table: TableFile, joined: Sequence[str]) -> tuple[Message, ...]:
+    """A note on each column of photos whose name other columns have too."""
+    counts = {name: table.columns.count(name) for name in joined}
+    return tuple(Message("photo_column_repeated", column=name, count=n) for name, n in counts.items() if n > 1)
 
 
 def _photos_within(table: Parquet, asked: Sequence[str], several: bool) -> TablePhotos:

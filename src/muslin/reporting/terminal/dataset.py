@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Dataset, Target, class_counts
 from muslin.data.photos import PhotoImages
-from muslin.reporting.data_preview import first_shape, has_unknown, photos_text, product_counts, read_photo_headers
+from muslin.reporting.data_preview import (
+    count_copies,
+    first_shape,
+    has_unknown,
+    photos_text,
+    product_counts,
+    read_photo_headers,
+)
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
 from muslin.text import escape_controls, plural
 
@@ -35,6 +42,8 @@ def print_dataset(dataset: Dataset, file: TextIO | None = None) -> None:
     )
     if products := product_counts(dataset):
         print_lines(console, _products_text(products))
+    if copies := count_copies(dataset):
+        print_lines(console, f"{plural(copies, 'exact copy', 'exact copies')} of other images")
     if not dataset.targets:
         print_lines(console, "no labels")
     elif len(dataset.targets) > 1:
