@@ -1,8 +1,8 @@
 """What do reviewed products bring, drawn by the review loop and at random, and does the guarantee hold afterwards?
 
     python benchmarks/review_loop.py features FEATURES.npz [--data fashion-mnist]
-    python benchmarks/review_loop.py loop FEATURES.npz [--seeds 10] [--precision 0.98] [--note SENTENCE]
-    python benchmarks/review_loop.py guarantee FEATURES.npz [--draws 200] [--precision 0.98] [--note SENTENCE]
+    python benchmarks/review_loop.py loop FEATURES.npz [--seeds 10] [--precision 0.98] [--spot-checks 0.05]
+    python benchmarks/review_loop.py guarantee FEATURES.npz [--draws 200] [--precision 0.98] [--spot-checks 0.05]
 
 A simulated shop: some labelled images make the first model, others are its catalogue, and the rest play the future. An
 oracle decides what the store's queue asks for, page by page. The store, its queue and random sample, which decisions
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--precision", type=float, default=0.98)
     parser.add_argument("--first", type=int, default=FIRST_IMAGES, help="labelled images of the first model")
+    parser.add_argument("--spot-checks", type=float, default=0.05, help="share of the random sample")
     parser.add_argument("--catalogue", type=int, default=CATALOGUE, help="products, at most")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
@@ -67,7 +68,8 @@ def main() -> None:
         return
     head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     population = read_population(Path(arguments.features))
-    settings = {"first": arguments.first, "catalogue": arguments.catalogue, "precision": arguments.precision}
+    names = ("first", "catalogue", "precision", "spot_checks")
+    settings = {name: getattr(arguments, name) for name in names}
     if arguments.question == "loop":
         measured = measure_loop(population, settings, arguments.seeds)
     else:
@@ -146,7 +148,8 @@ class Shop:
         self.future = order[n_first + n_catalogue :][:FUTURE_IMAGES]
         self.bundle = small_bundle(population.target)
         seal(self.bundle, folder / "0.muslin")
-        self.store = Store.create(folder / "shop.db", folder / "0.muslin", who="shop", seed=seed)
+        share = settings["spot_checks"]
+        self.store = Store.create(folder / "shop.db", folder / "0.muslin", who="shop", seed=seed, spot_checks=share)
         self.number_of: dict[int, int] = {}  # of a product → its index in the population
 
     def open(self) -> None:
