@@ -53,7 +53,7 @@ INPUTS = {
 }
 """Per command files that it reads."""
 
-FOLDERS = ("audit", "get", "convert", "train")
+FOLDERS = ("audit", "get", "convert", "train", "review train")
 """Commands that write folders; each has a test of its own."""
 
 

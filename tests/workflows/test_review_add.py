@@ -125,6 +125,7 @@ def test_photos_and_rows_that_vanish_are_told_and_come_back(store: Store, shop: 
     assert codes["review_products_gone"]["names"] == ["white.png"]
     assert [item.name for item in store.items("label")] == ["black.png"]
     assert counted(add(store, shop)) == {"unchanged": 3, "unreadable": 2}, "they are told once"
+    assert store.counts("label").unreadable == 2
     (shop / "gray.bak").rename(shop / "images/gray.png")
     assert counted(add(store, shop, SHOP)) == {"changed": 1, "returned": 1, "unchanged": 2, "unreadable": 1}
     assert len(list(store.decided("label"))) == 3
@@ -256,6 +257,8 @@ def test_data_of_the_model_come_from_its_run(shop: Path, monkeypatch: pytest.Mon
     assert init(str(shop / "b.db"), shop / "model.muslin", given, who="Ada").data == str(shop / "shop.csv")
     with Store.open(shop / "b.db") as store:
         assert store.info.data["read_options"] == {"images": str(shop / "images")}
+    with refuses("path_missing", path="nowhere"):
+        init(str(shop / "c.db"), shop / "model.muslin", InitOptions(data="nowhere"), who="Ada")
     with refuses("option_needs", option="--images", needed="--data"):
         init(str(shop / "c.db"), shop / "model.muslin", InitOptions(read_options={"images": "x"}), who="Ada")
 

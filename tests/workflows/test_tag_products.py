@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -317,3 +319,14 @@ def test_products_of_data_that_are_no_table_have_a_column(shop: Path) -> None:
     (shop / "out.csv").unlink()
     options = TagOptions(read_options={"product": "none"})
     assert tag(shop / "model.muslin", shop / "shop.parquet", shop / "out.csv", options).products == 3
+
+
+def test_update_notices_another_photo_inside_a_parquet_file(shop: Path) -> None:
+    def write(name: str) -> None:
+        photo = {"bytes": (shop / f"images/{name}.png").read_bytes(), "path": "1.png"}
+        pq.write_table(pa.table({"sku": ["1"], "image": [photo]}), shop / "shop.parquet")
+
+    for name in ("black", "white"):
+        write(name)
+        tag(shop / "model.muslin", shop / "shop.parquet", shop / "out.parquet", TagOptions(update=True))
+    assert pq.read_table(shop / "out.parquet").column("tag").to_pylist() == ["Bag"]

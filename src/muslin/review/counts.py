@@ -10,7 +10,7 @@ from muslin.data.dataset import Target
 from muslin.review.items import ACCEPTED, in_sample
 from muslin.review.queue import queue_tallies
 from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
-from muslin.review.values import Counts, SpotChecks, Tally, labels_of
+from muslin.review.values import GONE, Counts, SpotChecks, Tally, labels_of
 
 _PHOTO_COUNTS = 1_000
 
@@ -28,7 +28,8 @@ def count_items(connection: Connection, target: str, spot_checks: float) -> Coun
         decisions[decision] = decisions.get(decision, Tally()) + Tally(total, decided)
         values[value] = values.get(value, Tally()) + Tally(total, decided)
     sample, uncertain = queue_tallies(connection, target, spot_checks)
-    unreadable = connection.scalar(select(func.count()).select_from(PRODUCTS).where(PRODUCTS.c.error.is_not(None)))
+    is_unreadable = PRODUCTS.c.error.is_not(None), PRODUCTS.c.fingerprint != GONE
+    unreadable = connection.scalar(select(func.count()).select_from(PRODUCTS).where(*is_unreadable))
     prefix = _prefix(connection, target, spot_checks, sample)
     return Counts(decisions, dict(sorted(values.items())), sample + uncertain, sample, prefix, unreadable or 0)
 

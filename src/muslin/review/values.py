@@ -19,6 +19,10 @@ DRAWN = ("spot_check", "random", "uncertain", "asked")
 uncertain of; one that the person looked for."""
 
 
+GONE = "gone"
+"""The fingerprint of a product that is no longer in its catalogue."""
+
+
 def value_of(target: Target, labels: Collection[str], added: Sequence[str] = ()) -> str:
     """The text of a value: the class, or a JSON array of the labels in the order of the target and of `added`.
 
@@ -342,7 +346,7 @@ class Counts:
         queue: what `Store.next_items` asks for in all: the random sample, and what the model does not accept.
         sample: the random sample.
         prefix: members of the random sample before the first one that is not decided, in the order of rank.
-        unreadable: products without a readable photo, which are in none of the other counts.
+        unreadable: products in a catalogue without a readable photo, which are in none of the other counts.
     """
 
     decisions: Mapping[str, Tally]

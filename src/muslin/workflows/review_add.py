@@ -17,7 +17,7 @@ from muslin.errors import DataError, StoppedError
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.review.store import Store
-from muslin.review.values import NewProduct
+from muslin.review.values import GONE, NewProduct
 from muslin.storage.local_path import check_local
 from muslin.workflows.product_catalogue import ProductCatalogue, open_catalogue
 from muslin.workflows.review_export import choose_catalogue
@@ -26,9 +26,6 @@ from muslin.workflows.run_folder import absolute_source
 
 SAMPLE = 200
 """Products of a new catalogue that are looked for in the others."""
-
-GONE = "gone"
-"""The fingerprint of a product that is no longer in its catalogue."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.review.exchange import EXCHANGE_FORMATS, read_exchange
 from muslin.review.exchange.matching import ImportPlan, plan_import
 from muslin.review.store import Store
-from muslin.review.values import Filters, Item, NewDecision
+from muslin.review.values import GONE, Filters, Item, NewDecision
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
-from muslin.workflows.review_add import GONE
 from muslin.workflows.review_export import choose_catalogue
 
 PAGE = 5_000

@@ -1,11 +1,13 @@
 """A new review store with its first model: the work of `muslin review init`."""
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from muslin.data.registry import DATASETS
 from muslin.errors import DataError, MuslinError
 from muslin.evaluation.selective import check_guarantee
 from muslin.messages import Log, Message, no_log, plain
@@ -70,7 +72,7 @@ def init(
 
     Raises:
         BundleError: the model cannot be opened.
-        DataError: an option is out of range, or `place` is a URL of another kind.
+        DataError: an option is out of range, `data` does not exist, or `place` is a URL of another kind.
         StorageError: there is a store, or the place cannot be written.
     """
     options = options or InitOptions()
@@ -95,6 +97,8 @@ def init(
 def _source(model: Path, options: InitOptions) -> dict[str, Any] | None:
     """What the model was trained on: `data`, `test` and `read_options`; None where it is not known."""
     if options.data is not None:
+        if str(options.data) not in DATASETS and not os.path.exists(options.data):
+            raise DataError("path_missing", path=str(options.data))
         given = {"data": str(options.data), "test": None, "read_options": dict(options.read_options)}
         return absolute_source(given)
     for name in options.read_options:
