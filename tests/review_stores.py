@@ -31,9 +31,8 @@ class PostgreSQL:
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.data = self.folder / "data"
-        self._run(
-            "initdb", "--pgdata", self.data, "--username", "shop", "--auth", "trust", "--no-sync", "--wal-segsize=1"
-        )
+        options = ("--username", "shop", "--auth", "trust", "--no-sync", "--wal-segsize=1")
+        self._run("initdb", "--pgdata", self.data, *options, "--encoding=UTF8", "--locale=C")
 
     def _run(self, program: str, *words: object) -> None:
         assert self.programs is not None, "scripts/services installs PostgreSQL"
@@ -64,9 +63,13 @@ class PostgreSQL:
         shutil.rmtree(self.folder)
         self.folder.with_suffix(".log").unlink()
 
-    def url(self) -> str:
+    def create_database(self, name: str, encoding: str) -> None:
+        options = ("--host", self.folder, "--username", "shop", "--template", "template0")
+        self._run("createdb", *options, "--encoding", encoding, name)
+
+    def url(self, name: str = "postgres") -> str:
         """A place for a new store."""
-        return f"postgresql://shop@/postgres?host={self.folder}&schema=shop_{secrets.token_hex(4)}"
+        return f"postgresql://shop@/{name}?host={self.folder}&schema=shop_{secrets.token_hex(4)}"
 
 
 def new_product(number: int, fingerprint: str = "f") -> NewProduct:

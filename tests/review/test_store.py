@@ -21,7 +21,7 @@ from muslin.review.schema import ITEMS, LOCKS
 from muslin.review.store import Store
 from muslin.review.values import Filters, NewPrediction, NewProduct
 from refusals import refuses
-from review_stores import CLASSES, confirm, decision_on, fill, new_product
+from review_stores import CLASSES, PostgreSQL, confirm, decision_on, fill, new_product
 from small_models import small_bundle
 
 
@@ -396,3 +396,12 @@ def test_any_name_comes_back_as_it_was(store: Store, name: str) -> None:
     assert (decided.who, decided.note) == (name, name)
     (kept,) = store.catalogues()
     assert (kept.path, kept.read_options) == (f"/shop/{name}.csv", {"column": name})
+
+
+def test_a_database_without_an_encoding_keeps_names(postgresql: PostgreSQL, model: Path) -> None:
+    postgresql.create_database("ascii", "SQL_ASCII")
+    with Store.create(postgresql.url("ascii"), model, who="Zoë") as store:
+        catalogue = store.add_catalogue("/shop/毛衣.csv", {})
+        store.put_products(catalogue, [replace(new_product(8), name="毛衣.jpg")], store.active.digest)
+        assert [item.name for item in store.items("label", Filters(text="毛衣"))] == ["毛衣.jpg"]
+        assert store.info.who == "Zoë"

@@ -185,9 +185,8 @@ def _parse(url: str) -> tuple[URL, str]:
 
 
 def _postgresql_engine(url: URL, schema: str) -> Engine:
-    engine = create_engine(
-        url, json_serializer=json_text, pool_pre_ping=True, pool_size=8, connect_args={"connect_timeout": round(BUSY_S)}
-    )
+    arguments = {"connect_timeout": max(round(BUSY_S), 1), "client_encoding": "utf8"}
+    engine = create_engine(url, json_serializer=json_text, pool_pre_ping=True, pool_size=8, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: Any) -> None:

@@ -10,11 +10,12 @@ from muslin.review.migrations import CURRENT
 from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS, searchable
 from muslin.review.values import DRAWN, STATES, Filters
 
+_NAMED = PRODUCTS.alias("named")
 _ORDERS: dict[str, tuple[Any, ...]] = {
     "confidence": (ITEMS.c.probability,),
     "-confidence": (ITEMS.c.probability.desc(),),
-    "name": (PRODUCTS.c.name,),
-    "-name": (PRODUCTS.c.name.desc(),),
+    "name": (_NAMED.c.name,),
+    "-name": (_NAMED.c.name.desc(),),
     "date": (ITEMS.c.decided.nulls_last(),),
     "-date": (ITEMS.c.decided.desc().nulls_last(),),
     "added": (),
@@ -26,10 +27,11 @@ def found_products(
     connection: Connection, target: str, filters: Filters, sort: str, start: int, count: int, spot_checks: float
 ) -> list[int]:
     """The products of a page of the search."""
-    query = _query(select(ITEMS.c.product), target, filters, spot_checks)
-    if sort in ("name", "-name"):
-        query = query.join(PRODUCTS, PRODUCTS.c.id == ITEMS.c.product)
-    ordered = query.order_by(*_ORDERS[sort], ITEMS.c.product).offset(start).limit(count)
+    query, last = _query(select(ITEMS.c.product), target, filters, spot_checks), ITEMS.c.product
+    if sort in ("name", "-name"):  # from name to name, because sorting all of 200,000 takes ten times as long
+        is_found = query.where(ITEMS.c.product == _NAMED.c.id).exists()
+        query, last = select(_NAMED.c.id).where(is_found), _NAMED.c.id
+    ordered = query.order_by(*_ORDERS[sort], last).offset(start).limit(count)
     return list(connection.scalars(ordered))
 
 
