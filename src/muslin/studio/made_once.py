@@ -47,6 +47,8 @@ class MadeOnce(Generic[K, V]):
         """The value of `key`, if it is made already."""
         with self._lock:
             future = self._values.get(key)
+            if future:
+                self._values.move_to_end(key)
         return future.result() if future and future.done() and not future.exception() else None
 
     def take(self, is_wanted: Callable[[K], bool] = lambda key: True) -> list[V]:

@@ -48,13 +48,19 @@ class ReviewPhotos:
         self._ahead = ThreadPoolExecutor(PROCESSES, "thumbnails")
         self._places_ahead = threading.Semaphore(MAX_AHEAD)
 
-    def get(self, opened: OpenStore, product: int, photo: int, side: int) -> tuple[bytes, str]:
+    def get(self, opened: OpenStore, product: int, photo: int, side: int, fingerprint: str = "") -> tuple[bytes, str]:
         """A JPEG of a product's photo, whose longer edge is at most `side` pixels; and the product's fingerprint.
+
+        Args:
+            fingerprint: the one that a page knows of the product.
 
         Raises:
             DataError: there is no such product or photo, or its catalogue cannot be read.
             ImageError: the photo is gone, or cannot be decoded.
         """
+        known = self._thumbnails.known((opened.place, product, fingerprint, photo, side))
+        if known is not None:
+            return known, fingerprint
         found = opened.store.product(product)
         if photo >= len(found.photos):
             raise DataError("product_photo_missing", number=photo, count=len(found.photos))

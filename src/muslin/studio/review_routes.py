@@ -116,8 +116,9 @@ def _photo_handler(stores: ReviewStores, photos: ReviewPhotos, queue: WorkQueue)
         query = request.query_params
         product, photo = integer_of(query, "product", -1, MAX_NUMBER), integer_of(query, "photo", 0, MAX_PHOTOS)
         side, store = max(16, integer_of(query, "side", GRID_PX, MAX_PHOTO_PX)), text_of(query, "store")
-        content, fingerprint = await queue.run(lambda: photos.get(stores.get(store), product, photo, side))
-        is_kept = query.get("fingerprint") == fingerprint
+        shown = query.get("fingerprint", "")
+        content, fingerprint = await queue.run(lambda: photos.get(stores.get(store), product, photo, side, shown))
+        is_kept = shown == fingerprint
         caching = f"private, max-age={YEAR_S}, immutable" if is_kept else "no-cache"
         return Response(content, media_type="image/jpeg", headers={"cache-control": caching})
 

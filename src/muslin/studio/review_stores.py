@@ -6,7 +6,7 @@ One `Store` is open for each, whatever the number of pages and of people.
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -85,16 +85,13 @@ class ReviewStores:
             MissingPartError: the packages for it are not installed.
             StorageError: it cannot be opened.
         """
-        require_extra("review")
-        from muslin.review.store import Store
-
         place = self._served.get(name) or str(file_within(self._root, name, STORE_SUFFIXES))
         is_named = place in self._served.values()
         key = place, _number(place)  # 0 of a database on a server
         for outdated in self._open.take(lambda other: other[0] == place and other != key):
             outdated.store.close()
             _remove_log(outdated)
-        return self._open.get(key, lambda: _opened(OpenStore(name, place, Store.open(place), is_named)))
+        return self._open.get(key, lambda: _open(name, place, is_named))
 
     def close(self) -> None:
         """Close all stores, at the studio's end."""
@@ -102,8 +99,12 @@ class ReviewStores:
             opened.store.close()
 
 
-def _opened(opened: OpenStore) -> OpenStore:
-    return replace(opened, log_number=_number(f"{opened.place}-wal"))
+def _open(name: str, place: str, is_named: bool) -> OpenStore:
+    require_extra("review")
+    from muslin.review.store import Store
+
+    store = Store.open(place)
+    return OpenStore(name, place, store, is_named, _number(f"{place}-wal"))
 
 
 def _remove_log(outdated: OpenStore) -> None:
