@@ -271,7 +271,7 @@ def _lowest_confidence(probabilities: Probabilities, labels: NDArray[np.bool_]) 
     return np.where(np.isfinite(lowest), lowest, 0).astype(np.float32)
 
 
-def _random_true(mask: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.int64]:
+def _random_true(mask: NDArray[np.bool_], random: "np.random.Generator") -> NDArray[np.int64]:
     """Per row the column of one True, drawn at random; -1 where there is none."""
     drawn = np.where(mask, random.random(mask.shape), -1)
     return np.where(mask.any(axis=1), drawn.argmax(axis=1), -1)
