@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -37,6 +37,12 @@ from muslin.library_errors import reason_of
 
 Labels = dict[str, NDArray[np.integer[Any]]]
 """Per target's name, int64 (count,): a class's index or UNKNOWN; or int8 (count, classes): 1, 0 or UNKNOWN."""
+
+Tensors = Mapping[str, torch.Tensor]
+"""Per target's name its scores or labels."""
+
+Evaluated = tuple[float | None, float | None]
+"""The loss and the accuracy on the validation set."""
 
 CHECKPOINT_EVERY_S = 5.0
 
@@ -77,6 +83,17 @@ class State:
     images: int = 0
     correct: dict[str, int] = field(default_factory=dict)
     labelled: dict[str, int] = field(default_factory=dict)
+
+    def add_step(self, loss: float, images: int, scores: Tensors, labels: Tensors) -> None:
+        """Count a step with this mean `loss` of its `images`."""
+        self.step += 1
+        self.loss_sum += loss * images
+        self.images += images
+        count_correct(scores, labels, self.correct, self.labelled)
+
+    def of_next_epoch(self) -> "State":
+        """The same at the start of an epoch."""
+        return replace(self, loss_sum=0.0, images=0, correct={}, labelled={})
 
 
 def first_state(checkpoint: Checkpoint | None, net: Net, optimizers: list[Optimizer], settings: list[Any]) -> State:
@@ -126,12 +143,8 @@ def fit(
     steps, total = steps_per_epoch(len(images), recipe), total_steps(len(images), recipe)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizers = optimizers_for(net, recipe)
-    if not isinstance(images, ResizedPhotos):
-        net.fit_normalisation(images)
     frozen_blocks = recipe.frozen_blocks if isinstance(recipe, FineTuneRecipe) else 0
-    if not frozen_blocks:  # else the heads were fitted already
-        for name in net.network.multilabel:
-            net.init_prior_bias(name, positive_rates(truths[name]))
+    fit_to_data(net, images, truths, heads_are_fitted=frozen_blocks > 0)
     state = first_state(checkpoint, net, optimizers, [recipe.to_dict(), seed, asdict(compute)])
     if frozen_blocks:
         net.freeze_prefix(frozen_prefix(net, frozen_blocks, compute.threads))
@@ -150,35 +163,20 @@ def fit(
             random = partial(generator, seed, "dropout", state.step)
             loss, scores = micro_batches.backward(batch, batch_labels, size, random)  # forward and backward
             factor = learning_rate_factor(recipe, state.step, total)
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * factor
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            update_weights(optimizers, factor)
 
-            state.step += 1
-            state.loss_sum += check_finite(loss, state.step, total, recipe.learning_rate) * len(indices)
-            state.images += len(indices)
-            count_correct(scores, batch_labels, state.correct, state.labelled)
+            check_finite(loss, state.step + 1, total, recipe.learning_rate)
+            state.add_step(loss, len(indices), scores, batch_labels)
             state.elapsed_s = time.perf_counter() - started
             progress = progress_of(state, resumed, recipe, len(images))
             if step == steps - 1 or state.step == total:
                 size = eval_image_size(recipe, epoch, net.network.input_shape[:2])
-                validation_loss, validation_accuracy = micro_batches.evaluate(*validation, size)
+                evaluated = micro_batches.evaluate(*validation, size)
                 state.elapsed_s = time.perf_counter() - started
-                row = {
-                    "epoch": epoch + 1,
-                    "train_loss": progress.loss,
-                    "train_accuracy": progress.accuracy,
-                    "train_images": state.images,
-                    "validation_loss": validation_loss,
-                    "validation_accuracy": validation_accuracy,
-                    "validation_images": count_labelled_images(validation[1].values()),
-                    "learning_rate": recipe.learning_rate * factor,
-                    "elapsed_s": state.elapsed_s,
-                }
+                n_validation = count_labelled_images(validation[1].values())
+                row = history_row(state, progress, evaluated, n_validation, recipe.learning_rate * factor)
                 state.history.append(row)
-                state = replace(state, loss_sum=0.0, images=0, correct={}, labelled={})
+                state = state.of_next_epoch()
                 progress = replace(progress, row=row)
             on_progress(progress)
             stopping = should_stop() and state.step < total
@@ -192,6 +190,41 @@ def fit(
     net.frozen_prefix = None
     net.eval()
     return state.history
+
+
+def fit_to_data(net: Net, images: Images, truths: Tensors, *, heads_are_fitted: bool) -> None:
+    """Take the normalisation from images in memory; and from the labels the biases of multilabel heads."""
+    if not isinstance(images, ResizedPhotos):
+        net.fit_normalisation(images)
+    for name in () if heads_are_fitted else net.network.multilabel:
+        net.init_prior_bias(name, positive_rates(truths[name]))
+
+
+def update_weights(optimizers: Sequence[Optimizer], factor: float) -> None:
+    """One step of each optimizer, at its learning rate times `factor`."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def history_row(
+    state: State, progress: Progress, evaluated: Evaluated, n_validation: int, learning_rate: float
+) -> dict[str, Any]:
+    """The row of an epoch, which was evaluated on `n_validation` labelled images."""
+    validation_loss, validation_accuracy = evaluated
+    return {
+        "epoch": progress.epoch,
+        "train_loss": progress.loss,
+        "train_accuracy": progress.accuracy,
+        "train_images": state.images,
+        "validation_loss": validation_loss,
+        "validation_accuracy": validation_accuracy,
+        "validation_images": n_validation,
+        "learning_rate": learning_rate,
+        "elapsed_s": state.elapsed_s,
+    }
 
 
 def progress_of(state: State, resumed: State, recipe: SGDRecipe, count: int) -> Progress:
