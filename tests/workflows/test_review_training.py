@@ -18,6 +18,7 @@ from muslin.errors import DataError, StoppedError
 from muslin.models.bundle import open_bundle
 from muslin.review.store import Store
 from muslin.review.values import NewDecision
+from muslin.workflows import review_predict
 from muslin.workflows.review_add import add_catalogue
 from muslin.workflows.review_dataset import ReviewData, read_review_data, read_sealed_test
 from muslin.workflows.review_decisions import decided_products
@@ -243,10 +244,13 @@ def stopping_after(calls: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def test_a_stopped_promotion_goes_on(shop: Shop, candidate: Candidate) -> None:
+def test_a_stopped_promotion_goes_on(shop: Shop, candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
     store, first = shop.store, shop.store.active.digest
-    with pytest.raises(StoppedError):
-        promote(store, candidate.digest, "Ada", ANY_MARGIN, should_stop=stopping_after(10))
+    monkeypatch.setattr(review_predict, "CHUNK", 20)
+    with pytest.raises(StoppedError) as stopped:
+        promote(store, candidate.digest, "Ada", ANY_MARGIN, should_stop=stopping_after(1))
+    assert stopped.value.params["done"] == 40
+    assert len(store.without_predictions(candidate.digest)) == N_CATALOGUE - 40
     assert store.active.digest == first
     assert promote(store, candidate.digest, "Ada", ANY_MARGIN).is_promoted
     assert predict_products(store, candidate.digest) == 0

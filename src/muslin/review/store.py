@@ -234,6 +234,13 @@ class Store:
                 if digest == model_rows.active_digest(connection):
                     items.make_items(connection, digest, [product for product, _ in chunk])
 
+    def put_vectors(self, digest: str, vectors: Mapping[int, bytes | None]) -> None:
+        """Write the vectors that a model of the store gives for products, in place of those of another model."""
+        for chunk in product_rows.chunks(vectors.items()):
+            with self._database.writing() as connection:
+                model_rows.read_model(connection, digest)
+                product_rows.add_vectors(connection, digest, dict(chunk))
+
     def without_predictions(self, digest: str) -> list[int]:
         """The readable products that a model has not predicted as they are now; in the order of their ids."""
         with self._database.reading() as connection:

@@ -1,20 +1,21 @@
 """What another model predicts for all products of a review store, before it may become the active one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from muslin.errors import DataError, StoppedError
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import Predictor
 from muslin.review.store import Store
-from muslin.review.values import CatalogueRow, ModelRow, NewPrediction, Product
+from muslin.review.values import CatalogueRow, ModelRow, NewProduct, Product
 from muslin.workflows.product_catalogue import open_catalogue
 from muslin.workflows.review_products import open_store_model, predict_catalogue, read_products
 
-LOG_EVERY = 1000
-"""Products between two messages."""
+CHUNK = 500
+"""Products that are on disk before the next ones are begun, and between two messages."""
 
-Predicted = Iterator[tuple[int, Mapping[str, NewPrediction]]]
-"""Of each product its number and its predictions by the target's name."""
+Predicted = Iterator[tuple[int, NewProduct]]
+"""Of each product its number, and what the model gives for it."""
 
 
 def predict_products(
@@ -22,8 +23,8 @@ def predict_products(
 ) -> int:
     """Predict every product that the model has not predicted as it is now; their number.
 
-    A few hundred are on disk before the next ones are begun, so a call that was stopped or killed goes on where it was.
-    What the network gives for a photo is cached too.
+    CHUNK are on disk before the next ones are begun, so a call that was stopped or killed goes on where it was. What
+    the network gives for a photo is cached too.
 
     Raises:
         DataError: photos of products are gone, or show something else than when they were added.
@@ -33,22 +34,17 @@ def predict_products(
     if not missing:
         return 0
     log(Message("review_predicting", n=len(missing)))
-
-    def counted(predictions: Predicted) -> Predicted:
-        nonlocal done
-        for each in predictions:
-            if should_stop():
-                raise StoppedError("review_predicting_stopped", done=done, count=len(missing))
-            yield each
-            done += 1
-            if done % LOG_EVERY == 0:
-                log(Message("review_predicted", n=done, total=len(missing)))
-
     predictor = open_store_model(store, find_row(store, digest))
     for row in store.catalogues():
         wanted = {product.name: product for product in store.products(row.id) if product.id in missing}
-        if wanted:
-            store.put_predictions(digest, counted(_predictions(store, predictor, row, wanted)))
+        predicted = _predictions(store, predictor, row, wanted) if wanted else iter(())
+        while chunk := dict(islice(predicted, CHUNK)):
+            store.put_vectors(digest, {number: product.vector for number, product in chunk.items()})
+            store.put_predictions(digest, ((number, product.predictions) for number, product in chunk.items()))
+            done += len(chunk)
+            log(Message("review_predicted", n=done, total=len(missing)))
+            if done < len(missing) and should_stop():
+                raise StoppedError("review_predicting_stopped", done=done, count=len(missing))
         if wanted:
             raise DataError("review_photos_changed", path=row.path, **examples(wanted))
     return done
@@ -67,4 +63,4 @@ def _predictions(store: Store, predictor: Predictor, row: CatalogueRow, wanted: 
     same = (product for product in found if product.fingerprint == wanted[product.name].fingerprint)
     for product in predict_catalogue(catalogue, predictor, same, chosen.precision, info.guarantee):
         if product.error is None:
-            yield wanted.pop(product.name).id, product.predictions
+            yield wanted.pop(product.name).id, product
