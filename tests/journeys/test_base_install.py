@@ -201,11 +201,13 @@ def test_base_opens_the_studio(base: Installation, sliced_run: FinishedRun, tmp_
             process.terminate()
 
 
-def test_base_refuses_training_and_parquet(base: Installation, sliced_run: FinishedRun, shop: Path) -> None:
+def test_base_refuses_training_parquet_and_review(base: Installation, sliced_run: FinishedRun, shop: Path) -> None:
     before = sorted(shop.iterdir())
     for words, extra in (
         (("train", "shop.csv"), "train"),
         (("look", "shop.parquet"), "parquet"),
+        (("review", "init", "shop.db", "--model", sliced_run.folder), "review"),
+        (("review", "status", "shop.db"), "review"),
         (("tag", sliced_run.folder, "shop.parquet", "-o", "tagged.parquet"), "parquet"),
         (("convert", "shop.csv", "--target", "sku", "--to", "parquet", "new.parquet"), "parquet"),
     ):

@@ -186,6 +186,7 @@ VECTORS = Table(
     Column("digest", AnyText, nullable=False),  # of the model whose features it is made of
     Column("vector", LargeBinary, nullable=False),  # float16, unit length; see `muslin.review.similar`
 )
+Index("vectors_of_model", VECTORS.c.digest, VECTORS.c.product)
 
 DECISIONS = Table(
     "decisions",
