@@ -20,9 +20,9 @@ CODES = {
 WAIT_S = 30
 
 
-def until(page: Page, script: str) -> None:
+def until(page: Page, script: str, wait_s: float = WAIT_S) -> None:
     """Wait until an expression in the page is true."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + wait_s
     while not page.run(f"Boolean({script})"):
         assert time.monotonic() < deadline, (script, page.console[-3:])
         time.sleep(0.03)

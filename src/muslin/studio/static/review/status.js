@@ -24,8 +24,8 @@ export class Status extends Component {
     return html`<div class="status">
       ${error && html`<p class="error" role="alert">${error}</p>`}
       <${Guarantee} session=${session} found=${found} key=${name} />
-      <${Work} session=${session} found=${found} />
-      ${models && html`<${Models} session=${session} models=${models} changed=${() => this.load()} />`}
+      <div class="beside"><${Work} session=${session} found=${found} />
+      ${models && html`<${Models} session=${session} models=${models} changed=${() => this.load()} />`}</div>
     </div>`;
   }
 }
