@@ -1,8 +1,15 @@
 """The review page in a real browser: by pointer, by keys alone, without a connection, by two people, on a phone."""
 
+import socket
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from chromium import chromium
 from page_actions import click, point, press, serious_problems, tab_to, type_text, until
 
 from muslin.data.dataset import Target
@@ -54,6 +61,11 @@ def decided(folder, shop, target="label"):
     """The decisions of a store that count: product → (kind, value, who)."""
     with Store.open(folder / shop) as store:
         return {each.product: (each.kind, each.value, each.who) for each in store.decided(target)}
+
+
+def queue_size(folder, shop):
+    with Store.open(folder / shop) as store:
+        return store.counts("label").queue.total
 
 
 def wait_for(condition, seconds=20):
@@ -142,14 +154,52 @@ def test_a_lost_connection_loses_no_decision(page, address, folder, shop):
     wait_for(lambda: len(decided(folder, shop)) == len(first) + len(second))
 
 
+@contextmanager
+def studio_at(folder: Path, port: int) -> Iterator[None]:
+    """A studio at a port, until the end of the block, when it is killed."""
+    command = [sys.executable, "-m", "muslin", "studio", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            next(line for line in process.stderr if "http://" in line)
+            yield
+        finally:
+            process.kill()
+
+
+def test_decisions_wait_for_a_studio_that_starts_again(tmp_path):
+    make_review_shop(tmp_path / "shop", COUNT)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with chromium() as page:
+        with studio_at(tmp_path, port):
+            page.visit(f"http://127.0.0.1:{port}/static/colours.css")
+            open_room(page, f"http://127.0.0.1:{port}", "shop/shop.db")
+            count = len(products_shown(page))
+        press(page, "Enter")
+        until(page, "document.querySelector('.connection') !== null")
+        assert decided(tmp_path, "shop/shop.db") == {}
+        with studio_at(tmp_path, port):  # another process with another token
+            until(page, "document.querySelector('.connection') === null")
+            wait_for(lambda: len(decided(tmp_path, "shop/shop.db")) == count)
+
+
 def test_a_reload_keeps_marks_and_page(page, address, folder, shop):
     open_room(page, address, shop)
     shown = products_shown(page)
     press(page, "ArrowRight")
     press(page, "n")
+    page.run("window.isBefore = true")
     page.call("Page.reload")
-    until(page, "document.querySelectorAll('.photo.is-not_sure').length === 1")
+    until(page, "!window.isBefore && document.querySelectorAll('.photo.is-not_sure').length === 1")
     assert products_shown(page) == shown
+    while page.run("document.querySelector('.ended') === null"):  # no product is left on a page that was reloaded
+        first = products_shown(page)[0]
+        press(page, "Enter")
+        until(page, f"document.querySelector('.photo .name')?.textContent !== {first!r}")
+        until(page, "document.querySelector('.waiting') === null")
+    wait_for(lambda: len(decided(folder, shop)) == queue_size(folder, shop))
 
 
 def test_a_room_works_with_the_keyboard_alone(page, address, folder, shop):

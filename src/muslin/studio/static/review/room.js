@@ -113,7 +113,8 @@ function Photos({ session }) {
 
 /** Nothing is left in the queue. */
 function Ended({ session }) {
-  return html`<div class="empty ended"><h3>${t("review.endedTitle")}</h3><p>${t("review.endedText")}</p>
+  const left = session.progress.total - session.progress.decided - session.outbox.waitingCount;
+  return html`<div class="empty ended"><h3>${t("review.endedTitle")}</h3><p>${left > 0 ? tn("review.endedLeft", left) : t("review.endedText")}</p>
     <p><button type="button" class="main" onclick=${() => set({ view: "status" }, true)}>${t("review.view.status")}</button>
     <button type="button" onclick=${() => session.reload()}>${t("review.lookAgain")}</button></p></div>`;
 }

@@ -11,8 +11,18 @@ import { labelsOf, sameValue, textOf } from "./values.js";
 export const PAGE_SIZE = 48;
 const SIMILAR = 24;
 const LOCK_MS = 540_000; // the server holds a page for ten minutes
+const CLAIM_MS = 1000; // the page before a reload is gone by then
 const LONGEST_S = 600; // a page that was left open for longer says nothing on how long decisions take
 const PHOTO_SIDES = [224, 448, 896]; // the server prepares those of the first size
+
+/** Whether this tab is the only one with this id; it is until the tab is closed. A copied tab has the same storage. */
+function claim(tab) {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const hold = () => { resolve(true); return new Promise(() => {}); };
+    navigator.locks.request(`muslin-review/${tab}`, { signal: AbortSignal.timeout(CLAIM_MS) }, hold).catch(() => resolve(false));
+  });
+}
 
 const sessions = new Map();
 
@@ -29,7 +39,7 @@ export class Session {
     this.targets = opened.targets;
     this.target = this.targets.find((one) => one.name === state.target) || this.targets[0];
     this.counts = opened.counts?.[this.target.name] || null;
-    this.tab = crypto.randomUUID(); // what this tab has in front is given back without that of another one
+    this.tab = crypto.randomUUID(); // a copy of this tab finds by it that it is one
     this.watchers = new Set();
     this.sheets = { queue: null, search: null }; // of the views; null: being loaded
     this.error = { queue: "", search: "", other: "" };
@@ -39,6 +49,8 @@ export class Session {
     this.isLoaded = false; // a page of the queue was shown, or is being loaded
     this.attempt = 0; // counts up when a connection is back: photos that failed are loaded again
     this.ahead = null; // the next page of the queue, as a promise
+    this.aheadItems = null;
+    this.aheadPage = "";
     this.behind = []; // pages that an undo has pushed back
     this.done = new Set(); // products that were decided in this tab
     this.dialog = ""; // zoom, similar, happened, keys, name
@@ -122,11 +134,12 @@ export class Session {
   }
 
   setTarget(name) {
-    requests.release({ store: this.store, who: this.who, page: this.tab }).catch(() => { /* they become free on their own */ });
+    this.release([...[this.sheets.queue, ...this.behind].map((sheet) => sheet?.page), this.aheadPage].filter(Boolean));
     this.target = this.targets.find((one) => one.name === name);
     adopt({ target: name, start: 0 });
     this.sheets = { queue: null, search: null };
     this.ahead = null;
+    this.aheadItems = null;
     this.behind = [];
     this.done = new Set();
     this.ended = false;
@@ -134,26 +147,41 @@ export class Session {
     this.load();
   }
 
+  /** Let others have the products of pages. */
+  release(pages) {
+    const given = pages.map((page) => requests.release({ store: this.store, who: this.who, page }));
+    return Promise.all(given).catch(() => { /* they become free on their own, after ten minutes */ });
+  }
+
   get draftKey() {
     return `muslin-review-draft/${this.store}`;
   }
 
-  /** The page with its marks, for a reload of the tab: the server still holds these products for this person. */
+  /** The pages of this tab with their marks, for a reload: the server still holds these products for this person. */
   keepDraft() {
-    const sheet = this.sheets.queue;
+    const { queue } = this.sheets;
     try {
-      if (sheet) sessionStorage.setItem(this.draftKey, JSON.stringify({ who: this.who, sheet }));
+      if (queue) sessionStorage.setItem(this.draftKey, JSON.stringify({ who: this.who, tab: this.tab, sheets: [queue, ...this.behind], ahead: this.aheadItems, aheadPage: this.aheadPage }));
       else if (this.isLoaded) sessionStorage.removeItem(this.draftKey);
     } catch { /* without storage a reload loses the marks of one page */ }
   }
 
-  draft() {
-    try {
-      const saved = JSON.parse(sessionStorage.getItem(this.draftKey));
-      sessionStorage.removeItem(this.draftKey);
-      const isOwn = saved && saved.who === this.who && saved.sheet.target === this.target.name;
-      return isOwn && Date.now() - saved.sheet.since < LOCK_MS ? Sheet.fromJSON(this.target, saved.sheet) : null;
-    } catch { return null; }
+  /** Take up the pages that a reload has left. Not in a copy of a tab that still has them. */
+  async restoreDraft() {
+    let saved = null;
+    try { saved = JSON.parse(sessionStorage.getItem(this.draftKey)); } catch { /* none */ }
+    const isOwn = saved && saved.who === this.who && saved.sheets[0].target === this.target.name && Date.now() - saved.sheets[0].since < LOCK_MS;
+    if (!isOwn || !(await claim(saved.tab))) {
+      claim(this.tab);
+      return null;
+    }
+    this.tab = saved.tab;
+    const [sheet, ...behind] = saved.sheets.map((one) => Sheet.fromJSON(this.target, one));
+    this.behind = behind;
+    this.aheadPage = saved.aheadPage;
+    if (saved.ahead) this.ahead = Promise.resolve(this.fetched(this.target, saved.ahead));
+    else if (saved.aheadPage) await this.release([saved.aheadPage]); // the reload was quicker than the answer
+    return sheet;
   }
 
   /** Products that are on a page of this tab, or decided and perhaps not yet with the server. */
@@ -165,29 +193,43 @@ export class Session {
   }
 
   async fetchNext() {
-    const { items, counts } = await requests.nextItems({ store: this.store, target: this.target.name, who: this.who, count: PAGE_SIZE, filters: {}, page: this.tab });
+    const { items, counts } = await requests.nextItems({ store: this.store, target: this.target.name, who: this.who, count: PAGE_SIZE, filters: {}, page: this.aheadPage });
     this.take(counts);
     const taken = this.taken, left = items.filter((item) => !taken.has(item.product));
     return left;
   }
 
-  /** Load the photos of a page that is not shown yet. */
-  loadPhotos(items) {
-    return items.map((item) => Object.assign(new Image(), { src: this.photo(item) }));
+  /** A page that was fetched ahead; its photos are loaded. */
+  fetched(target, items) {
+    this.aheadItems = items;
+    this.keepDraft();
+    return { target, items, page: this.aheadPage, at: Date.now(), photos: items.map((item) => Object.assign(new Image(), { src: this.photo(item) })) };
   }
 
   prepare() {
     const target = this.target;
-    this.ahead = this.fetchNext().then((items) => ({ target, items, at: Date.now(), photos: this.loadPhotos(items) }), (error) => ({ target, error }));
+    this.aheadPage = crypto.randomUUID(); // under which the server holds the products, so that they can be given back
+    this.aheadItems = null;
+    this.keepDraft();
+    this.ahead = this.fetchNext().then((items) => this.fetched(target, items), (error) => ({ target, error }));
   }
 
   async showNext() {
-    const draft = this.isLoaded ? null : this.draft();
-    this.isLoaded = true;
-    if (draft) {
-      this.sheets.queue = draft;
-      this.prepare();
-      return this.changed();
+    if (this.isShowing) return;
+    this.isShowing = true;
+    try { await this.showNextPage(); } finally { this.isShowing = false; }
+    const isLeft = !this.sheets.queue && !this.ended && !this.error.queue; // another target was chosen meanwhile
+    if (isLeft && this.view === "queue") this.showNext();
+  }
+
+  async showNextPage() {
+    if (!this.isLoaded) {
+      this.isLoaded = true;
+      this.sheets.queue = await this.restoreDraft();
+      if (this.sheets.queue) {
+        if (!this.ahead) this.prepare();
+        return this.changed();
+      }
     }
     this.sheets.queue = null;
     this.error.queue = "";
@@ -197,12 +239,13 @@ export class Session {
       return this.changed();
     }
     if (!this.ahead) this.prepare();
-    const { target, items: fetched, at, error } = await this.ahead;
-    if (target !== this.target) return undefined;
+    const { target, items: fetched, page, at, error } = await this.ahead;
+    if (target !== this.target || this.sheets.queue) return undefined; // an undo was quicker: this page stays ahead
     this.ahead = null;
-    if (at < Date.now() - LOCK_MS) return this.showNext(); // others may have these products by now
+    this.aheadItems = null;
+    if (at < Date.now() - LOCK_MS) return this.showNextPage(); // others may have these products by now
     const items = fetched?.filter((item) => !this.done.has(item.product));
-    if (fetched?.length && !items.length) return this.showNext();
+    if (fetched?.length && !items.length) return this.showNextPage();
     if (error) {
       this.error.queue = error.status ? error.message : t("review.continues");
       if (!error.status) setTimeout(() => this.connected(), 3000);
@@ -211,6 +254,7 @@ export class Session {
     this.ended = items.length === 0;
     this.sheets.queue = this.ended ? null : new Sheet(this.target, items, "queue");
     if (!this.ended) {
+      this.sheets.queue.page = page;
       this.prepare();
       announce(tn("review.pageOf", items.length, { value: textOf(items[0].value, t("review.noLabel")) }));
     }

@@ -11,6 +11,7 @@ export class Sheet {
     this.origin = origin;
     this.marks = new Map();
     this.notes = new Map();
+    this.page = ""; // under which the server holds the products of a page of the queue
     this.others = []; // marked products of an earlier search, which this one does not show
     this.at = 0;
     this.anchor = 0; // of a range: from here to `at`
@@ -99,7 +100,7 @@ export class Sheet {
 
   /** For a reload of the browser's tab. */
   toJSON() {
-    return { target: this.target.name, items: this.items, origin: this.origin, marks: [...this.marks], notes: [...this.notes], at: this.at, since: this.since };
+    return { target: this.target.name, items: this.items, origin: this.origin, marks: [...this.marks], notes: [...this.notes], at: this.at, since: this.since, page: this.page };
   }
 
   static fromJSON(target, saved) {
@@ -108,6 +109,7 @@ export class Sheet {
     sheet.notes = new Map(saved.notes);
     sheet.move(saved.at);
     sheet.since = saved.since;
+    sheet.page = saved.page;
     return sheet;
   }
 }
