@@ -43,6 +43,8 @@ TAGGING_CONSTANTS = {
     "muslin.storage.row_cache:MIN_FREE_BYTES": 0,
 }
 
+ADDING_CONSTANTS = {**TAGGING_CONSTANTS, "muslin.review.products:CHUNK": 8}
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -9,7 +9,7 @@ from fork_server import ForkServer
 from kills import kill_until_it_ends, run_undisturbed
 from victims import CONTINUED, Victim, commands, victim
 
-SHORT = ("train sgd", "train linear_probe", "tag csv", "tag xlsx", "tag parquet", "tag update", "get")
+SHORT = ("train sgd", "train linear_probe", "tag csv", "tag xlsx", "tag parquet", "tag update", "get", "review add")
 
 
 def kill(server: ForkServer, victim: Victim, folder: Path, rounds: int) -> None:

@@ -8,18 +8,30 @@ import shutil
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from downloads import cached_files, download_job
 from fork_server import Job
-from inputs import FINE_TUNE, LINEAR_PROBE, PRODUCTS, SGD, TAGGING_CONSTANTS, TRAINING_CONSTANTS, Inputs
+from inputs import (
+    ADDING_CONSTANTS,
+    FINE_TUNE,
+    LINEAR_PROBE,
+    PRODUCTS,
+    SGD,
+    TAGGING_CONSTANTS,
+    TRAINING_CONSTANTS,
+    Inputs,
+)
 from safetensors.numpy import load_file
 
 from muslin.data.tables import open_table
 from muslin.models.bundle import open_bundle
+from muslin.review.store import Store
 from muslin.storage.row_cache import CHECK_BYTES, KEY_BYTES, SUFFIX
+from muslin.workflows.review_init import InitOptions, init
 from muslin.workflows.tag import TagOptions, tag
 from wholeness import Watch
 
@@ -151,6 +163,39 @@ def tagging_update(inputs: Inputs) -> Victim:
     return Victim(job, check, outcome)
 
 
+def review_add(inputs: Inputs) -> Victim:
+    """`muslin review add` into a store without products."""
+    catalogue, empty = inputs.catalogue("csv"), inputs.folder / "empty.db"
+    if not empty.exists():
+        init(str(empty), inputs.model, InitOptions(spot_checks=0.2), who="Ada")
+
+    def job(folder: Path) -> Job:
+        if not (folder / "shop.db").exists():
+            shutil.copy(empty, folder / "shop.db")
+        words = ["review", "add", "shop.db", catalogue, "--images", inputs.folder / "images", "--json"]
+        return Job(words, folder, inputs.environment(folder / "cache"), constants=ADDING_CONSTANTS)
+
+    def outcome(folder: Path) -> list[Any]:
+        with Store.open(folder / "shop.db") as store:
+            items = [store.items(target.name, sort="added", count=PRODUCTS) for target in store.targets]
+            return [*store.products(), *items]
+
+    def check(folder: Path) -> None:
+        with TemporaryDirectory() as copy:  # SQLite needs room beside a database to open it
+            for path in folder.glob("shop.db*"):
+                shutil.copy(path, copy)
+            check_store(Path(copy) / "shop.db")
+
+    def check_store(path: Path) -> None:
+        with Store.open(path) as store:
+            names = [product.name for product in store.products()]
+            readable = sum(product.error is None for product in store.products())
+            assert len(names) == len(set(names))
+            assert {store.n_items(target.name) for target in store.targets} == {readable}
+
+    return Victim(job, check, outcome)
+
+
 def download(inputs: Inputs, tiny: dict[str, Any], *words: object) -> Victim:
     """`muslin get`; with `--csv out` also the tables that it writes there."""
     known: dict[str, bytes] = {}
@@ -236,7 +281,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 CONTINUED = (
     "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl",
-    "tag update", "get", "get csv",
+    "tag update", "get", "get csv", "review add",
 )  # fmt: skip
 """Commands that keep finished work and go on with it."""
 
@@ -256,6 +301,8 @@ def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
             return training(inputs, kind)
         case "tag":
             return tagging_update(inputs) if kind == "update" else tagging(inputs, kind)
+        case "review":
+            return review_add(inputs)
         case "get":
             return download(inputs, tiny, *(["--csv", "out", "--overwrite"] if kind else []))
     return writer(inputs, name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import invoke, start
+from command_line import invoke
 from muslin.data.dataset import Target
 from muslin.errors import StoppedError
 from muslin.models.bundle import seal
@@ -197,22 +197,6 @@ def test_interrupted_addition_continues(store: Store, shop: Path, monkeypatch: p
     assert stopped.value.params["done"] == len(list(store.products())) == 15
     assert counted(add(store, shop)) == {"added": 25, "unchanged": 15}
     assert len({product.name for product in store.products()}) == 40
-
-
-@pytest.mark.slow
-def test_killed_addition_continues(shop: Path) -> None:
-    for i in range(1200):
-        paint(shop / f"images/{i:04}.png", i % 256)
-    (shop / "shop.csv").write_text("image\n" + "".join(f"{i:04}.png\n" for i in range(1200)))
-    init(str(shop / "shop.db"), shop / "model.muslin", who="Ada")
-    with start("review", "add", "shop.db", "shop.csv", cwd=shop) as process, Store.open(shop / "shop.db") as store:
-        while process.poll() is None and len(list(store.products())) < 500:
-            pass
-        process.kill()
-    with Store.open(shop / "shop.db") as store:
-        kept = len(list(store.products()))
-        assert kept in (500, 1000)
-        assert counted(add_catalogue(store, shop / "shop.csv")) == {"added": 1200 - kept, "unchanged": kept}
 
 
 def test_several_targets_and_labels_are_kept(shop: Path) -> None:

@@ -7,6 +7,7 @@ postgresql.org/docs, "Explicit Locking".
 """
 
 import re
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from muslin.strict_json import json_text
 
 BUSY_S = 10.0
 """How long a reader or writer waits for another process."""
+
+MIN_FREE_BYTES = 2**18
+"""Less room on its disk explains why SQLite cannot open or write a database."""
 
 DEFAULT_SCHEMA = "muslin_review"
 """Of PostgreSQL; `?schema=NAME` at the end of the URL names another."""
@@ -139,7 +143,10 @@ def _translated(error: BaseException, name: str) -> MuslinError:
             return DataError("not_a_store", path=name)
         if number == sqlite3.SQLITE_CORRUPT:
             return DataError("store_damaged", path=name, reason=reason)
-        return StorageError(_SQLITE_CODES.get(number, "store_failed"), path=name, reason=reason)
+        code = _SQLITE_CODES.get(number, "store_failed")
+        if code == "write_failed" and _is_full(Path(name)):  # no room for the files beside the database
+            code = "disk_full"
+        return StorageError(code, path=name, reason=reason)
     state = getattr(error, "sqlstate", None)
     if state == "22003":  # a number above 64 bits
         return DataError("review_number_range")
@@ -147,6 +154,14 @@ def _translated(error: BaseException, name: str) -> MuslinError:
     if is_lost or _UNREACHABLE.fullmatch(state or ""):
         return StorageError("store_unreachable", path=name, reason=reason)
     return StorageError(_POSTGRESQL_CODES.get(state or "", "store_failed"), path=name, reason=reason)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk has less room than SQLite needs to open a database."""
+    try:
+        return shutil.disk_usage(path.absolute().parent).free < MIN_FREE_BYTES
+    except OSError:
+        return False
 
 
 def _sqlite_engine(path: Path) -> Engine:
