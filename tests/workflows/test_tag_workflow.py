@@ -58,6 +58,32 @@ def test_a_repeated_name_of_the_column_of_photos_is_noted(shop: Path) -> None:
     assert note.params == {"column": "image", "count": 2}  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_a_table_among_its_photos_keeps_its_columns(kind: str, shop: Path) -> None:
+    data = shop / "delivery"
+    (data / "photos").mkdir(parents=True)
+    for name in ("black.png", "white.png"):
+        shutil.copy(shop / "images" / name, data / "photos" / name)
+    (data / "list.csv").write_bytes(b"SKU;image;price\r\n001;black.png;1,50\r\n002;white.png;2\r\n003;;3\r\n")
+    if kind != "folder":
+        data = Path(shutil.make_archive(str(shop / "packed"), kind, data))
+    result = tag(shop / "model.muslin", data, shop / "out.csv")
+    assert (result.products, result.unreadable) == (3, 1)
+    original = (shop / "delivery/list.csv").read_bytes().splitlines()
+    for before, after in zip(original, (shop / "out.csv").read_bytes().splitlines(), strict=True):
+        assert after.startswith(before + b";")
+
+
+def test_columns_that_another_format_leaves_behind_are_noted(shop: Path) -> None:
+    (shop / "shop.csv").write_text("image,label\nblack.png,Bag\nwhite.png,Shirt\n")
+    notes: list[Any] = []
+    result = tag(shop / "model.muslin", shop, shop.parent / "out.jsonl", log=notes.append)
+    assert {note.code: note.params["table"] for note in notes if note.code == "inner_table_not_copied"} == {
+        "inner_table_not_copied": "shop.csv"
+    }
+    assert result.products == 2
+
+
 def test_a_product_without_a_name_is_called_by_its_row(shop: Path) -> None:
     (shop / "shop.csv").write_text("title;image;image2\na;black.png;white.png\nb;;\nc;page.jpg;\n")
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv")

@@ -13,6 +13,9 @@ from muslin.catalogue.product_rows import ProductRows, RowsOfProduct, find_produ
 from muslin.data import read
 from muslin.data.archives import archive_kind
 from muslin.data.formats import detect_format
+from muslin.data.formats.photo_tables import choose_tables
+from muslin.data.formats.read_options import ReadOptions
+from muslin.data.formats.table_sources import Contents, is_container
 from muslin.data.open_cache import open_cache
 from muslin.data.photo_content import PhotoContent
 from muslin.data.photos import Photo
@@ -124,6 +127,8 @@ def open_data(
 ) -> tuple[TableFile, TablePhotos | DatasetTable]:
     """The data as a table, and what finds the image of a row."""
     path = Path(data)
+    if inside := None if data in DATASETS else open_table_inside(path, out, options, log):
+        return inside
     if data in DATASETS or not is_table(path, out, options):
         if unused := sorted(options.keys() & OF_CLASSES):
             raise DataError("tag_options_unused", path=str(path), options=unused)
@@ -138,6 +143,38 @@ def open_data(
     names = column_names(options.get("image_column"), "--image-column")
     photos = table_photos(table, options.get("images"), names, several=several)
     check_images_used(photos, options.get("images"))
+    return table, photos
+
+
+def open_table_inside(
+    path: Path, out: Path | None, options: Mapping[str, Any], log: Log
+) -> tuple[TableFile, TablePhotos] | None:
+    """The only table in a folder or archive with photos, and what finds them there; None where there is no such table.
+
+    It is written in its own format; for another one, a note says that its columns stay behind.
+    """
+    if not is_container(path) or options.keys() - TABLE_OPTIONS:
+        return None
+    if (options.get("format") or getattr(detect_format(path), "name", None)) != "table":
+        return None
+    contents, names = Contents(path), column_names(options.get("image_column"), "--image-column")
+    with contents.renaming_errors():
+        chosen, notes = choose_tables(contents, ReadOptions(image_columns=names))
+        if len(chosen.names) > 1:
+            return None
+        (source,) = contents.sources(chosen.names, options.get("images"))
+        table = open_table(source.path)
+        if out is not None and out.suffix.lower() not in table.suffixes:
+            suffixes = list(table.suffixes)
+            log(Message("inner_table_not_copied", path=str(path), table=chosen.names[0], suffixes=suffixes))
+            return None
+        table = open_table(source.path, out)
+        several = not wants_no_column(options.get("product"))
+        photos = table_photos(table, list(source.places) or None, names, several=several)
+        check_images_used(photos, options.get("images"))
+    for note in notes:
+        log(note)
+    table.keep_alive = contents.keep_alive
     return table, photos
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from xml.etree.ElementTree import ParseError
 from xml.parsers.expat import ExpatError
 
@@ -84,10 +84,12 @@ class TableFile(ABC):
         columns: the columns' names, in order; a name means the first of equal ones.
         suffixes: of file names of this kind.
         damaged: code of the error of a damaged file.
+        keep_alive: what must live as long as the table, such as the folder to which it was unpacked.
     """
 
     suffixes: tuple[str, ...] = ()
     damaged = "file_unreadable"
+    keep_alive: Any = None
     columns: tuple[str, ...]
 
     def __init__(self, path: Path) -> None:
