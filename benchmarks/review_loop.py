@@ -74,7 +74,9 @@ def main() -> None:
         measured = measure_loop(population, settings, arguments.seeds)
     else:
         measured = measure_guarantee(population, settings, arguments.draws)
-    write_result(head, {"features": Path(arguments.features).name, **settings, **measured})
+    kind = "review_loop" if arguments.question == "loop" else "review_guarantee"
+    name = f"{kind}_{Path(arguments.features).stem}_{100 * arguments.spot_checks:g}"
+    write_result(head, {"features": Path(arguments.features).name, **settings, **measured}, name=name)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import guarantee_tables
+import review_tables
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
 HERE = Path(__file__).resolve().parent
-PAGES = tuple(HERE.parent / "docs/explanation" / name for name in ("speed.md", "selective-prediction.md"))
+PAGES = tuple(
+    HERE.parent / "docs/explanation" / name for name in ("speed.md", "selective-prediction.md", "review-training.md")
+)
 IMAGES = HERE.parent / "docs/images"
 Result = dict[str, Any]
 
@@ -361,6 +364,8 @@ TABLES = {
     "clothing_guarantee": Table(from_rows(guarantee_tables.clothing_guarantee), ("clothing_guarantee_*.json",)),
     "texture_groups": Table(from_rows(guarantee_tables.texture_groups), ("texture_groups_*.json",)),
     "products": Table(from_rows(guarantee_tables.products), ("products_*.json",)),
+    "review_loop": Table(from_rows(review_tables.review_loop), ("review_loop_*.json",)),
+    "review_guarantee": Table(from_rows(review_tables.review_guarantee), ("review_guarantee_*.json",)),
 }
 
 
