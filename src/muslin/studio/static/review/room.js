@@ -151,7 +151,8 @@ function pressed(event, session) {
   if (moved(event, session)) return;
   const action = actionOf(event), number = classOf(event);
   const isAllowed = dialog === "zoom" ? IN_ZOOM.has(action) : dialog === "similar" ? IN_SIMILAR.has(action) : true;
-  if (action && isAllowed && (sheet?.items.length || WITHOUT_SHEET.has(action))) ACTS[action](session);
+  if (action && event.repeat) event.preventDefault(); // a key that is held confirms no page that nobody has seen
+  else if (action && isAllowed && (sheet?.items.length || WITHOUT_SHEET.has(action))) ACTS[action](session);
   else if (number >= 0 && dialog !== "similar" && sheet?.items.length && number < session.target.classes.length) session.setLabel(session.target.classes[number]);
   else return;
   event.preventDefault();
