@@ -19,11 +19,13 @@ from typing import Any
 
 import guarantee_tables
 import review_tables
+import statistics_tables
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
 HERE = Path(__file__).resolve().parent
 PAGES = tuple(
-    HERE.parent / "docs/explanation" / name for name in ("speed.md", "selective-prediction.md", "review-training.md")
+    HERE.parent / "docs/explanation" / name
+    for name in ("speed.md", "selective-prediction.md", "review-loop.md", "review-training.md")
 )
 IMAGES = HERE.parent / "docs/images"
 Result = dict[str, Any]
@@ -363,6 +365,13 @@ TABLES = {
     "grouped_guarantee": Table(from_rows(guarantee_tables.grouped_guarantee), ("grouped_guarantee_*.json",)),
     "clothing_guarantee": Table(from_rows(guarantee_tables.clothing_guarantee), ("clothing_guarantee_*.json",)),
     "texture_groups": Table(from_rows(guarantee_tables.texture_groups), ("texture_groups_*.json",)),
+    "spot_check_bound": Table(from_rows(statistics_tables.spot_check_bound), ("spot_check_bound_*.json",)),
+    "shift_alarms": Table(
+        from_rows(statistics_tables.shift_alarms), ("shift_alarms_photos_*.json", "shift_alarms_pixels_*.json")
+    ),
+    "label_forecast": Table(
+        from_rows(statistics_tables.label_forecast), ("label_forecast_photos_*.json", "label_forecast_pixels_*.json")
+    ),
     "products": Table(from_rows(guarantee_tables.products), ("products_*.json",)),
     "review_loop": Table(from_rows(review_tables.review_loop), ("review_loop_*.json",)),
     "review_guarantee": Table(from_rows(review_tables.review_guarantee), ("review_guarantee_*.json",)),
