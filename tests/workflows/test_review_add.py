@@ -164,6 +164,14 @@ def test_next_months_catalogue_asks_nothing_twice(store: Store, shop: Path) -> N
         add_catalogue(store, shop / "copy.csv", options=AddOptions(instead_of=shop / "next.csv"))
 
 
+def test_catalogue_is_read_again_with_the_same_options(store: Store, shop: Path) -> None:
+    (shop / "images").rename(shop / "elsewhere")
+    given = {"images": str(shop / "elsewhere")}
+    assert add_catalogue(store, shop / "shop.csv", given).added == 4
+    assert counted(add_catalogue(store, shop / "shop.csv")) == {"unchanged": 4, "unreadable": 1}
+    assert store.catalogues()[0].read_options == given
+
+
 def test_rows_of_one_product_are_one_item(store: Store, shop: Path) -> None:
     added = add(store, shop, "sku,image\n1,black.png\n1,gray.png\n2,white.png\n")
     assert added.products == 2

@@ -91,7 +91,7 @@ def add_catalogue(
 
     Args:
         data: as of `muslin.workflows.tag.tag`.
-        read_options: how to read the data, as `muslin.read` takes it.
+        read_options: how to read the data, as `muslin.read` takes it; by default as the catalogue was read last.
         options: of a catalogue that is new to the store.
         log: called with each note as soon as it is known.
         on_progress: called with the numbers of finished and of all products.
@@ -105,7 +105,7 @@ def add_catalogue(
         StoppedError: `should_stop` returned True; the same call continues.
     """
     options = options or AddOptions()
-    read_options = _known_options(store, data, options) | dict(read_options or {})
+    read_options = _read_options(store, data, dict(read_options or {}), options)
     check_local(data, read_options.get("images"))
     catalogue, read_options = _open_catalogue(data, read_options, log)
     active, info = store.active, store.info
@@ -131,13 +131,15 @@ def add_catalogue(
     return _result(work, str(source["data"]), len(gone), (*catalogue.notes, *chosen.notes, *notes))
 
 
-def _known_options(store: Store, data: str | Path, options: AddOptions) -> dict[str, Any]:
-    """By which column the products of a catalogue are known, which the store has already."""
+def _read_options(store: Store, data: str | Path, given: dict[str, Any], options: AddOptions) -> dict[str, Any]:
+    """How to read the catalogue: as the last time where nothing is given, and always by the same column of products."""
     wanted = {str(data), str(Path(data).absolute())}
     if options.instead_of is not None:
         wanted = {choose_catalogue(store, options.instead_of).path}
-    known = [row.read_options for row in store.catalogues() if row.path in wanted]
-    return {"product": known[0]["product"]} if known and "product" in known[0] else {}
+    known = next((dict(row.read_options) for row in store.catalogues() if row.path in wanted), {})
+    if not given:
+        return known
+    return {name: value for name, value in known.items() if name == "product"} | given
 
 
 def _open_catalogue(
