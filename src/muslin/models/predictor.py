@@ -7,14 +7,13 @@ Read from `Predictor.predict` down: `image_inputs` names images, `photo_pipeline
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
 from muslin.data.photo_roles import ProductPhoto
@@ -32,6 +31,7 @@ from muslin.models.graph_runner import Floats, GraphRunner, Pixels, check_golden
 from muslin.models.graph_variant import FLOAT32, INT8
 from muslin.models.image_inputs import named_images, ready_pixels
 from muslin.models.input_cache import DigestedPhotos, image_key
+from muslin.models.model_output import ModelOutput, Values, rows_of, stack_values
 from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoOutput
 from muslin.models.photo_pipeline import batch_size, infer_stream
 from muslin.models.photo_reading import ReadImage, read_image
@@ -45,52 +45,6 @@ MODEL_FILE = "model.muslin"
 
 CHUNK = 64
 """Photos that are journalled together."""
-
-Values = Mapping[str, Floats]
-"""Per target's name raw probabilities float32 (n, classes); OOD scores (n, 1) of a model with an OOD detector; and
-vectors (n, WIDTH) where they are asked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class ModelOutput:
-    """A model's output for `n` images, before any decision.
-
-    Attributes:
-        raw_probabilities: per target's name float32 (n, classes): the network's own probabilities.
-        probabilities: the same, calibrated where the bundle has calibration data.
-        is_ood: bool (n,): whether an image is out of distribution; None where the bundle has no OOD detector.
-    """
-
-    raw_probabilities: Mapping[str, Floats]
-    probabilities: dict[str, Floats]
-    is_ood: NDArray[np.bool_] | None
-
-
-def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
-    """The outputs for one or more batches of images as one."""
-    if len(outputs) == 1:
-        return outputs[0]
-    raw = _concat([output.raw_probabilities for output in outputs])
-    calibrated = _concat([output.probabilities for output in outputs])
-    is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
-    return ModelOutput(raw, calibrated, np.concatenate(is_ood) if is_ood else None)
-
-
-def _concat(batches: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
-    if len(batches) == 1:
-        return dict(batches[0])
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def _rows(values: Values) -> list[Values]:
-    """The values of each image alone."""
-    count = len(next(iter(values.values())))
-    return [{name: of_all[row] for name, of_all in values.items()} for row in range(count)]
-
-
-def _stack(rows: Sequence[Values]) -> dict[str, Floats]:
-    """The values of one or more images together."""
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 class Predictor:
@@ -337,7 +291,7 @@ class Predictor:
 
         def infer(batch: Sequence[tuple[bytes, int]]) -> list[Values]:
             pixels = np.stack([images[index] for _, index in batch])
-            rows = _rows(self._run(pixels, len(batch), in_threads=True))
+            rows = rows_of(self._run(pixels, len(batch), in_threads=True))
             for image, row in zip(pixels, rows, strict=True) if self.cache else ():
                 assert self.cache
                 # by what was decoded now: the file can have changed
@@ -350,7 +304,7 @@ class Predictor:
         finally:
             if self.cache:
                 self.cache.flush()
-        return self._to_output(_stack([values[key] for key in keys]))
+        return self._to_output(stack_values([values[key] for key in keys]))
 
     def infer_raw(self, pixels: Pixels) -> tuple[dict[str, Floats], Floats | None]:
         """Raw probabilities per target's name, and the features, float32 (n, features): the input of the heads.
@@ -404,7 +358,7 @@ class Predictor:
         no_pixels = np.empty((0, *self.bundle.preprocessing.shape), np.uint8)
         for read in self._infer_stream(chain(chunk, images)):
             rows = [image.values for image in read if image.values is not None]
-            yield [image.prediction for image in read], _stack(rows) if rows else self._run(no_pixels)
+            yield [image.prediction for image in read], stack_values(rows) if rows else self._run(no_pixels)
 
     def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
         """Named images with their values, which can be cached, some dozen at a time."""
@@ -429,7 +383,7 @@ class Predictor:
         if not new:
             return list(images)
         size = len(new) if in_threads else None
-        fresh = iter(_rows(self._run(np.stack(new), size, in_threads=in_threads)))
+        fresh = iter(rows_of(self._run(np.stack(new), size, in_threads=in_threads)))
         return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
 
     def _run(self, pixels: Pixels, batch_size: int | None = None, *, in_threads: bool = False) -> Values:

@@ -17,7 +17,8 @@ from muslin.evaluation.product_metrics import ProductMetrics, measure_products
 from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
-from muslin.models.predictor import ModelOutput, Predictor
+from muslin.models.model_output import ModelOutput
+from muslin.models.predictor import Predictor
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
 from muslin.workflows.inputs import check_output, check_photos, check_targets_used

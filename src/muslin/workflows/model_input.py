@@ -12,7 +12,8 @@ from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_
 from muslin.learn.networks import is_backbone
 from muslin.messages import Log, no_log
 from muslin.models.input_cache import DigestedPhotos
-from muslin.models.predictor import ModelOutput, Predictor, concat_outputs
+from muslin.models.model_output import ModelOutput, concat_outputs
+from muslin.models.predictor import Predictor
 
 
 def open_with_cache(model: str | Path | Predictor, graph: str | None = None) -> Predictor:
