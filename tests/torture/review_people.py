@@ -5,6 +5,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ class Books:
         products: how many there are to decide.
         acknowledged: per id of a request the product and the value of a decision that the studio has acknowledged.
         held: per product on somebody's page, whose page it is.
+        refused: how often the studio said why it could not do something now, by the code.
         faults: what must not happen.
     """
 
@@ -32,6 +34,7 @@ class Books:
     acknowledged: dict[str, tuple[int, str]] = field(default_factory=dict)
     decided: set[int] = field(default_factory=set)
     held: dict[int, str] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -136,6 +139,8 @@ class Person(threading.Thread):
             self._token = ""
         elif status not in (503, 507):
             raise AssertionError(f"{path}: {status} {error}")
+        with self._books.lock:
+            self._books.refused[error["code"]] += 1
         return None
 
     def _read_token(self) -> str:

@@ -147,6 +147,7 @@ def test_sqlite_keeps_every_acknowledged_decision(
         studio = Studio(server, tmp_path, ["studio", str(disk.folder)])
         books = review(studio, "shop.db", count, lambda: disturb(studio, disk, random, longest_s))
         check(place, books, count)
+        assert not is_long or books.refused["disk_full"], "the disk was never full"
 
 
 def test_postgresql_keeps_every_acknowledged_decision(
