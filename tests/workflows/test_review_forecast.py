@@ -1,19 +1,27 @@
 """Learning curves of small photos with random weights: which images are predicted, and by what."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import muslin
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.synthetic import make_garments
-from muslin.errors import StoppedError
+from muslin.errors import DataError, RecipeError, StoppedError
 from muslin.evaluation.learning_curve import FRACTIONS, forecast
 from muslin.learn.recipes import LinearProbeRecipe, recipe
-from muslin.workflows.review_forecast import REPEATS, learning_curve
+from muslin.models.bundle import seal
+from muslin.review.store import Store
+from muslin.workflows.review_add import add_catalogue
+from muslin.workflows.review_forecast import REPEATS, forecast_review, learning_curve
 from muslin.workflows.training_data import Callbacks
+from review_stores import decision_on
+from small_models import small_bundle
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +35,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return read(folder / "photos")
 
 
+SETTINGS: dict[str, Any] = {"network": "efficientnet-lite0", "weights": "random", "image_size": 48, "epochs": 5}
+
+
 def probe() -> LinearProbeRecipe:
-    found = recipe("photo", network="efficientnet-lite0", weights="random", image_size=48, epochs=5)
+    found = recipe("photo", **SETTINGS)
     assert isinstance(found, LinearProbeRecipe)
     return found
 
@@ -71,3 +82,33 @@ def test_curve_of_products_has_a_row_for_each(photos: Dataset) -> None:
 def test_curve_stops(photos: Dataset) -> None:
     with pytest.raises(StoppedError):
         learning_curve(photos, photos.targets[0], probe(), None, 0, Callbacks(should_stop=lambda: True))
+
+
+@pytest.mark.slow
+def test_store_forecasts_what_more_decisions_bring(photos: Dataset, tmp_path: Path) -> None:
+    folder = Path(str(photos.origin).removesuffix(", photos in folders"))
+    run = muslin.train(folder, recipe="photo", out=tmp_path / "run", settings=SETTINGS)
+    with Store.create(tmp_path / "s.db", run.model, who="Ada", data=run.record["source"], spot_checks=0.5) as store:
+        garments = make_garments(30, seed=9, size_px=40, colour=True).dataset
+        (tmp_path / "new").mkdir()
+        for number in range(30):
+            Image.fromarray(garments.images[number]).save(tmp_path / "new" / f"{number}.png")
+        add_catalogue(store, tmp_path / "new")
+        store.decide([decision_on(item) for item in store.items("label", count=100)], "Ada")
+        found = forecast_review(store, more=(20, 40))
+        assert [each.more for each in found.forecasts] == [20, 40]
+        assert found.forecasts[0].labelled > 60
+        assert [message.code for message in found.messages] == ["review_forecast"] * 2
+        with pytest.raises(DataError) as raised:
+            forecast_review(store, class_name="zeppelin", more=(5,))
+    assert raised.value.code == "review_value_unknown"
+
+
+def test_other_models_are_refused(tmp_path: Path) -> None:
+    seal(small_bundle(), tmp_path / "model.muslin")
+    with (
+        Store.create(tmp_path / "s.db", tmp_path / "model.muslin", who="Ada") as store,
+        pytest.raises(RecipeError) as raised,
+    ):
+        forecast_review(store)
+    assert raised.value.code == "forecast_recipe"
