@@ -117,7 +117,7 @@ def test_the_later_of_two_decisions_is_told(page):
 def test_an_undone_decision_does_not_count(page):
     item = page.post("next", count=1)["items"][0]
     number = page.post("decide", decisions=[page.decision(item)])["receipts"][0]["id"]
-    found = page.post("undo", decision=number, request="undo 1")
+    found = page.post("undo", undos=[{"decision": number, "request": "undo 1"}])
     assert found["counts"]["label"]["queue"]["decided"] == 0
     history = page.post("history", product=item["product"])["history"]
     assert [(row["kind"], row["is_undone"]) for row in history] == [("value", True), ("undo", False)]
@@ -128,10 +128,10 @@ def test_a_page_is_undone_at_once_or_not_at_all(page):
     receipts = page.post("decide", decisions=[page.decision(item) for item in items])["receipts"]
     undos = [{"decision": each["id"], "request": f"undo {each['id']}"} for each in receipts]
     unknown = {"decision": 10**6, "request": "undo none"}
-    assert page.refusal("undo_page", undos=[*undos, unknown]).code == "review_decision_missing"
+    assert page.refusal("undo", undos=[*undos, unknown]).code == "review_decision_missing"
     assert page.post("counts")["counts"]["label"]["queue"]["decided"] == 3
     for _ in range(2):  # the second time after a lost connection
-        assert page.post("undo_page", undos=undos)["counts"]["label"]["queue"]["decided"] == 0
+        assert page.post("undo", undos=undos)["counts"]["label"]["queue"]["decided"] == 0
 
 
 def test_a_class_of_the_shop_can_be_decided(page):

@@ -137,13 +137,7 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
         ),
     ),
     ("POST", "/api/review/undo"): Operation(
-        "Undo a decision.", object_of(receipt=ref("Receipt"), counts=ALL_COUNTS),
-        request_of(
-            ("store", "who", "decision", "request"), **ONE_STORE, who=ref("Person"), decision=COUNT, request=TEXT
-        ),
-    ),
-    ("POST", "/api/review/undo_page"): Operation(
-        "Undo several decisions: all of them or none.", object_of(receipts=list_of(ref("Receipt")), counts=ALL_COUNTS),
+        "Undo decisions: all of them or none.", object_of(receipts=list_of(ref("Receipt")), counts=ALL_COUNTS),
         request_of(("store", "who", "undos"), **ONE_STORE, who=ref("Person"), undos=list_of(
             request_of(("decision", "request"), decision=COUNT, request=TEXT), minItems=1, maxItems=1000
         )),

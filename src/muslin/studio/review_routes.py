@@ -187,14 +187,7 @@ def decide(store: "Store", body: Body) -> dict[str, Any]:
 
 
 def undo(store: "Store", body: Body) -> dict[str, Any]:
-    """Undo a decision, by another one."""
-    number = integer_of(body, "decision", -1, MAX_NUMBER)
-    receipt = store.undo(number, short_text(body, "who"), short_text(body, "request"))
-    return {"receipt": receipt_json(store, receipt)} | counts(store, body)
-
-
-def undo_page(store: "Store", body: Body) -> dict[str, Any]:
-    """Undo several decisions, such as those of a page: all of them or none."""
+    """Undo decisions, such as those of a page, by others: all of them or none."""
     receipts = store.undo_all(undos_of(body), short_text(body, "who"))
     return {"receipts": [receipt_json(store, receipt) for receipt in receipts]} | counts(store, body)
 
@@ -290,7 +283,6 @@ STORE_ROUTES: dict[str, Answer] = {
     "similar": similar_items,
     "decide": decide,
     "undo": undo,
-    "undo_page": undo_page,
     "release": release,
     "class": add_class,
     "history": history,

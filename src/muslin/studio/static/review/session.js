@@ -423,7 +423,7 @@ export class Session {
 
   async sendUndo(batch) {
     const undos = batch.receipts.map((receipt, n) => ({ decision: receipt.id, request: batch.undoRequests[n] }));
-    const { counts } = await requests.undoPage({ store: this.store, who: batch.who, undos });
+    const { counts } = await requests.undo({ store: this.store, who: batch.who, undos });
     this.take(counts[this.target.name]);
     if (this.view === "search") this.search();
   }
