@@ -124,6 +124,21 @@ def test_only_the_complete_random_sample_is_random(shop: Shop) -> None:
     assert not {each.id for each in waiting} & {int(str(n).split("/")[1]) for n in dataset.ids[is_decided]}
 
 
+def test_without_first_data_the_random_sample_comes_first(first_run: Any, tmp_path: Path) -> None:
+    photos = write_photos(make_garments(N_CATALOGUE, seed=4), tmp_path / "photos")
+    with Store.create(tmp_path / "s.db", first_run.model, who="Ada", spot_checks=0.5) as store:
+        add_catalogue(store, write_table(tmp_path / "catalogue.csv", photos))
+        shop = Shop(store, dict.fromkeys((each.name for each in store.products()), store.targets[0].classes[0]), photos)
+        sample = shop.sample()
+        others = [each for each in store.products() if each.rank >= store.info.spot_checks]
+        shop.decide([*others, *sample[1:]])  # all but the first: no random sample
+        with pytest.raises(DataError) as refused:
+            read_review_data(store)
+        assert (refused.value.code, refused.value.params["left"]) == ("review_sample_undecided", 1)
+        shop.decide(sample[:1])
+        assert read_review_data(store).dataset.is_random.sum() == len(sample)
+
+
 def test_the_first_test_set_stays_sealed(shop: Shop, first_run: Any) -> None:
     shop.decide(list(shop.store.products()))
     dataset = read_review_data(shop.store).dataset

@@ -25,6 +25,9 @@ from muslin.workflows.review_decisions import TEST, TRAIN, WAITING, DecidedProdu
 from muslin.workflows.review_first_data import first_model, read_first_data
 from muslin.workflows.review_products import fingerprint_of
 
+MIN_RANDOM = 2
+"""Products drawn at random of which some can calibrate while others train."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReviewData:
@@ -52,13 +55,16 @@ def read_review_data(store: Store, log: Log = no_log) -> ReviewData:
     """Read the photos of everything decided, and the first model's data.
 
     Raises:
-        DataError: nothing is decided, no photo of it is found, or data are no longer where they were.
+        DataError: nothing is decided, or too little of the random sample; no photo of it is found; or data are no
+            longer where they were.
     """
     products = decided_products(store)
     if not any(each.use == TRAIN for each in products):
         raise DataError("review_nothing_decided", path=store.name)
     predictor = first_model(store)
     first = read_first_data(store, predictor, log)
+    if first is None:
+        check_random_sample(store, products)
     with_photos, notes = find_photos(store, [each for each in products if each.use != WAITING])
     targets = [_target_of(store, target, products) for target in store.targets]
     data = dataset_of(with_photos, targets, predictor, name=store.name)
@@ -69,6 +75,20 @@ def read_review_data(store: Store, log: Log = no_log) -> ReviewData:
     for note in notes:
         log(note)
     return ReviewData(replace(data, fixes=(*data.fixes, *notes)), _record(store, products, data))
+
+
+def check_random_sample(store: Store, products: Sequence[DecidedProduct]) -> None:
+    """Refuse to train where nothing but the random sample can calibrate, and it has too few decisions.
+
+    Raises:
+        DataError: fewer than two products of its part that trains are decided without a gap.
+    """
+    if sum(each.is_random and each.use == TRAIN for each in products) >= MIN_RANDOM:
+        return
+    sample = max((store.counts(target.name).sample for target in store.targets), key=lambda each: each.left)
+    hint = "left" if sample.left else "share"
+    counts = {"n": len(products), "left": sample.left, "total": sample.total}
+    raise DataError("review_sample_undecided", hint, path=store.name, **counts)
 
 
 def read_sealed_test(store: Store, log: Log = no_log) -> Dataset:
