@@ -1,6 +1,7 @@
 """What `muslin review status` says: from real stores with a real model, of which people decided some spot checks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 
 from muslin.data.dataset import Target
 from muslin.models.bundle import Bundle, seal
+from muslin.reporting.terminal.review import print_store_status
 from muslin.review.store import Store
 from muslin.review.values import Item, NewPrediction, NewProduct, value_of
 from muslin.workflows.review_statistics import TargetStatistics, review_statistics
+from muslin.workflows.review_status import store_status
 from review_stores import decision_on
 from small_models import LABEL, small_bundle, with_calibration, with_ood_detector
 
@@ -182,3 +185,19 @@ def test_time_left_goes_by_the_persons_pace(tmp_path: Path) -> None:
         assert review_statistics(store, "Ada")["label"].left_s == 80
         assert review_statistics(store, "Bo")["label"].left_s is None
         assert review_statistics(store)["label"].pace is None
+
+
+def test_status_says_it_in_five_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with store_of(tmp_path, ["accept"] * 480 + ["review"] * 20) as store:
+        decide_sample(store, 7)
+        status = store_status(store, "Ada")
+    print_store_status(status)
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert status.targets["label"].precision.correct == status.messages[0].params["correct"] == 7
+
+
+def test_sentences_name_a_target_only_among_several(tmp_path: Path) -> None:
+    with store_of(tmp_path, ["accept"] * 20) as store:
+        found = review_statistics(store)["label"]
+    assert [message.params["target"] for message in found.messages] == [None] * len(found.messages)
+    assert {message.params["target"] for message in replace(found, is_only=False).messages} == {"label"}

@@ -9,6 +9,7 @@ from typing import Any
 
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError, MuslinError
+from muslin.evaluation.confidence_sequence import inspection_size
 from muslin.evaluation.selective import check_guarantee
 from muslin.messages import Log, Message, no_log, plain
 from muslin.models.predictor import MODEL_FILE, Predictor
@@ -47,6 +48,8 @@ class MadeStore:
         model: the digest of the first model.
         precision: target of the accepted predictions.
         data: what the model was trained on; None where it is not known.
+        inspection: random accepted products that confirm the precision with 95 % confidence, if they are looked at once
+            and all are correct; None where no number does.
     """
 
     path: str
@@ -55,6 +58,7 @@ class MadeStore:
     guarantee: str
     spot_checks: float
     data: str | None
+    inspection: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -90,8 +94,9 @@ def init(
     ) as store:  # fmt: skip
         data = None if source is None else str(source["data"])
         return MadeStore(
-            store.name, store.active.digest, chosen.precision, options.guarantee, options.spot_checks, data
-        )
+            store.name, store.active.digest, chosen.precision, options.guarantee, options.spot_checks, data,
+            inspection_size(chosen.precision),
+        )  # fmt: skip
 
 
 def _source(model: Path, options: InitOptions) -> dict[str, Any] | None:

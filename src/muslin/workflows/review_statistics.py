@@ -103,6 +103,7 @@ class TargetStatistics:
 
     Attributes:
         left_s: seconds that the rest of the queue takes at the person's pace; None without a pace.
+        is_only: whether the store has no other target, so that the sentences need not name this one.
     """
 
     target: str
@@ -111,11 +112,17 @@ class TargetStatistics:
     left_s: float | None
     precision: PrecisionCheck
     shift: ShiftCheck
+    is_only: bool = True
+
+    @property
+    def named(self) -> str | None:
+        """The target's name as sentences give it."""
+        return None if self.is_only else self.target
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """A sentence on the precision, and one on each kind of shift that was found, or on none."""
-        return (*_precision_messages(self.target, self.precision), *_shift_messages(self.target, self.shift))
+        return (*_precision_messages(self.named, self.precision), *_shift_messages(self.named, self.shift))
 
 
 def review_statistics(store: Store, who: str | None = None) -> dict[str, TargetStatistics]:
@@ -138,7 +145,8 @@ def review_statistics(store: Store, who: str | None = None) -> dict[str, TargetS
         left_s = None if pace is None or pace.seconds is None else pace.seconds * counts.queue.left
         check = check_precision(store, target.name, precision)
         shift = _check_shift(store, target, bundle, counts, photos)
-        found[target.name] = TargetStatistics(target.name, counts, pace, left_s, check, shift)
+        is_only = len(active.targets) == 1
+        found[target.name] = TargetStatistics(target.name, counts, pace, left_s, check, shift, is_only)
     return found
 
 
@@ -219,19 +227,17 @@ def _opened(path: Path) -> Bundle:
     return open_bundle(path)
 
 
-def _precision_messages(target: str, check: PrecisionCheck) -> list[Message]:
+def _precision_messages(target: str | None, check: PrecisionCheck) -> list[Message]:
     if not check.accepted and not check.n:
         return [Message("review_none_accepted", target=target, precision=check.precision)]
-    shown = {"target": target, "precision": check.precision, "n": check.n, "interval": short_interval(check.interval)}
+    shown: dict[str, Any] = {"precision": check.precision, "n": check.n, "correct": check.correct}
+    shown |= {"target": target, "interval": short_interval(check.interval)}
     if check.verdict == "holds":
         messages = [Message("review_precision_holds", **shown)]
     elif check.verdict == "broken":
         messages = [Message("review_precision_broken", **shown, count=len(check.incorrect))]
     else:
         messages = [_unknown_precision(check, shown)]
-        if check.inspection is not None and check.n < check.inspection:
-            lot = {"precision": check.precision, "inspection": check.inspection}
-            messages.append(Message("review_inspection", target=target, **lot))
     if check.unclear:
         messages.append(Message("review_unclear_checks", target=target, count=check.unclear))
     return messages
@@ -239,14 +245,13 @@ def _precision_messages(target: str, check: PrecisionCheck) -> list[Message]:
 
 def _unknown_precision(check: PrecisionCheck, shown: Mapping[str, Any]) -> Message:
     more, about = check.more, check.more_at_this_rate
-    hint = "more" if more is None or more <= check.left else "products" if check.share_needed is None else "share"
+    hint = "more" if (more or 0) <= check.left else "products" if check.share_needed is None else "share"
     needed = {"more": more, "about": None if about == more else about, "left": check.left, "share": check.share_needed}
-    if not check.n:
-        return Message("review_no_spot_checks", hint, **shown, **needed)
-    return Message("review_precision_unknown", hint, **shown, **needed)
+    code = "review_precision_unknown" if check.n else "review_no_spot_checks"
+    return Message(code, None if more is None else hint, **shown, **needed)
 
 
-def _shift_messages(target: str, shift: ShiftCheck) -> list[Message]:
+def _shift_messages(target: str | None, shift: ShiftCheck) -> list[Message]:
     messages, outside, confidence = [], shift.out_of_scope, shift.confidence
     if outside is not None and outside.is_shifted:
         shares = {"share": outside.observed / outside.n, "interval": short_interval(outside.interval)}

@@ -45,7 +45,8 @@ class StoreStatus:
         notes = [*self.notes, *(message for each in self.targets.values() for message in each.messages)]
         for target, names in self.conflicts.items():
             if names:
-                notes.append(Message("review_people_differ", target=target, **examples(names)))
+                named = self.targets[target].named
+                notes.append(Message("review_people_differ", target=named, **examples(names)))
         return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from muslin.messages import Message
 from muslin.printing import echo
 from muslin.text import duration, percent, plural
 
 if TYPE_CHECKING:
+    from muslin.review.values import ModelRow
     from muslin.workflows.review_add import AddedCatalogue
     from muslin.workflows.review_exchange import ExportedFile, ImportedFile
     from muslin.workflows.review_export import ExportedCatalogue
@@ -20,8 +22,11 @@ DIGEST_CHARACTERS = 12
 
 def print_made_store(made: "MadeStore") -> None:
     """Where the store is, and what comes next."""
-    echo(f"made {made.path}: {percent(made.precision)} of the accepted predictions are to be correct")
-    echo(f"{percent(made.spot_checks)} of the products will be drawn at random and checked by a person")
+    echo(f"made {made.path}")
+    echo(f"precision target: {percent(made.precision)} of the accepted predictions are correct")
+    echo(f"spot checks: a person checks {percent(made.spot_checks)} of the products, drawn at random")
+    if made.inspection is not None:
+        echo(Message("review_inspection", precision=made.precision, inspection=made.inspection))
     echo(f"next: muslin review add {made.path} CATALOGUE")
 
 
@@ -29,11 +34,11 @@ def print_added_catalogue(added: "AddedCatalogue") -> None:
     """How many products are new, changed, and as they were, and what the model decides on them."""
     counts = {
         "new": added.added,
-        "with other photos": added.changed,
+        "with changed photos": added.changed,
         "back in the catalogue": added.returned,
-        "with other cells": added.text_changed,
-        "as before": added.unchanged,
-        "gone from the catalogue": added.gone,
+        "with changed cells": added.text_changed,
+        "unchanged": added.unchanged,
+        "no longer in the catalogue": added.gone,
     }
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     echo(f"{plural(added.products, 'product')}: {told}")
@@ -53,37 +58,46 @@ def print_exported_catalogue(exported: "ExportedCatalogue") -> None:
 
 
 def print_store_status(status: "StoreStatus") -> None:
-    """What is left, how long it takes, and whether the guarantee still holds."""
+    """What is left, how long it takes, whether the guarantee still holds, and which model is active."""
     for name, found in status.targets.items():
         prefix, counts = _prefix(name, status.targets), found.counts
         decisions = {decision: tally.total for decision, tally in counts.decisions.items()}
         products = sum(decisions.values()) + counts.unreadable
-        echo(f"{prefix}{plural(products, 'product')}: {_decisions_text(decisions)}, {counts.unreadable:,} unreadable")
-        queue, checks = counts.queue, counts.sample
-        echo(f"{prefix}to look at: {queue.left:,} of {queue.total:,} left{_time_text(found)}")
-        echo(f"{prefix}random sample: {checks.left:,} of {checks.total:,} left")
+        unreadable = f", {counts.unreadable:,} without a readable photo" if counts.unreadable else ""
+        echo(f"{prefix}{plural(products, 'product')}: {_decisions_text(decisions)}{unreadable}")
+        echo(f"{prefix}{_left_text(found)}")
     for message in status.messages:
         echo(message)
     active, promotion = status.active, status.promotion
-    since = f"since {_time(promotion.at)} by {promotion.who}"
-    echo(f"model: {active.name} {active.digest[:DIGEST_CHARACTERS]}, {since}")
+    echo(f"active model: {_model_text(active)}, since {_time(promotion.at)}, by {promotion.who}")
     for model in status.models:
         if model.digest != active.digest:
-            echo(f"other model: {model.name} {model.digest[:DIGEST_CHARACTERS]}, added {_time(model.added_at)}")
-    for catalogue in status.catalogues:
+            echo(f"other model: {_model_text(model)}, added {_time(model.added_at)}")
+    for catalogue in status.catalogues if len(status.catalogues) > 1 else ():
         echo(f"catalogue: {catalogue.path}")
+
+
+def _left_text(found: "TargetStatistics") -> str:
+    """`1,012 of 1,400 products are left to look at, 24 of them drawn at random: about 42 min at your pace (…)`."""
+    queue, sample = found.counts.queue, found.counts.sample
+    if not queue.left:
+        return "no product is left to look at"
+    text = (
+        f"{queue.left:,} of {plural(queue.total, 'product')} left to look at, {sample.left:,} of them drawn at random"
+    )
+    if found.left_s is None or found.pace is None or found.pace.seconds is None:
+        return text
+    return f"{text}: about {duration(found.left_s)} at your pace ({duration(found.pace.seconds)} each)"
+
+
+def _model_text(model: "ModelRow") -> str:
+    """`model.muslin c8dc79a3195e`."""
+    return f"{model.name} {model.digest[:DIGEST_CHARACTERS]}"
 
 
 def _time(text: str) -> str:
     """`2026-11-29 09:07 UTC`."""
     return f"{text[:16].replace('T', ' ')} UTC"
-
-
-def _time_text(found: "TargetStatistics") -> str:
-    """`, about 12 min at your pace (4.2 s each)`."""
-    if found.left_s is None or found.pace is None or found.pace.seconds is None or not found.counts.queue.left:
-        return ""
-    return f", about {duration(found.left_s)} at your pace ({duration(found.pace.seconds)} each)"
 
 
 def print_exported_file(exported: "ExportedFile") -> None:

@@ -47,8 +47,7 @@ function Interval({ precision: { interval: [low, high], precision, correct, n } 
   const words = t("review.intervalText", { low: percent(low), high: percent(high), target: percent(precision), correct: count(correct), n: count(n) });
   return html`<div class="interval" role="img" aria-label=${words}>
     <div class="line"><i style=${{ left: at(low), width: `calc(${at(high)} - ${at(low)})` }}></i><b style=${{ left: at(precision) }}></b></div>
-    <div class="ends soft number"><span>${percent(from)}</span><span>100 %</span></div>
-    <p class="soft">${words}</p></div>`;
+    <div class="ends soft number"><span>${percent(from)}</span><span>100 %</span></div></div>`;
 }
 
 const percent = (share) => `${(100 * share).toFixed(1).replace(/\.0$/, "")} %`;
