@@ -3,12 +3,13 @@
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from sqlalchemy import Engine, event
 from starlette.applications import Starlette
 
 from asgi_client import ask
@@ -62,12 +63,37 @@ def page(shop: Path) -> Iterator[Page]:
     room.close()
 
 
+def reads(work: Callable[[], Any]) -> int:
+    """How many SELECT statements databases execute meanwhile."""
+    seen: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        work()
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    return len(seen)
+
+
 def test_stores_of_the_folder_are_listed(shop, page):
     (shop / "other.db").write_bytes(b"no store")
     with sqlite3.connect(shop / "another.db") as connection:
         connection.execute("CREATE TABLE info (x)")
     connection.close()
     assert json.loads(page.get("stores")[1]) == {"stores": ["shop.db"], "served": None}
+
+
+def test_a_page_is_decided_with_the_reads_of_one_item(page):
+    items = page.post("items", count=21)["items"]
+    decisions = [page.decision(item) for item in items]
+    again = [page.decision(item) for item in items]  # each is told of the earlier one
+    one = reads(lambda: page.post("decide", decisions=decisions[:1]))
+    assert reads(lambda: page.post("decide", decisions=decisions[1:])) == one
+    assert reads(lambda: page.post("decide", decisions=again)) == one
 
 
 def test_a_store_tells_its_targets_model_and_counts(page):

@@ -26,7 +26,7 @@ from muslin.studio.review_values import (
     decisions_of,
     filters_of,
     item_json,
-    receipt_json,
+    receipts_json,
     short_text,
     target_named,
     undos_of,
@@ -183,13 +183,13 @@ def decide(store: "Store", body: Body) -> dict[str, Any]:
     """Add decisions: all of them or none. They are on the disk when this returns."""
     decisions = decisions_of(store, body)
     receipts = store.decide(decisions, short_text(body, "who"))
-    return {"receipts": [receipt_json(store, receipt) for receipt in receipts]} | counts(store, body)
+    return {"receipts": receipts_json(store, receipts)} | counts(store, body)
 
 
 def undo(store: "Store", body: Body) -> dict[str, Any]:
     """Undo decisions, such as those of a page, by others: all of them or none."""
     receipts = store.undo_all(undos_of(body), short_text(body, "who"))
-    return {"receipts": [receipt_json(store, receipt) for receipt in receipts]} | counts(store, body)
+    return {"receipts": receipts_json(store, receipts)} | counts(store, body)
 
 
 def release(store: "Store", body: Body) -> dict[str, Any]:

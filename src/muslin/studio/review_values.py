@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.dataset import Target
@@ -27,19 +28,39 @@ SHOWN = ("value", "probability", "decision", "view")
 """What a page says of what it showed with a decision."""
 
 
+class Vocabulary:
+    """The targets of a store and their classes during one request: each is read once, however often it is asked for."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._classes: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """The active model's."""
+        return self._store.targets
+
+    def classes(self, target: str) -> tuple[str, ...]:
+        """The classes of a target."""
+        if target not in self._classes:
+            self._classes[target] = self._store.classes(target)
+        return self._classes[target]
+
+
 # ── From a request ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def target_named(store: "Store", body: Body) -> Target:
+def target_named(store: "Store | Vocabulary", body: Body) -> Target:
     """The target that a request names.
 
     Raises:
         MuslinError: the store has no such target.
     """
     name = text_of(body, "target")
-    found = next((target for target in store.targets if target.name == name), None)
+    targets = store.targets
+    found = next((target for target in targets if target.name == name), None)
     if found is None:
-        raise MuslinError("request_choice", name="target", choices=[target.name for target in store.targets])
+        raise MuslinError("request_choice", name="target", choices=[target.name for target in targets])
     return found
 
 
@@ -68,11 +89,12 @@ def decisions_of(store: "Store", body: Body) -> list[NewDecision]:
     Raises:
         MuslinError: one of them is not complete, or names a class that the target does not have.
     """
-    return [_decision(store, each) for each in _objects_of(body, "decisions")]
+    known = Vocabulary(store)
+    return [_decision(known, each) for each in _objects_of(body, "decisions")]
 
 
-def _decision(store: "Store", given: Body) -> NewDecision:
-    target = target_named(store, given)
+def _decision(known: Vocabulary, given: Body) -> NewDecision:
+    target = target_named(known, given)
     kind = choice_of(given, "kind", "value", DECIDED_KINDS)
     return NewDecision(
         integer_of(given, "product", -1, MAX_NUMBER),
@@ -81,7 +103,7 @@ def _decision(store: "Store", given: Body) -> NewDecision:
         short_text(given, "request"),
         short_text(given, "fingerprint"),
         short_text(given, "digest"),
-        value_text(store, target, given.get("value")) if kind == "value" else None,
+        value_text(known, target, given.get("value")) if kind == "value" else None,
         short_text(given, "note", MAX_NOTE, ""),
         None if given.get("after") is None else integer_of(given, "after", -1, MAX_NUMBER),
         None if given.get("seconds") is None else number_of(given, "seconds", 0, 1e9),
@@ -119,7 +141,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def value_text(store: "Store", target: Target, value: Any) -> str:
+def value_text(store: "Store | Vocabulary", target: Target, value: Any) -> str:
     """The store's text of a value: of a class, or of an array of labels.
 
     Raises:
@@ -148,7 +170,8 @@ def filters_of(store: "Store", target: Target, body: Body) -> Filters:
     found: dict[str, Any] = {name: short_text(given, name) for name in ("since", "until", "text") if given.get(name)}
     found |= {name: number_of(given, name, 0, 1) for name in CONFIDENCES if given.get(name) is not None}
     found |= {name: _choices(given, name, known) for name, known in FILTER_CHOICES.items()}
-    found |= {name: _values(store, target, given, name) for name in ("values", "decided_values")}
+    known = Vocabulary(store)
+    found |= {name: _values(known, target, given, name) for name in ("values", "decided_values")}
     state = choice_of(given, "state", "", STATES) if given.get("state") else None
     catalogue = None if given.get("catalogue") is None else integer_of(given, "catalogue", -1, MAX_NUMBER)
     return Filters(state=state, catalogue=catalogue, who=_people(given), **found)
@@ -165,8 +188,8 @@ def _people(given: Body) -> tuple[str, ...]:
     return tuple(short_text({"who": each}, "who") for each in collection_of(given, "who", list))
 
 
-def _values(store: "Store", target: Target, given: Body, name: str) -> tuple[str, ...]:
-    return tuple(value_text(store, target, value) for value in collection_of(given, name, list))
+def _values(known: Vocabulary, target: Target, given: Body, name: str) -> tuple[str, ...]:
+    return tuple(value_text(known, target, value) for value in collection_of(given, name, list))
 
 
 # ── To a response ────────────────────────────────────────────────────────────────────────────────────────
@@ -191,9 +214,15 @@ def decided_json(target: Target, decided: Decided) -> dict[str, Any]:
     return asdict(decided) | {"value": json_value(target, decided.value)}
 
 
-def receipt_json(store: "Store", receipt: Receipt) -> dict[str, Any]:
+def receipts_json(store: "Store", receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """What became of decisions. An earlier one on a target that the active model no longer has is left out."""
+    targets = {target.name: target for target in store.targets}
+    return [_receipt_json(targets, receipt) for receipt in receipts]
+
+
+def _receipt_json(targets: dict[str, Target], receipt: Receipt) -> dict[str, Any]:
     earlier = receipt.earlier
-    target = next((t for t in store.targets if earlier and t.name == earlier.target), None)
+    target = targets.get(earlier.target) if earlier else None
     return asdict(receipt) | {"earlier": earlier and target and decided_json(target, earlier)}
 
 
