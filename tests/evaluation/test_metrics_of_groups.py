@@ -29,6 +29,25 @@ def test_accuracy_interval_is_that_of_groups() -> None:
     assert np.diff(evaluation.accuracy_interval) > 3 * (high - low)
 
 
+def test_intervals_of_two_classes_are_those_of_groups() -> None:
+    random, (labels, _, groups) = np.random.default_rng(1), senders(29)
+    labels = labels.clip(max=1)
+    is_correct = (random.random(29) < 0.8)[groups]
+    second = np.where(is_correct == (labels == 1), 0.9, 0.2) + 0.01 * random.random(len(labels))
+    arrays = labels, np.column_stack([1 - second, second]), ("plain", "striped")
+    of_groups, of_images = evaluate_multiclass(*arrays, groups=groups), evaluate_multiclass(*arrays)
+    assert of_groups.binary and of_images.binary
+    at_half, of_image = (each.binary.operating_points[10] for each in (of_groups, of_images))
+    assert at_half.accuracy_interval == of_groups.accuracy_interval
+    assert of_image.accuracy_interval == wilson_interval(of_images.correct, len(labels))
+    for name in ("accuracy", "precision", "recall"):
+        assert getattr(at_half, name) == getattr(of_image, name)
+        name = f"{name}_interval"
+        assert np.diff(getattr(at_half, name)) > 2 * np.diff(getattr(of_image, name))
+    for name in ("roc_auc_interval", "average_precision_interval"):
+        assert np.diff(getattr(of_groups.binary, name)) > 2 * np.diff(getattr(of_images.binary, name))
+
+
 def test_groups_of_one_image_are_independent_images() -> None:
     labels, probabilities, _ = senders(4)
     evaluation = evaluate_multiclass(labels, probabilities, ("a", "b", "c"), groups=np.arange(len(labels)))

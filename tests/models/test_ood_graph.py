@@ -10,10 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from muslin.errors import BundleError
 from muslin.evaluation.ood import OODDetector, fit_ood_detector
-from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.bundle import FEATURES, SPACED_FEATURES, Bundle, features_output
 from muslin.models.graph_runner import GraphRunner
 from muslin.models.output_cache import OOD_SCORE
-from small_models import SIDE, small_bundle
+from muslin.models.plain_onnx import FEATURES_OUTPUT, plain_onnx
+from muslin.models.predictor import Predictor
+from small_models import LABEL, SIDE, small_bundle
 
 
 def random_features(count: int, width: int, seed: int) -> NDArray[np.float32]:
@@ -84,3 +86,30 @@ def test_features_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(BundleError) as error:
         GraphRunner(replace(bundle, model=model.SerializeToString()), 1, "bundle").run(images(50))
     assert error.value.code == "prediction_range"
+
+
+def with_spaced_features(bundle: Bundle) -> Bundle:
+    """As bundles of before were, whose output with the features had a space in its name."""
+    model = onnx.load_from_string(bundle.model)
+    next(node for node in model.graph.node if node.output[0] == FEATURES).output[0] = SPACED_FEATURES
+    model.graph.output[-1].name = SPACED_FEATURES
+    return replace(bundle, model=model.SerializeToString())
+
+
+def test_features_are_found_by_the_name_of_before() -> None:
+    bundle = bundle_of(20, 4)
+    now, before = Predictor(bundle), Predictor(with_spaced_features(bundle))
+    for found, expected in zip(before.infer_raw(images(9)), now.infer_raw(images(9)), strict=True):
+        np.testing.assert_equal(found, expected)
+    assert before.predict(images(9)) == now.predict(images(9))
+    for found, expected in zip(*(p.with_vectors().predict(images(9)) for p in (before, now)), strict=True):
+        np.testing.assert_array_equal(found.vector, expected.vector)
+    outputs = {entry.name for entry in plain_onnx(with_spaced_features(bundle)).graph.output}
+    assert outputs == {"label", FEATURES_OUTPUT}
+
+
+def test_a_target_is_not_taken_for_the_features() -> None:
+    target = replace(LABEL, name=FEATURES)
+    assert features_output([FEATURES], [target]) is None
+    assert features_output([FEATURES, SPACED_FEATURES], [target]) == SPACED_FEATURES
+    assert GraphRunner(small_bundle(target), 1, "bundle").features is None

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.intervals import Interval, Weights, bootstrap_weights, percentile_interval, rate_with_interval
+from muslin.evaluation.intervals import (
+    Groups,
+    Interval,
+    Weights,
+    bootstrap_weights,
+    mean_with_interval,
+    percentile_interval,
+    unit_of_each,
+)
 
 Labels = NDArray[np.integer[Any]]
 Scores = NDArray[np.floating[Any]]
@@ -32,7 +40,8 @@ class OperatingPoint:
         precision: correct / predicted; None where predicted is 0.
         recall: correct / images of the second class; None where there is no such image.
         false_positive_rate: share of the first class's images predicted as the second; None where there is none.
-        accuracy_interval, precision_interval, recall_interval: 95 % Wilson intervals.
+        accuracy_interval, precision_interval, recall_interval: 95 %, of whole groups, where there are any; see
+            `muslin.evaluation.intervals.mean_with_interval`.
     """
 
     threshold: float
@@ -56,7 +65,7 @@ class BinaryMetrics:
         threshold: the threshold that this evaluation used.
         roc_auc: area under the ROC curve, 0..1; None where a class has no image.
         average_precision: 0..1; None where the second class has no image.
-        roc_auc_interval, average_precision_interval: 95 % bootstrap intervals over images.
+        roc_auc_interval, average_precision_interval: 95 % bootstrap intervals over images, or over groups.
         operating_points: thresholds 0.00 to 1.00 in steps of 0.05.
     """
 
@@ -70,39 +79,45 @@ class BinaryMetrics:
 
 
 def binary_metrics(
-    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], classes: Sequence[str], threshold: float
+    labels: NDArray[np.integer[Any]],
+    probabilities: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    threshold: float,
+    groups: Groups = None,
 ) -> BinaryMetrics:
     """The metrics of a target of two classes over all thresholds.
 
     Args:
         labels: (n,) 0 or 1, n at least 1.
         probabilities: (n, 2), in 0..1.
+        groups: (n,): images of one group are not independent; None where all images are.
     """
     scores = probabilities[:, 1]
-    samples = bootstrap_weights(len(labels), len(labels))
+    units = unit_of_each(groups, len(labels))
+    samples = bootstrap_weights(int(units.max()) + 1, len(labels))[:, units]
     return BinaryMetrics(
         classes[1],
         threshold,
         *with_bootstrap_interval(weighted_roc_auc, labels, scores, samples),
         *with_bootstrap_interval(weighted_average_precision, labels, scores, samples),
-        tuple(operating_point(labels, scores, step / STEPS) for step in range(STEPS + 1)),
+        tuple(operating_point(labels, scores, step / STEPS, groups) for step in range(STEPS + 1)),
     )
 
 
-def operating_point(labels: Labels, scores: Scores, threshold: float) -> OperatingPoint:
-    """The predictions at one threshold: labels (n,) 0 or 1, scores (n,) the probability of 1."""
+def operating_point(labels: Labels, scores: Scores, threshold: float, groups: Groups = None) -> OperatingPoint:
+    """The predictions at one threshold: labels (n,) 0 or 1, scores (n,) the probability of 1, groups (n,)."""
     positive = scores.astype(np.float64) >= threshold
     n, support, predicted = len(labels), int((labels == 1).sum()), int(positive.sum())
     correct = int((positive & (labels == 1)).sum())
-    all_correct = n - support - (predicted - correct) + correct
+    is_correct = (positive == (labels == 1)).astype(np.float64)
     return OperatingPoint(
         threshold,
         predicted,
         correct,
-        all_correct / n,
-        rate_with_interval(all_correct, n)[1],
-        *rate_with_interval(correct, predicted),
-        *rate_with_interval(correct, support),
+        float(is_correct.mean()),
+        mean_with_interval(is_correct, groups)[1],
+        *mean_with_interval(is_correct, groups, positive),
+        *mean_with_interval(is_correct, groups, labels == 1),
         false_positive_rate=(predicted - correct) / (n - support) if n > support else None,
     )
 

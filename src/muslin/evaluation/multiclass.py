@@ -193,7 +193,8 @@ def evaluate_multiclass(
     correct = int(confusion.trace())
     groups = None if groups is None else groups[labelled]
     n_groups = count_groups(groups)
-    _, interval = mean_with_interval((predicted == true).astype(np.float64), None if n_groups is None else groups)
+    groups = None if n_groups is None else groups  # groups of one image are independent images
+    _, interval = mean_with_interval((predicted == true).astype(np.float64), groups)
     macro, weighted = class_averages(confusion)
     calibration = calibration_metrics(true, probabilities)
     errors = np.flatnonzero(predicted != true)
@@ -219,7 +220,7 @@ def evaluate_multiclass(
         confident_errors=tuple(
             _confident_error(i, true, predicted, probabilities, labelled, ids) for i in errors[:MAX_CONFIDENT_ERRORS]
         ),
-        binary=binary_metrics(true, probabilities, classes, threshold) if len(classes) == 2 else None,
+        binary=binary_metrics(true, probabilities, classes, threshold, groups) if len(classes) == 2 else None,
     )
 
 

@@ -5,7 +5,7 @@ image. The session does not optimise the graph, because that would fuse layers; 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from muslin.explain.lazy_property import lazy_property
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
 from muslin.learn.onnx_operators import Array, Call, window_of
 from muslin.messages import LANGUAGES, Message, table
-from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.bundle import Bundle, features_output
 from muslin.models.runtime import run_session, session
 
 ViewName = Literal["original", "flipped"]
@@ -213,12 +213,13 @@ def split_layers(bundle: Bundle, full_graph: Graph | None = None) -> LayeredMode
     full_graph = full_graph or read_graph(bundle.model)
     if (n_layers := len(full_graph.producers)) > MAX_EXPLAINED_LAYERS:
         raise BundleError("too_many_layers", found=n_layers, maximum=MAX_EXPLAINED_LAYERS)
-    dependent = _dependent(full_graph)
+    copies = _feature_copies(full_graph, bundle)
+    dependent = _dependent(full_graph, copies)
     names = list(full_graph.producers)
     opened = session(full_graph.to_bytes(also=names), optimise=False)
     results = run_session(opened, names, {"pixels": bundle.golden_pixels[:1]})
     result_of = dict(zip(names, results, strict=True))
-    constant = {n: v for n, v in result_of.items() if n not in dependent and not n.startswith(FEATURES)}
+    constant = {n: v for n, v in result_of.items() if n not in dependent and n not in copies}
     graph = replace(
         full_graph.with_constants(constant),
         nodes=tuple(node for node in full_graph.nodes if not dependent.isdisjoint(node.outputs)),
@@ -236,11 +237,17 @@ def _table_rows(network: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {row["name"]: row for row in rows if "name" in row and row.get("kind") in LAYER_KINDS}
 
 
-def _dependent(graph: Graph) -> set[str]:
-    """The results that depend on the image, without the copies of the features, which lead to no prediction."""
+def _feature_copies(graph: Graph, bundle: Bundle) -> set[str]:
+    """The output with the features and its halves, which lead to no prediction."""
+    name = features_output(graph.outputs, bundle.targets)
+    return set() if name is None else {name, f"{name}_original", f"{name}_flipped"}
+
+
+def _dependent(graph: Graph, copies: Set[str]) -> set[str]:
+    """The results that depend on the image, without the copies of the features."""
     dependent = set(graph.inputs)
     for node in graph.nodes:
-        if not node.outputs[0].startswith(FEATURES) and not dependent.isdisjoint(node.inputs):
+        if node.outputs[0] not in copies and not dependent.isdisjoint(node.inputs):
             dependent.update(name for name in node.outputs if name)
     return dependent - set(graph.inputs)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError, unknown
 from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, Shape, table_row
-from muslin.models.bundle import FEATURES
+from muslin.models.bundle import FEATURES, SPACED_FEATURES
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -262,9 +262,9 @@ _HEAD_STEPS = (
 
 def _check_target_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> None:
     """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
-    taken = {FEATURES, "pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
+    taken = {FEATURES, SPACED_FEATURES, "pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
     taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
-    taken |= {f"{target}_{step}" for target in targets for step in _HEAD_STEPS}
+    taken |= {f"{output}_{step}" for output in (*targets, FEATURES) for step in _HEAD_STEPS}
     if clash := sorted(taken & set(targets)):
         raise RecipeError("target_name_taken", name=clash[0])
 

@@ -5,7 +5,7 @@ that `muslin.models.onnx_check` reads before any runtime does. The format, part 
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -53,8 +53,19 @@ from muslin.models.onnx_check import check_graph
 from muslin.models.seen_images import SeenImages
 from muslin.storage.atomic import write_atomically
 
-FEATURES = "penultimate features"
+FEATURES = "penultimate_features"
 """Name of the graph's output that `Bundle.ood_detector` reads: float32 (n, features), the input of the heads."""
+
+SPACED_FEATURES = "penultimate features"
+"""Its name in bundles of before, whose targets can have the name FEATURES."""
+
+
+def features_output(outputs: Iterable[str], targets: Sequence[Target]) -> str | None:
+    """The output with the features, of the names of a graph's outputs; None where the graph has none."""
+    names = set(outputs)
+    if SPACED_FEATURES in names:
+        return SPACED_FEATURES
+    return FEATURES if FEATURES in names - {target.name for target in targets} else None
 
 
 @dataclass(frozen=True)

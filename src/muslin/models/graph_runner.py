@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from muslin.errors import BundleError, DataError, unknown
 from muslin.models import runtime
-from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.bundle import Bundle, features_output
 from muslin.models.bundle_checks import PROBABILITY_RANGE, check_tensor
 from muslin.models.container import locating_errors
 from muslin.models.graph_variant import FLOAT32, INT8
@@ -47,7 +47,7 @@ class GraphRunner:
     Attributes:
         batch_size: images that are usually run together.
         names: the outputs that predictions follow from: the targets, and OOD_SCORE where there is an OOD detector.
-        has_features: whether the graph has the output FEATURES.
+        features: the name of the output with the features; None where the graph has none.
 
     Args:
         threads: threads that work on one batch.
@@ -68,9 +68,10 @@ class GraphRunner:
         self.batch_size = max(1, min(per_batch, _MAX_BATCH_VALUES // per_image))
         self._small_batch = _SMALL_MULTIPLY_ADDS // max(1, cost.multiply_adds)
         with locating_errors(path=name):
-            model = bundle.model if detector is None else add_ood_score(bundle.model, detector, FEATURES)
+            model = bundle.model if detector is None else add_ood_score(bundle.model, detector, bundle.targets)
             self._sessions = Sessions(lambda threads: _checked_session(bundle, model, threads), threads)
-        self.has_features = FEATURES in {entry.name for entry in self._sessions.get().get_outputs()}
+        outputs = [entry.name for entry in self._sessions.get().get_outputs()]
+        self.features = features_output(outputs, bundle.targets)
 
     def run(
         self,
@@ -111,18 +112,17 @@ class GraphRunner:
             for name, output in outputs.items():
                 width = self._widths.get(name) or getattr(output, "shape", (0, 0))[-1]
                 check_tensor(name, output, np.float32, (len(pixels), width))
-                if not _is_in_range(name, output):
+                if not self._is_in_range(name, output):
                     raise BundleError("prediction_range", name=name)
         except BundleError as error:
             raise error.with_params(path=self._name) from error
         return outputs
 
-
-def _is_in_range(name: str, output: Floats) -> bool:
-    if name in (FEATURES, OOD_SCORE):
-        return bool(np.isfinite(output).all())
-    low, high = PROBABILITY_RANGE
-    return bool(output.min() >= low and output.max() <= high)  # NaN is not between any two numbers
+    def _is_in_range(self, name: str, output: Floats) -> bool:
+        if name in (self.features, OOD_SCORE):
+            return bool(np.isfinite(output).all())
+        low, high = PROBABILITY_RANGE
+        return bool(output.min() >= low and output.max() <= high)  # NaN is not between any two numbers
 
 
 def check_golden_images(runner: GraphRunner, bundle: Bundle, graph: str = FLOAT32) -> None:

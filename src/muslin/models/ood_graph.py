@@ -4,32 +4,36 @@ NumPy's BLAS has threads of its own, which spin for a while after each product: 
 scores of 64 images with 1,280 features took 68 to 80 ms instead of 0.5.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from muslin.data.dataset import Target
 from muslin.errors import BundleError
 from muslin.evaluation.ood import N_NEIGHBORS, OODDetector
+from muslin.models.bundle import FEATURES, features_output
 from muslin.models.output_cache import OOD_SCORE
 
 _PREFIX = OOD_SCORE + "/"  # of added tensors; `onnx_check` refuses such names in a file
 
 
-def add_ood_score(model: bytes, detector: OODDetector, features: str) -> bytes:
+def add_ood_score(model: bytes, detector: OODDetector, targets: Sequence[Target]) -> bytes:
     """An ONNX file with one more output, OOD_SCORE: `OODDetector.ood_score`, float32 (n, 1).
 
     An image's score has the same bits whatever other images are scored with it, in any number of threads: ONNX Runtime
     packs the reference features once, and adds up every row of a product in the same order.
 
     Args:
-        features: the output that has the features.
+        targets: of the graph, whose other output has the features.
 
     Raises:
-        BundleError: there is no such output, or it is not float32 (n, features).
+        BundleError: no output has features, or it is not float32 (n, features).
     """
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
     parsed = ModelProto.FromString(model)
+    features = features_output((entry.name for entry in parsed.graph.output), targets) or FEATURES
     _check_features(parsed.graph, features, detector.reference_features.shape[1])
     reference = detector.reference_features
     k = min(N_NEIGHBORS, len(reference))

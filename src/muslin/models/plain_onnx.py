@@ -3,7 +3,7 @@ its metadata the classes and the preprocessing. How to use it: docs/how-to/expor
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from muslin.data.dataset import Target
 from muslin.evaluation.thresholds import default_thresholds
-from muslin.models.bundle import FEATURES, Bundle
+from muslin.models.bundle import Bundle, features_output
 from muslin.strict_json import json_text
 from muslin.text import escape_controls
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 INPUT = "pixels"
 FEATURES_OUTPUT = "features"
-"""The name of the output FEATURES in a plain file."""
+"""The name of the output with the features in a plain file."""
 
 KEPT = "\u061c\u200e\u200f"
 """Direction marks of Arabic and Hebrew, which names have and which end no line."""
@@ -40,7 +40,7 @@ def plain_onnx(bundle: Bundle) -> "onnx.ModelProto":
     import onnx
 
     model: onnx.ModelProto = onnx.ModelProto.FromString(bundle.model)
-    names = _output_names(model.graph)
+    names = _output_names(model.graph, bundle.targets)
     calibrated = {name: data.temperature for name, data in bundle.calibration_data.items()}
     used = _tensor_names(model.graph)
     inner = {name: _free_name(f"{output}_raw", used) for name, output in names.items() if name in calibrated}
@@ -69,11 +69,11 @@ def labels_text(targets: tuple[Target, ...]) -> str:
     return "".join("\t".join(escape_controls(name, KEPT) for name in line) + "\n" for line in lines)
 
 
-def _output_names(graph: Any) -> dict[str, str]:
+def _output_names(graph: Any, targets: Sequence[Target]) -> dict[str, str]:
     """The name of each output in the plain file, by its name in the bundle's graph; unchanged ones first."""
-    wanted = {}
+    wanted, features = {}, features_output((entry.name for entry in graph.output), targets)
     for entry in graph.output:
-        name = FEATURES_OUTPUT if entry.name == FEATURES else re.sub(r"\W", "_", entry.name, flags=re.ASCII)
+        name = FEATURES_OUTPUT if entry.name == features else re.sub(r"\W", "_", entry.name, flags=re.ASCII)
         wanted[entry.name] = f"_{name}" if name[:1].isdigit() else name
     used = {INPUT}
     by_change = sorted(wanted, key=lambda name: wanted[name] != name)

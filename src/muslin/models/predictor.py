@@ -23,7 +23,7 @@ from muslin.evaluation.selective import calibrate_probabilities, triage
 from muslin.evaluation.thresholds import change_thresholds
 from muslin.machine import has_int8_products, physical_cores
 from muslin.messages import Message
-from muslin.models.bundle import FEATURES, Bundle, open_bundle
+from muslin.models.bundle import Bundle, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.decision_rules import DecisionRules
 from muslin.models.feature_vectors import VECTOR, feature_vectors
@@ -173,7 +173,7 @@ class Predictor:
     def with_vectors(self) -> "Predictor":
         """The same predictor, whose predictions have a `vector`, if the graph gives features."""
         twin = copy(self)
-        twin.has_vectors = self._graph.has_features
+        twin.has_vectors = self._graph.features is not None
         return twin.with_cache() if self.cache else twin
 
     def predict(
@@ -311,10 +311,11 @@ class Predictor:
 
         The features are None where the graph has no such output.
         """
-        names = [target.name for target in self.targets] + [FEATURES] * self._graph.has_features
-        outputs = self._graph.run(pixels, names=names)
-        features = outputs.pop(FEATURES, None)
-        return outputs, features
+        targets, features = [target.name for target in self.targets], self._graph.features
+        if features is None:
+            return self._graph.run(pixels, names=targets), None
+        outputs = self._graph.run(pixels, names=[*targets, features])
+        return {name: outputs[name] for name in targets}, outputs[features]
 
     def to_output(self, raw_probabilities: Mapping[str, Floats], features: Floats | None) -> ModelOutput:
         """The output of `infer` for the results of `infer_raw`."""
@@ -388,10 +389,11 @@ class Predictor:
 
     def _run(self, pixels: Pixels, batch_size: int | None = None, *, in_threads: bool = False) -> Values:
         """What the graph gives for `pixels`, as of `GraphRunner.run`, and the vectors that are asked for."""
-        names = [*self._graph.names, FEATURES] if self.has_vectors else None
+        features = self._graph.features if self.has_vectors else None
+        names = None if features is None else [*self._graph.names, features]
         values = self._graph.run(pixels, batch_size, names=names, in_threads=in_threads)
-        if self.has_vectors:
-            values[VECTOR] = feature_vectors(values.pop(FEATURES))
+        if features is not None:
+            values[VECTOR] = feature_vectors(values.pop(features))
         return values
 
     def _to_output(self, values: Values) -> ModelOutput:
