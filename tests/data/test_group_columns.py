@@ -13,6 +13,7 @@ from muslin.data import read
 from muslin.data.dataset import Dataset
 from muslin.data.reader import read_and_log
 from muslin.data.tables.identifier_names import is_identifier
+from muslin.reporting.data_preview import dataset_summary
 from refusals import refuses
 
 SURFACES, CROPS = 24, 4
@@ -123,7 +124,7 @@ def test_names_of_labels_are_no_identifiers(name: str) -> None:
 
 
 def group_codes(path: Path, **options: Any) -> Sequence[str]:
-    return [code for code in notes(read(path, **options)) if code.startswith(("group_", "classes_in"))]
+    return [code for code in notes(read(path, **options)) if code.startswith(("group", "classes_in"))]
 
 
 def test_odd_columns_named_as_groups_are_said(tmp_path: Path) -> None:
@@ -133,6 +134,8 @@ def test_odd_columns_named_as_groups_are_said(tmp_path: Path) -> None:
         "number": lambda surface, crop: f"{surface}-{crop}",
         "sheet": lambda surface, crop: "" if surface == 3 else surface,
         "kind": lambda surface, crop: "A" if surface % 3 == 0 else surface,
+        "shop": lambda surface, crop: "outlet" if (surface, crop) == (0, 0) else "main",
+        "photo": lambda surface, crop: f"{surface}-{max(crop, 1) if surface == 0 else crop}",
     }
     path = write_table(tmp_path, columns)
     assert group_codes(path, group="site") == ["group_column_constant"]
@@ -141,6 +144,12 @@ def test_odd_columns_named_as_groups_are_said(tmp_path: Path) -> None:
     assert notes(read(path, group="sheet"))["group_cells_empty"]["n"] == CROPS
     assert group_codes(path, group="kind") == ["classes_in_one_group"]
     assert notes(read(path, group="kind"))["classes_in_one_group"]["names"] == ["silk"]
+    n = SURFACES * CROPS
+    assert notes(read(path, group="shop"))["group_of_most_images"].items() >= {"value": "main", "n": n - 1}.items()
+    assert group_codes(path, group="photo") == ["groups_rarely_shared"]
+    assert notes(read(path, group="photo"))["groups_rarely_shared"]["n"] == 2
+    summary = dataset_summary(read(path, group="sheet"))
+    assert summary["groups"] == {"n": SURFACES - 1 + CROPS, "fewest": 1, "most": CROPS}
 
 
 def test_the_target_cannot_be_the_group(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def test_intervals_of_two_classes_are_those_of_groups() -> None:
     second = np.where(is_correct == (labels == 1), 0.9, 0.2) + 0.01 * random.random(len(labels))
     arrays = labels, np.column_stack([1 - second, second]), ("plain", "striped")
     of_groups, of_images = evaluate_multiclass(*arrays, groups=groups), evaluate_multiclass(*arrays)
-    assert of_groups.binary and of_images.binary
+    assert of_groups.binary
+    assert of_images.binary
     at_half, of_image = (each.binary.operating_points[10] for each in (of_groups, of_images))
     assert at_half.accuracy_interval == of_groups.accuracy_interval
     assert of_image.accuracy_interval == wilson_interval(of_images.correct, len(labels))

@@ -262,7 +262,16 @@ _HEAD_STEPS = (
 
 def _check_target_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> None:
     """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
-    taken = {FEATURES, SPACED_FEATURES, "pixels", "numbers", "planes", "mirror", "both", *(layer.name for layer in layers)}
+    taken = {
+        FEATURES,
+        SPACED_FEATURES,
+        "pixels",
+        "numbers",
+        "planes",
+        "mirror",
+        "both",
+        *(layer.name for layer in layers),
+    }
     taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
     taken |= {f"{output}_{step}" for output in (*targets, FEATURES) for step in _HEAD_STEPS}
     if clash := sorted(taken & set(targets)):

@@ -131,6 +131,7 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
         "shape": list(shape) if shape else None,
         "photo_files": plain(photos),
         "parts": None if parts is None else {p: int((parts == p).sum()) for p in PARTS if (parts == p).any()},
+        "groups": group_counts(dataset),
         "products": product_counts(dataset),
         "copies": count_copies(dataset),
         "targets": targets,
@@ -141,6 +142,14 @@ def dataset_summary(dataset: Dataset) -> dict[str, Any]:
 def count_copies(dataset: Dataset) -> int:
     """Images that are exact copies of earlier ones: byte-equal photos, or equal pixels."""
     return int((dataset.first_copies != np.arange(len(dataset))).sum())
+
+
+def group_counts(dataset: Dataset) -> dict[str, int] | None:
+    """The number of groups, and the fewest and most images of one; None without groups."""
+    if dataset.groups is None:
+        return None
+    counts = np.unique(dataset.groups.astype(str), return_counts=True)[1]
+    return {"n": len(counts), "fewest": int(counts.min()), "most": int(counts.max())}
 
 
 def product_counts(dataset: Dataset) -> dict[str, Any] | None:

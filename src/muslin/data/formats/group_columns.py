@@ -40,6 +40,12 @@ same label. By chance it is 0.5, with a standard error of 0.05 of 48 pairs."""
 MAX_CANDIDATES = 3
 """Columns whose photos are compared."""
 
+LARGE_GROUP = 0.5
+"""Share of the images: a larger group is named, because all of it goes into one part."""
+
+FEW_IN_GROUPS = 0.05
+"""Share of the images: where fewer share their group with another image, the column hardly groups."""
+
 
 @dataclass(frozen=True)
 class GroupCandidate:
@@ -224,20 +230,31 @@ def _simple_features(dataset: Dataset) -> NDArray[np.float64]:
 
 
 def group_notes(dataset: Dataset, column: str, n_empty: int) -> list[Message]:
-    """What is odd about the groups of a data set: one for all, one for each image, empty cells, a whole class in one.
+    """What is odd about the groups of a data set: one for all, one for nearly each image, one of most
+    images, empty cells, a whole class in one.
 
     Args:
         n_empty: images whose cell is empty.
     """
     assert dataset.groups is not None
-    _, group_of = np.unique(dataset.groups.astype(str), return_inverse=True)
-    count, notes = int(group_of.max(initial=-1)) + 1, []
+    names, group_of, sizes = np.unique(dataset.groups.astype(str), return_inverse=True, return_counts=True)
+    count, notes = len(names), []
     if count == 1 < len(dataset):
         return [Message("group_column_constant", column=column, value=str(dataset.groups[0]), n=len(dataset))]
     if count == len(dataset):
         notes.append(Message("group_column_unique", column=column, n=len(dataset)))
+    elif (shared := int(sizes[sizes > 1].sum())) < FEW_IN_GROUPS * len(dataset):
+        notes.append(Message("groups_rarely_shared", column=column, n=shared, total=len(dataset)))
+    if count > 1 and (most := int(sizes.max())) > LARGE_GROUP * len(dataset):
+        value = str(names[sizes.argmax()])
+        notes.append(Message("group_of_most_images", column=column, value=value, n=most, total=len(dataset)))
     if n_empty:
         notes.append(Message("group_cells_empty", column=column, n=n_empty))
+    return notes + _classes_in_one_group(dataset, column, group_of)
+
+
+def _classes_in_one_group(dataset: Dataset, column: str, group_of: NDArray[np.intp]) -> list[Message]:
+    notes = []
     for target in (target for target in dataset.targets if target.kind == "multiclass"):
         labels, names = dataset.labels[target.name], []
         for index, name in enumerate(target.classes):

@@ -11,6 +11,7 @@ from muslin.data.photos import PhotoImages
 from muslin.reporting.data_preview import (
     count_copies,
     first_shape,
+    group_counts,
     has_unknown,
     photos_text,
     product_counts,
@@ -40,6 +41,8 @@ def print_dataset(dataset: Dataset, file: TextIO | None = None) -> None:
         _detected_format(dataset),
         *filter(None, (dataset.origin, *dataset.fixes, photos_text(photos) if photos else "")),
     )
+    if groups := group_counts(dataset):
+        print_lines(console, f"{plural(groups['n'], 'group')} with {_counts_text(groups, 'image')}")
     if products := product_counts(dataset):
         print_lines(console, _products_text(products))
     if copies := count_copies(dataset):
@@ -67,10 +70,16 @@ def _detected_format(dataset: Dataset) -> str:
 
 def _products_text(products: Mapping[str, Any]) -> str:
     """`120 products with 1 to 6 photos (front 120, back 96)`."""
-    low, high = products["fewest"], products["most"]
-    photos = plural(high, "photo") if low == high else f"{low:,} to {plural(high, 'photo')}"
     roles = ", ".join(f"{role} {count:,}" for role, count in products["roles"].items())
-    return f"{plural(products['n'], 'product')} with {photos}" + (f" ({roles})" if roles else "")
+    return f"{plural(products['n'], 'product')} with {_counts_text(products, 'photo')}" + (
+        f" ({roles})" if roles else ""
+    )
+
+
+def _counts_text(counts: Mapping[str, Any], noun: str) -> str:
+    """`1 to 6 photos`."""
+    low, high = counts["fewest"], counts["most"]
+    return plural(high, noun) if low == high else f"{low:,} to {plural(high, noun)}"
 
 
 def _print_classes(dataset: Dataset, target: Target, console: "EscapingConsole") -> None:
