@@ -9,7 +9,7 @@ from muslin.printing import log
 
 @command(
     "review import store file",
-    option("--add-classes", "Add labels of FILE that are no classes yet."),
+    option("--add-classes", "Add the labels of FILE that are not classes yet."),
     who_option,
     shared.json_option,
 )
@@ -17,8 +17,8 @@ def review_import_command(store: str, file: str, add_classes: bool, who: str | N
     """Add the decisions in a labelling tool's FILE to a STORE.
 
     FILE is what Label Studio exports as JSON, FiftyOne writes with write_json, or CVAT exports as "CVAT for images
-    1.1". Decisions keep who made them and when, if FILE tells it; otherwise they are of --who, made now. The same FILE
-    again adds nothing twice.
+    1.1". Decisions keep who made them and when, if FILE says so; otherwise they belong to --who and are made now.
+    Importing the same FILE again adds nothing twice.
     """
     from muslin.extras import require_extra
 

@@ -13,7 +13,9 @@ from muslin.errors import DataError, MuslinError
 from muslin.printing import echo, log
 from muslin.text import percent
 
-who_option = option("--who NAME", "Who does it, for the record. Default: your user name on this computer.")
+who_option = option(
+    "--who NAME", "Your name, which the store keeps with the change. Default: your user name on this computer."
+)
 
 
 def user_name(who: str | None) -> str:
@@ -31,18 +33,18 @@ def user_name(who: str | None) -> str:
     option("--model FILE", "The model that predicts: a .muslin file or the folder of a run.", required=True),
     option(
         "--data DATA",
-        "What the model was trained on, for `muslin review train`. Default: read from the run that made the model.",
+        "The data that trained the model, for `muslin review train`. Default: the data of the run that made the model.",
     ),
     Group(
         "options",
         option(
             "--spot-checks SHARE",
-            "Share of products that are drawn at random and checked by a person, also where the model accepts them.",
+            "Share of products that muslin draws at random for a person to check, even where the model accepts them.",
             type=click.FloatRange(0, 1),
             default=0.05,
             show_default=True,
         ),
-        shared.seed_option("Seed of the random drawing. Default: 0."),
+        shared.seed_option("Random seed of the spot checks. Default: 0."),
     ),
     shared.guarantee_options,
     shared.read_options,
@@ -55,7 +57,7 @@ def review_init_command(
 ) -> None:  # fmt: skip
     """Make a STORE for the review of a model's predictions.
 
-    The store keeps a copy of the model. The options on reading are those of --data.
+    The store keeps a copy of the model. The options from --format on are for reading --data.
     """
     from muslin.extras import require_extra
 
@@ -76,7 +78,7 @@ def review_init_command(
     Group(
         "options",
         option("--instead-of DATA", "A catalogue of the store that this one replaces, such as last month's."),
-        option("--new", "The products are new ones, also where another catalogue has the same.", dest="is_new"),
+        option("--new", "Add the products as new ones, even where another catalogue has the same.", dest="is_new"),
     ),
     shared.read_options,
     shared.json_option,
@@ -86,8 +88,8 @@ def review_add_command(
 ) -> None:
     """Add the products of DATA, such as a catalogue, to a STORE.
 
-    The active model predicts them; people see those that it does not accept, and a random sample of all. The same
-    DATA again updates what has changed. After an interruption, the same command continues.
+    The active model predicts them. People review those that it does not accept, and a random sample of all. Add the
+    same DATA again to update what has changed. After an interruption, the same command continues.
     """
     from muslin.extras import require_extra
 
@@ -114,13 +116,13 @@ def review_add_command(
 
 as_option = option(
     "--as TOOL",
-    "Write a file for this labelling tool, with the settings of its project beside it where it needs them.",
+    "Write a file for this labelling tool instead, and the settings of its project if it needs them.",
     dest="tool",
     load=lambda: import_module("muslin.review.exchange.files").EXCHANGE_FORMATS,
 )
 prefix_option = option(
     "--photo-prefix TEXT",
-    "What the labelling tool needs before the name of each photo, such as a folder or an address. Default: nothing.",
+    "Folder or address that the labelling tool needs before the name of each photo. Default: none.",
 )
 
 
@@ -130,17 +132,17 @@ prefix_option = option(
         "A new file for the table with its new columns, in its own format; for other data, a .csv, .tsv or .jsonl.",
         required=True,
     ),
-    option("--catalogue DATA", "Which catalogue to export, where the store has several."),
+    option("--catalogue DATA", "Catalogue to export, if the store has several."),
     Group("tool_options", as_option, prefix_option, make=shared.given),
     shared.json_option,
 )
 def review_export_command(
     store: str, output: Any, catalogue: str | None, tool_options: dict[str, str], as_json: bool
 ) -> None:
-    """Write a catalogue of a STORE again, with what people decided.
+    """Write a catalogue of a STORE with the decisions of people and model.
 
-    Columns are added: the tag, what it rests on, who decided it and when, and what the model predicts. With --as, the
-    file is one for a labelling tool instead, which muslin review import reads again.
+    muslin adds columns: the tag, the decision, who decided it and when, and the prediction. With --as, it writes a
+    file for a labelling tool instead, which `muslin review import` reads again.
     """
     from muslin.extras import require_extra
 
@@ -179,7 +181,7 @@ def _export_for_tool(
 
 @command(
     "review status store",
-    option("--who NAME", "Whose pace the remaining time is for. Default: your user name on this computer."),
+    option("--who NAME", "Person whose pace gives the remaining time. Default: your user name on this computer."),
     shared.json_option,
 )
 def review_status_command(store: str, who: str | None, as_json: bool) -> None:
@@ -201,9 +203,9 @@ def review_status_command(store: str, who: str | None, as_json: bool) -> None:
 
 @command("review spot-checks store share")
 def review_spot_checks_command(store: str, share: str) -> None:
-    """Raise the SHARE of products that are drawn at random, such as 0.1, and checked by a person.
+    """Raise the SHARE of products, such as 0.1, that muslin draws at random for a person to check.
 
-    It can only be raised: what is drawn stays drawn.
+    You cannot lower it, because drawn products stay drawn.
     """
     from muslin.extras import require_extra
 
@@ -224,7 +226,7 @@ def review_spot_checks_command(store: str, share: str) -> None:
 def review_serve_command(store: str, port: int, open_browser: bool) -> None:
     """Review the products of a STORE in the browser.
 
-    The page is that of muslin studio for the folder of the STORE. It is served to this machine only.
+    This starts muslin studio for the folder of the STORE. Only this machine can open the page.
     """
     from pathlib import Path
 

@@ -28,10 +28,10 @@ from muslin.printing import echo, log
     shared.json_option,
 )
 def review_train_command(store: str, options: dict[str, Any], as_json: bool) -> None:
-    """Train a candidate model on everything decided in a STORE, and on the first model's data.
+    """Train a candidate model on the decided products of a STORE, and on the first model's data.
 
-    The random sample calibrates and tests it; the other decided products train it. The active model stays active until
-    `muslin review promote`.
+    One half of the random sample also calibrates the candidate, the other half only tests it. The active model stays
+    active until `muslin review promote`.
     """
     from muslin.extras import require_extra
 
@@ -57,17 +57,19 @@ def review_train_command(store: str, options: dict[str, Any], as_json: bool) -> 
 
 @command(
     "review forecast store",
-    option("--more COUNT", "How many further products. Default: 100, 250, 500 and 1000.", type=click.IntRange(1)),
-    option("--class NAME", "Their class. Default: any, as they come.", dest="class_name"),
-    option("--target NAME", "The target. Default: the first one with one class for each product."),
+    option(
+        "--more COUNT", "Number of further decided products. Default: 100, 250, 500 and 1000.", type=click.IntRange(1)
+    ),
+    option("--class NAME", "Class of these products. Default: any class.", dest="class_name"),
+    option("--target NAME", "Target. Default: the first one with one class per product."),
     shared.json_option,
 )
 def review_forecast_command(
     store: str, more: int | None, class_name: str | None, target: str | None, as_json: bool
 ) -> None:
-    """Say what more decided products of a STORE would bring: the share that nobody has to look at.
+    """Forecast which share of products nobody would have to look at after more decisions in a STORE.
 
-    The head is trained on parts of what is decided, and its learning curve is continued.
+    muslin trains the head on parts of the decided products, and extrapolates its learning curve.
     """
     from muslin.extras import require_extra
 
@@ -89,7 +91,7 @@ def review_forecast_command(
     "review promote store [candidate]",
     option(
         "--margin SHARE",
-        "By how much the candidate may be worse, as a share of the test products. Default: 0.02.",
+        "Largest loss of the candidate, as a share of the test products. Default: 0.02.",
         type=click.FloatRange(0, 1, max_open=True),
     ),
     option("--undo", "Bring back the model that was active before the last promotion."),
@@ -101,8 +103,8 @@ def review_promote_command(
 ) -> None:
     """Make CANDIDATE the active model of a STORE, if it is not worse on the sealed test part.
 
-    CANDIDATE is the beginning of a digest, a .muslin file or the folder of a run. All products are predicted with it
-    first; after an interruption, the same command continues.
+    CANDIDATE is the beginning of a digest, a .muslin file or the folder of a run. It predicts all products first;
+    after an interruption, the same command continues.
     """
     from muslin.extras import require_extra
 
