@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -165,6 +166,21 @@ def test_a_class_of_the_shop_can_be_decided(page):
     item = page.post("next", count=1)["items"][0]
     page.post("decide", decisions=[page.decision(item, value="Hat")])
     assert page.post("item", product=item["product"])["item"]["decided"]["value"] == "Hat"
+
+
+@pytest.mark.parametrize("path", ["next", "items", "similar"])
+def test_thumbnails_of_a_page_are_made_ahead(shop, path):
+    room = ReviewRoom.of(shop)
+    page = Page(room)
+    items = page.post(path, product=1)["items"]
+    room.photos._ahead.shutdown()
+    for photo in (shop / "images").iterdir():
+        photo.unlink()
+    for item in items:
+        fingerprint = quote(item["fingerprint"])
+        query = f"store=shop.db&product={item['product']}&fingerprint={fingerprint}"
+        assert page.get("photo", query)[0] == 200
+    room.close()
 
 
 def test_items_are_found_by_class_decision_and_text(page):

@@ -86,27 +86,27 @@ def review_routes(room: ReviewRoom) -> list[Route]:
 
         return Route(f"/api/review/{path}", handle, methods=["POST"])
 
-    async def next_page(request: Request) -> Response:
-        body = await json_body(request)
-        opened = await working.run(lambda: stores.get(text_of(body, "store")))
-        found = await working.run(lambda: next_items(opened.store, body))
-        photos.prepare(opened, [item["product"] for item in found["items"]])
-        return response_of(request, found)
-
     async def listing(request: Request) -> Response:
         return response_of(request, await working.run(stores.rows))
 
     return [
         Route("/api/review/stores", listing, methods=["GET"]),
         Route("/api/review/photo", _photo_handler(stores, photos, drawing), methods=["GET"]),
-        Route("/api/review/next", next_page, methods=["POST"]),
         *(post(path, partial(_of_store, answer)) for path, answer in STORE_ROUTES.items()),
+        *(post(path, partial(_of_page, photos, answer)) for path, answer in PAGE_ROUTES.items()),
         *(post(path, partial(answer, room.works)) for path, answer in WORK_ROUTES.items()),
     ]
 
 
 def _of_store(answer: Answer, opened: OpenStore, body: Body) -> Any:
     return answer(opened.store, body)
+
+
+def _of_page(photos: ReviewPhotos, answer: Answer, opened: OpenStore, body: Body) -> Any:
+    """Begin to make the thumbnails before the page that gets the items asks for them."""
+    found = answer(opened.store, body)
+    photos.prepare(opened, [item["product"] for item in found["items"]])
+    return found
 
 
 def _photo_handler(stores: ReviewStores, photos: ReviewPhotos, queue: WorkQueue) -> Handler:
@@ -278,9 +278,7 @@ def _count(body: Body, default: int, maximum: int) -> int:
 STORE_ROUTES: dict[str, Answer] = {
     "open": describe,
     "counts": counts,
-    "items": found_items,
     "item": one_item,
-    "similar": similar_items,
     "decide": decide,
     "undo": undo,
     "release": release,
@@ -290,6 +288,9 @@ STORE_ROUTES: dict[str, Answer] = {
     "models": models,
 }
 """The paths that ask one store."""
+
+PAGE_ROUTES: dict[str, Answer] = {"next": next_items, "items": found_items, "similar": similar_items}
+"""The paths that ask one store for a page of items."""
 
 WORK_ROUTES: dict[str, Callable[[ReviewWork, OpenStore, Body], Any]] = {
     "train": train,
