@@ -1,7 +1,7 @@
 """What the paths below /api/review/ take and return: a row for each, as in `muslin.studio.openapi`."""
 
 from muslin.evaluation.selective import DECISIONS
-from muslin.review.values import DRAWN, KINDS, SORTS
+from muslin.review.values import DRAWN, KINDS, SORTS, STATES
 from muslin.studio.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
@@ -18,14 +18,13 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
+from muslin.studio.review_values import DECIDED_KINDS
 from muslin.studio.review_work import WORKS
 
 TEXT = NAME | {"maxLength": 200}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
 LABELS = list_of(STRING)
 VALUE: Schema = {"anyOf": [STRING, LABELS], "description": "A class; of a multilabel target an array of labels."}
-DECIDED_KINDS = [kind for kind in KINDS if kind != "undo"]
-STATES = ["open", "decided", "changed"]
 
 REVIEW_SCHEMAS: dict[str, Schema] = {
     "StoreName": NAME | {"description": "As `/api/review/stores` lists them."},
@@ -36,7 +35,7 @@ REVIEW_SCHEMAS: dict[str, Schema] = {
         "type": "object",
         "properties": {
             "values": list_of(VALUE), "decisions": list_of({"enum": list(DECISIONS)}),
-            "state": or_null({"enum": STATES}), "kinds": list_of({"enum": DECIDED_KINDS}),
+            "state": or_null({"enum": list(STATES)}), "kinds": list_of({"enum": list(DECIDED_KINDS)}),
             "decided_values": list_of(VALUE), "who": list_of(TEXT),
             "since": or_null(TEXT), "until": or_null(TEXT), "min_confidence": or_null(SHARE),
             "max_confidence": or_null(SHARE), "text": or_null(TEXT), "drawn": list_of({"enum": list(DRAWN)}),
@@ -47,7 +46,7 @@ REVIEW_SCHEMAS: dict[str, Schema] = {
     },
     "NewDecision": request_of(
         ("product", "target", "request", "fingerprint", "digest"),
-        product=ref("ProductId"), target=ref("ReviewTarget"), kind={"enum": DECIDED_KINDS, "default": "value"},
+        product=ref("ProductId"), target=ref("ReviewTarget"), kind={"enum": list(DECIDED_KINDS), "default": "value"},
         value=or_null(VALUE),
         request=TEXT | {"description": "Made once by the page and sent again after a lost connection."},
         fingerprint=TEXT, digest=TEXT, note=STRING | {"maxLength": 2000}, after=or_null(COUNT),
