@@ -19,6 +19,7 @@ export const status = post("status");
 export const models = post("models");
 export const train = post("train");
 export const work = post("work");
+export const stop = post("stop");
 export const promote = post("promote");
 
 /** The address of a product's photo, at most `side` pixels on a side; another fingerprint is another address. */

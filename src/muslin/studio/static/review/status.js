@@ -104,6 +104,7 @@ class Models extends Component {
   /** Ask how far the work is, again and again while it runs. */
   async look() {
     const { session, changed } = this.props;
+    clearTimeout(this.timer);
     try {
       const wasRunning = this.state.work?.is_running, found = await requests.work({ store: session.store });
       this.setState({ ...found, error: "" });
@@ -138,7 +139,8 @@ class Models extends Component {
     : html`<button type="button" disabled=${isBusy} onclick=${() => this.start(requests.promote, { digest: one.digest })}>${t("review.promote")}</button>`}</li>`)}</ul>
       ${is_allowed === false && html`<p class="note">${t("review.serveNeeded", { store: session.store })}</p>`}
       <div class="buttons"><button type="button" class="main" disabled=${isBusy} onclick=${() => this.start(requests.train)}>${t("review.train")}</button>
-        <button type="button" disabled=${isBusy || promotions.at(-1)?.kind !== "promote"} onclick=${() => this.start(requests.promote, { undo: true })}>${t("review.undoPromotion")}</button></div>
+        <button type="button" disabled=${isBusy || promotions.at(-1)?.kind !== "promote"} onclick=${() => this.start(requests.promote, { undo: true })}>${t("review.undoPromotion")}</button>
+        ${work?.is_running && html`<button type="button" class="stop" onclick=${() => this.start(requests.stop)}>${t("review.stop")}</button>`}</div>
       <div class="worklog" aria-live="polite">${error && html`<p class="error">${error}</p>`}${work && html`<${WorkState} work=${work} />`}</div>
       <h3>${t("review.promotions")}</h3>
       <ol class="past">${promotions.toReversed().map((one) => html`<li key=${one.id}>${t(`review.promotion.${one.kind}`)}: ${name(one.digest)} <span class="soft">${one.who}, ${when(one.at)}</span></li>`)}</ol>
@@ -158,7 +160,7 @@ function WorkState({ work }) {
 
 function workText({ kind, is_running, error, result }) {
   if (is_running) return t(`review.running.${kind}`);
-  if (error) return t("review.workFailed");
+  if (error) return t(error.code.endsWith("_stopped") ? "review.stopped" : "review.workFailed");
   if (kind === "promote" && !result.is_promoted) return t("review.notPromoted");
   return t(`review.done.${kind}`, { digest: result.digest.slice(0, 8) });
 }
