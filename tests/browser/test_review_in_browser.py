@@ -250,6 +250,32 @@ def test_a_room_works_with_the_keyboard_alone(page, address, folder, shop):
         assert wait_for(lambda: store.counts("label").queue.left == 0)
 
 
+def test_similar_photos_are_decided_by_their_own_key_alone(page, address, folder, shop):
+    open_room(page, address, shop)
+    shown = set(products_shown(page))
+    for key in ("Enter", "Escape"):
+        press(page, "s")
+        until(page, "document.querySelector('dialog.similar .photo:not(.out) .face') === document.activeElement")
+        press(page, key)
+        assert page.run("document.querySelectorAll('dialog.similar .out').length") == 0
+        assert page.run("document.querySelector('.last .link')") is None, "nothing is decided"
+        if key == "Enter":
+            press(page, "Escape")
+        until(page, "document.querySelector('dialog') === null")
+    press(page, "a")  # without the dialog it does nothing
+    press(page, "Enter")
+    wait_for(lambda: len(decided(folder, shop)) == len(shown))
+    with Store.open(folder / shop) as store:
+        assert {store.item(product, "label").name for product in decided(folder, shop)} == shown
+    until(page, "document.querySelector('.photo .face') === document.activeElement")
+    press(page, "s")
+    until(page, "document.querySelector('dialog.similar .photo .face') === document.activeElement")
+    similar = page.run("document.querySelectorAll('dialog.similar .photo').length")
+    press(page, " ")  # leaves one out
+    press(page, "a")
+    wait_for(lambda: len(decided(folder, shop)) == len(shown) + similar - 1)
+
+
 def test_a_key_can_be_changed_and_stays_so(page, address, folder, shop):
     open_room(page, address, shop)
     page.run("[...document.querySelectorAll('.top button')].at(-1).click()")

@@ -147,7 +147,7 @@ class Similar extends Component {
       ${!similar && !session.error.other && html`<p class="soft">${t("loading")}</p>`}
       ${similar && !similar.items.length && html`<p>${t("review.noneSimilar")}</p>`}
       ${similar?.items.length > 0 && html`<${Grid} session=${session} sheet=${similar} />
-        <div class="confirm"><${KeyButton} action="confirm" class="main" disabled=${!count} onclick=${() => session.confirm()}>${tn("review.theseToo", count, { value })}<//></div>`}
+        <div class="confirm"><${KeyButton} action="all_similar" class="main" disabled=${!count} onclick=${() => session.confirm()}>${tn("review.theseToo", count, { value })}<//></div>`}
     <//>`;
   }
 }

@@ -1,7 +1,7 @@
 // What each key does, which the person can change; the browser keeps it. Class keys follow the order of the classes.
 
 const DEFAULTS = {
-  confirm: "Enter", wrong: " ", zoom: "z", not_sure: "n", not_ours: "x", note: "m", similar: "s", find: "f",
+  confirm: "Enter", wrong: " ", zoom: "z", not_sure: "n", not_ours: "x", note: "m", similar: "s", all_similar: "a", find: "f",
   undo: "u", happened: "h", larger: "+", smaller: "-",
 };
 export const ACTIONS = Object.keys(DEFAULTS);

@@ -131,6 +131,7 @@ const ACTS = {
   not_ours: (session) => session.setKind("not_ours"),
   note: (session) => session.openDialog("zoom-note"),
   similar: (session) => session.findSimilar(),
+  all_similar: (session) => session.confirm(),
   find: (session) => session.finders?.at(-1)?.find(),
   undo: (session) => session.undo(),
   happened: (session) => session.openDialog("happened"),
@@ -138,7 +139,7 @@ const ACTS = {
   smaller: (session) => session.setSize(SIZE_NAMES[Math.max(0, SIZE_NAMES.indexOf(session.side) - 1)]),
 };
 const WITHOUT_SHEET = new Set(["undo", "happened", "larger", "smaller"]);
-const IN_SIMILAR = new Set(["confirm", "wrong"]);
+const IN_SIMILAR = new Set(["all_similar", "wrong"]); // the key that confirms a page takes none of them
 const IN_ZOOM = new Set(["confirm", "wrong", "zoom", "not_sure", "not_ours", "note", "similar", "find"]);
 
 /** One key of the page. Fields, and buttons with their own use of Enter and Space, keep theirs. */
@@ -150,8 +151,8 @@ function pressed(event, session) {
   if (isOwn) return;
   if (moved(event, session)) return;
   const action = actionOf(event), number = classOf(event);
-  const isAllowed = dialog === "zoom" ? IN_ZOOM.has(action) : dialog === "similar" ? IN_SIMILAR.has(action) : true;
-  if (action && event.repeat) event.preventDefault(); // a key that is held confirms no page that nobody has seen
+  const isAllowed = dialog === "zoom" ? IN_ZOOM.has(action) : dialog === "similar" ? IN_SIMILAR.has(action) : action !== "all_similar";
+  if (action && (event.repeat || (dialog === "similar" && !isAllowed))) event.preventDefault(); // a key that is held confirms no page that nobody has seen
   else if (action && isAllowed && (sheet?.items.length || WITHOUT_SHEET.has(action))) ACTS[action](session);
   else if (number >= 0 && dialog !== "similar" && sheet?.items.length && number < session.target.classes.length) session.setLabel(session.target.classes[number]);
   else return;
