@@ -13,9 +13,13 @@ from chromium import chromium
 from page_actions import click, point, press, serious_problems, tab_to, type_text, until
 
 from muslin.data.dataset import Target
+from muslin.evaluation.learning_curve import Forecast
 from muslin.models.bundle import seal
 from muslin.review.store import Store
 from muslin.review.values import NewPrediction, NewProduct
+from muslin.storage.atomic import cache_folder
+from muslin.studio.review_work_process import first_state, write_state
+from muslin.workflows.review_forecast import TargetForecast
 from review_shop import make_review_shop
 from small_models import small_bundle
 
@@ -390,6 +394,28 @@ def test_nothing_moves_while_a_person_works(page, address, shop):
     until(page, "document.querySelector('.last').textContent.includes('Saved')")
     assert page.run(places) == before
     assert page.run("window.moved.reduce((sum, value) => sum + value, 0)") < 0.01  # texts, in their own places
+
+
+def test_the_status_shows_a_forecast_with_its_band(page, address, folder, shop):
+    found = TargetForecast("label", None, 0.98, (Forecast(500, 100, 0.71, 0.78, (0.76, 0.81), 0.9, 0.91, (0.9, 0.93)),))
+    result = {
+        "target": "label",
+        "forecasts": [vars(each) for each in found.forecasts],
+        "messages": list(found.messages),
+    }
+    with Store.open(folder / shop) as store:
+        work = cache_folder() / "review-work" / store.info.id
+    work.mkdir(parents=True)
+    write_state(work, first_state("forecast", "Ana") | {"is_running": False, "result": result})  # as its process does
+    open_view(page, address, shop, "&view=status")
+    until(page, "document.querySelectorAll('#more ~ .interval i').length === 1")
+    assert "76–81 %" in page.run("document.querySelector('#more ~ .interval p').textContent")
+    line, band = (
+        f"document.querySelector('#more ~ .interval {name}').getBoundingClientRect()" for name in (".line", "i")
+    )
+    assert page.run(f"({band}.x - {line}.x) / {line}.width") == pytest.approx(0.76, abs=0.01)
+    assert page.run(f"{band}.width / {line}.width") == pytest.approx(0.05, abs=0.01)
+    assert serious_problems(page) == []
 
 
 @pytest.mark.parametrize(("width", "scheme", "language"), [(1280, "light", "en"), (390, "dark", "zh")])

@@ -62,6 +62,12 @@ def test_a_training_that_cannot_be_is_told(page):
     assert ended(page)["error"]["code"] == "review_nothing_decided"
 
 
+def test_a_forecast_that_cannot_be_is_told(page):
+    assert page.refusal("forecast", target="size").code == "request_choice"
+    assert page.post("forecast", class_name="Bag")["work"]["kind"] == "forecast"
+    assert ended(page)["error"]["code"] == "forecast_recipe"
+
+
 def test_a_store_has_one_work_at_a_time(page):
     page.post("train")
     error = page.refusal("train")

@@ -257,7 +257,14 @@ def promote(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
     if body.get("undo"):
         return {"work": works.start(opened, "undo_promotion", short_text(body, "who"))}
     digest = choice_of(body, "digest", "", [model.digest for model in opened.store.models()])
-    return {"work": works.start(opened, "promote", short_text(body, "who"), digest)}
+    return {"work": works.start(opened, "promote", short_text(body, "who"), digest=digest)}
+
+
+def forecast(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
+    """Begin to compute what more decided products would bring, of any class or of `class_name`."""
+    target = target_named(opened.store, body).name
+    class_name = short_text(body, "class_name", default="") or None
+    return {"work": works.start(opened, "forecast", short_text(body, "who"), target=target, class_name=class_name)}
 
 
 def work(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
@@ -295,6 +302,7 @@ PAGE_ROUTES: dict[str, Answer] = {"next": next_items, "items": found_items, "sim
 WORK_ROUTES: dict[str, Callable[[ReviewWork, OpenStore, Body], Any]] = {
     "train": train,
     "promote": promote,
+    "forecast": forecast,
     "work": work,
     "stop": stop,
 }

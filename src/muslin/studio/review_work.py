@@ -1,4 +1,4 @@
-"""Long work on a review store that the page starts: training a candidate, promoting it, and undoing that.
+"""Long work on a review store that the page starts: training a candidate, promoting it, undoing that, and a forecast.
 
 Each runs in a process of its own (`review_work_process`), so that no decision waits for it, and goes on when the page
 and the studio are closed. Only for stores that the user named: a training reads whatever files the store names, and
@@ -37,7 +37,7 @@ class ReviewWork:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def start(self, opened: OpenStore, kind: str, who: str, digest: str = "") -> dict[str, Any]:
+    def start(self, opened: OpenStore, kind: str, who: str, **of_work: str | None) -> dict[str, Any]:
         """Begin a work of WORKS; its state.
 
         Raises:
@@ -58,7 +58,7 @@ class ReviewWork:
             (folder / STOP).unlink(missing_ok=True)
             state = first_state(kind, who)
             write_state(folder, state)
-            params = {"folder": str(folder), "state": state, "place": opened.place, "digest": digest}
+            params = {"folder": str(folder), "state": state, "place": opened.place, "of_work": of_work}
             self._start_process(folder, handle, params)
         finally:
             os.close(handle)  # the process holds the lock with its own copy

@@ -73,6 +73,8 @@ def print_store_status(status: "StoreStatus") -> None:
     for model in status.models:
         if model.digest != active.digest:
             echo(f"other model: {_model_text(model)}, added {_time(model.added_at)}")
+    if any(found.counts.queue.decided for found in status.targets.values()):
+        echo(f"what more decisions would bring: muslin review forecast {status.path}")
     for catalogue in status.catalogues if len(status.catalogues) > 1 else ():
         echo(f"catalogue: {catalogue.path}")
 

@@ -18,6 +18,7 @@ export const history = post("history");
 export const status = post("status");
 export const models = post("models");
 export const train = post("train");
+export const forecast = post("forecast");
 export const work = post("work");
 export const stop = post("stop");
 export const promote = post("promote");

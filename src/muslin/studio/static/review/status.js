@@ -108,9 +108,10 @@ class Models extends Component {
     try {
       const wasRunning = this.state.work?.is_running, found = await requests.work({ store: session.store });
       this.setState({ ...found, error: "" });
+      if (found.work?.kind === "forecast" && found.work.result) this.setState({ forecast: found.work.result }); // until another is made
       if (found.work?.is_running) this.timer = setTimeout(() => this.look(), POLL_MS);
       else if (wasRunning) {
-        if (found.work.kind !== "train") await session.modelChanged();
+        if (["promote", "undo_promotion"].includes(found.work.kind)) await session.modelChanged();
         announce(workText(found.work));
         changed();
       }
@@ -128,7 +129,7 @@ class Models extends Component {
     } catch (error) { this.setState({ error: error.message }); }
   }
 
-  render({ session, models: { active, models, promotions } }, { work, is_allowed, error }) {
+  render({ session, models: { active, models, promotions } }, { work, is_allowed, error, forecast }) {
     const isBusy = !is_allowed || work?.is_running || !session.who;
     const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
     const ordered = [...models].sort((a, b) => (b.digest === active) - (a.digest === active) || b.added_at.localeCompare(a.added_at));
@@ -142,10 +143,33 @@ class Models extends Component {
         <button type="button" disabled=${isBusy || promotions.at(-1)?.kind !== "promote"} onclick=${() => this.start(requests.promote, { undo: true })}>${t("review.undoPromotion")}</button>
         ${work?.is_running && html`<button type="button" class="stop" onclick=${() => this.start(requests.stop)}>${t("review.stop")}</button>`}</div>
       <div class="worklog" aria-live="polite">${error && html`<p class="error">${error}</p>`}${work && html`<${WorkState} work=${work} />`}</div>
+      <${HowManyMore} target=${session.target} forecast=${forecast} isOff=${isBusy} start=${(more) => this.start(requests.forecast, { target: session.target.name, ...more })} />
       <h3>${t("review.promotions")}</h3>
       <ol class="past">${promotions.toReversed().map((one) => html`<li key=${one.id}>${t(`review.promotion.${one.kind}`)}: ${name(one.digest)} <span class="soft">${one.who}, ${when(one.at)}</span></li>`)}</ol>
     </section>`;
   }
+}
+
+/** What more decided products would bring. It is computed when somebody asks, in a process of its own. */
+class HowManyMore extends Component {
+  render({ target, forecast, isOff, start }, { name = "" }) {
+    const isShown = forecast?.target === target.name;
+    return html`<h3 id="more">${t("review.howManyMore")}</h3>
+      <p class="soft">${t("review.forecastLead")}</p>
+      <div class="buttons forecast"><label class="field"><span>${t("review.forecastOf")}</span><select onchange=${(event) => this.setState({ name: event.target.value })}>
+        <option value="">${t("review.forecastAny")}</option>${target.classes.map((one) => html`<option value=${one} selected=${one === name}>${one}</option>`)}</select></label>
+        <button type="button" disabled=${isOff || target.kind !== "multiclass"} onclick=${() => start(name ? { class_name: name } : {})}>${t("review.forecast")}</button></div>
+      ${isShown && (forecast.forecasts.length ? forecast.forecasts.map((one, n) => html`<${Band} forecast=${one} words=${messageText(forecast.messages[n])} />`) : html`<p>${t("review.forecastNone")}</p>`)}`;
+  }
+}
+
+/** The share that is accepted now, as a line, and the band of what is expected. */
+function Band({ forecast: { accepted_now: now, accepted_interval: [low, high] }, words }) {
+  const at = (share) => `${100 * share}%`;
+  return html`<div class="interval" role="img" aria-label=${words}>
+    <p>${words}</p>
+    <div class="line"><i style=${{ left: at(low), width: `calc(${at(high)} - ${at(low)})` }}></i><b style=${{ left: at(now) }}></b></div>
+    <div class="ends soft number"><span>0 %</span><span>100 %</span></div></div>`;
 }
 
 const POLL_MS = 800;
@@ -162,5 +186,5 @@ function workText({ kind, is_running, error, result }) {
   if (is_running) return t(`review.running.${kind}`);
   if (error) return t(error.code.endsWith("_stopped") ? "review.stopped" : "review.workFailed");
   if (kind === "promote" && !result.is_promoted) return t("review.notPromoted");
-  return t(`review.done.${kind}`, { digest: result.digest.slice(0, 8) });
+  return t(`review.done.${kind}`, { digest: result.digest?.slice(0, 8) });
 }
