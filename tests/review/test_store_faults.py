@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,13 +11,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from command_line import environment
-from muslin.errors import StorageError
+from muslin.errors import DataError, StorageError
 from muslin.review import database
 from muslin.review.schema import INFO
 from muslin.review.store import Store
@@ -211,3 +213,53 @@ def test_a_failed_creation_can_be_tried_again(place: str, tmp_path: Path, model:
         Store.create(place, tmp_path / "broken.muslin", who="Ada")
     with Store.create(place, model, who="Ada") as store:
         assert len(store.models()) == 1
+
+
+DAMAGES = [
+    "DELETE FROM info WHERE key = 'seed'",
+    "UPDATE info SET value = '\"much\"' WHERE key = 'spot_checks'",
+    "UPDATE info SET value = '{' WHERE key = 'version'",
+    "UPDATE models SET targets = '[{}]'",
+    "UPDATE products SET photos = '['",
+    "UPDATE products SET photos = '[5]'",
+    "UPDATE predictions SET candidates = '5'",
+    "DELETE FROM promotions",
+    "DROP VIEW current_decisions",
+    "DROP TABLE items",
+    "ALTER TABLE items RENAME COLUMN rank TO place",
+]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "shop.db"
+    with Store.create(path, model, who="Ada") as store:
+        fill(store, 20)
+    return path
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_content_that_muslin_did_not_write_is_damage(tmp_path: Path, sound: Path, damage: str) -> None:
+    path = shutil.copy(sound, tmp_path / "changed.db")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    with refuses("store_damaged", DataError, path=str(path)), Store.open(path) as store:
+        assert store.info and store.targets
+        store.next_items("label", "Ada")
+
+
+def test_tables_of_another_program_are_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript("CREATE TABLE info (a); CREATE TABLE models (a); CREATE TABLE decisions (a)")
+    with refuses("not_a_store", DataError, path=str(path)):
+        Store.open(path)
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path, model: Path) -> None:
+    for name in ("x" * 5000, "nul\0"):
+        with refuses("store_missing", DataError, path=name):
+            Store.open(name)
+        with pytest.raises(StorageError) as error:
+            Store.create(name, model, who="Ada")
+        assert error.value.code == "write_failed"

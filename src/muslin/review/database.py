@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from muslin.errors import DataError, MuslinError, StorageError
 from muslin.library_errors import reason_of
+from muslin.review.schema import DamagedValue
 from muslin.storage.local_path import url_of
 from muslin.strict_json import json_text
 
@@ -130,6 +132,10 @@ def database_errors(name: str) -> Iterator[None]:
         raise _translated(error, name) from error
     except OverflowError as error:  # SQLite's, of a number above 64 bits
         raise DataError("review_number_range") from error
+    except DamagedValue as error:
+        raise DataError("store_damaged", path=name, reason=str(error)) from error
+    except (JSONDecodeError, UnicodeDecodeError) as error:  # also what muslin did not write
+        raise DataError("store_damaged", path=name, reason=reason_of(error)) from error
     except PoolTimeoutError as error:
         raise StorageError("store_locked", path=name) from error
 
@@ -143,6 +149,8 @@ def _translated(error: BaseException, name: str) -> MuslinError:
             return DataError("not_a_store", path=name)
         if number == sqlite3.SQLITE_CORRUPT:
             return DataError("store_damaged", path=name, reason=reason)
+        if number == sqlite3.SQLITE_ERROR and reason.startswith("no such "):  # table or column
+            return DataError("store_damaged", path=name, reason=reason)
         code = _SQLITE_CODES.get(number, "store_failed")
         if code == "write_failed" and _is_full(Path(name)):  # no room for the files beside the database
             code = "disk_full"
@@ -150,6 +158,8 @@ def _translated(error: BaseException, name: str) -> MuslinError:
     state = getattr(error, "sqlstate", None)
     if state == "22003":  # a number above 64 bits
         return DataError("review_number_range")
+    if state in ("42P01", "42703"):  # no such table or column
+        return DataError("store_damaged", path=name, reason=reason)
     is_lost = state is None and type(error).__name__ in ("OperationalError", "InterfaceError")
     if is_lost or _UNREACHABLE.fullmatch(state or ""):
         return StorageError("store_unreachable", path=name, reason=reason)

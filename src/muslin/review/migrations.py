@@ -66,7 +66,9 @@ def version_of(connection: Connection, name: str) -> int:
         DataError: the database is no review store, or one of a later muslin.
     """
     found = None
-    if {"info", "models", "decisions"} <= set(inspect(connection).get_table_names()):
+    inspected = inspect(connection)
+    is_likely = {"info", "models", "decisions"} <= set(inspected.get_table_names())
+    if is_likely and {column["name"] for column in inspected.get_columns("info")} == set(INFO.c.keys()):
         found = connection.scalar(select(INFO.c.value).where(INFO.c.key == "version"))
     if not isinstance(found, int) or found < 1:
         raise DataError("not_a_store", path=name)

@@ -1,5 +1,6 @@
 """A store's database: made with its first model, or opened."""
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ def create_database(place: str | Path, model: Path, who: str, settings: Mapping[
     check_share(settings["spot_checks"])
     values = {**settings, "id": secrets.token_hex(8), "created_at": now_text(), "who": who}
     database = Database(place)
+    if database.is_sqlite and "\0" in database.name:  # which no file's name has
+        raise StorageError("write_failed", path=database.name, reason="NUL")
     with _closed_after_error(database):
         try:
             database.create_schema()
@@ -51,7 +54,7 @@ def open_database(place: str | Path) -> Database:
     """
     database = Database(place)
     with _closed_after_error(database):
-        if database.is_sqlite and not database.path.is_file():
+        if database.is_sqlite and not os.path.isfile(database.path):
             raise DataError("store_missing", path=database.name)
         with database.reading() as connection:
             version = version_of(connection, database.name)

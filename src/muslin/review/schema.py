@@ -9,6 +9,7 @@ texts.
 
 import json
 import re
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -46,6 +47,31 @@ class AnyText(TypeDecorator[str]):
         return str(json.loads(value[1:])) if value is not None and value.startswith(_MARK) else value
 
 
+class DamagedValue(ValueError):
+    """A value that muslin did not write: a store may come from anywhere. `Database` makes a DataError of it."""
+
+
+class JsonOf(TypeDecorator[Any]):
+    """JSON of one kind: `dict`, or `list` for an array of texts.
+
+    Raises:
+        DamagedValue: what is read is of another kind.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        is_of_kind = isinstance(value, self.kind)
+        if not is_of_kind or (self.kind is list and not all(isinstance(each, str) for each in value)):
+            raise DamagedValue(f"{self.kind.__name__} expected: {str(value)[:40]}")
+        return value
+
+
 _MARK = "\ufdd0"  # which Unicode keeps for such uses
 _REFUSED = re.compile("[\0\ud800-\udfff]")
 _ODD = re.compile(f"{_REFUSED.pattern}|^{_MARK}")
@@ -70,7 +96,7 @@ MODELS = Table(
     Column("name", AnyText, nullable=False),
     Column("size", NUMBER, nullable=False),  # in bytes
     Column("targets", JSON, nullable=False),  # name, classes and kind of each
-    Column("record", JSON, nullable=False),  # what it was trained on: numbers of decisions, recipe, last decision
+    Column("record", JsonOf(dict), nullable=False),  # what it was trained on: numbers of decisions, recipe, last decision
     Column("added_at", AnyText, nullable=False),
 )
 
@@ -91,7 +117,7 @@ PROMOTIONS = Table(
     Column("kind", AnyText, nullable=False),  # `init`, `promote` or `undo`
     Column("who", AnyText, nullable=False),
     Column("at", AnyText, nullable=False),
-    Column("metrics", JSON, nullable=False),  # the comparison on which it rests
+    Column("metrics", JsonOf(dict), nullable=False),  # the comparison on which it rests
     sqlite_autoincrement=True,
 )
 """The last row names the active model."""
@@ -101,7 +127,7 @@ CATALOGUES = Table(
     METADATA,
     Column("id", NUMBER, primary_key=True),
     Column("path", AnyText, nullable=False, unique=True),  # absolute
-    Column("read_options", JSON, nullable=False),
+    Column("read_options", JsonOf(dict), nullable=False),
     Column("added_at", AnyText, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -123,7 +149,7 @@ PRODUCTS = Table(
     Column("catalogue", NUMBER, ForeignKey("catalogues.id"), nullable=False),
     Column("name", AnyText, nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
     Column("fingerprint", AnyText, nullable=False),  # of its photos' contents; another one means that it has changed
-    Column("photos", JSON, nullable=False),  # names, in order
+    Column("photos", JsonOf(list), nullable=False),  # names, in order
     Column("text", AnyText, nullable=False),  # the cells of its rows
     Column("search", Text, nullable=False),  # name and text, as `searchable` writes them
     Column("rank", Float, nullable=False),  # uniform in [0, 1), fixed when it is added; see `muslin.review.sampling`
@@ -147,7 +173,7 @@ PREDICTIONS = Table(
     Column("value", AnyText, nullable=False),
     Column("probability", Float, nullable=False),
     Column("decision", AnyText, nullable=False),  # of `muslin.evaluation.selective.DECISIONS`
-    Column("candidates", JSON, nullable=False),  # the prediction set, the most probable first
+    Column("candidates", JsonOf(list), nullable=False),  # the prediction set, the most probable first
 )
 
 ITEMS = Table(
@@ -204,7 +230,7 @@ DECISIONS = Table(
     Column("digest", AnyText, nullable=False),  # of the model whose prediction was shown
     Column("fingerprint", AnyText, nullable=False),  # of the product that was shown
     Column("drawn", AnyText, nullable=False),  # of `muslin.review.values.DRAWN`, as the store knows it
-    Column("shown", JSON, nullable=False),  # what was shown: value, probability, decision, view
+    Column("shown", JsonOf(dict), nullable=False),  # what was shown: value, probability, decision, view
     Column("request", AnyText, nullable=False),  # the client's own id of this decision: sent again, it is no second one
     UniqueConstraint("request"),
     sqlite_autoincrement=True,

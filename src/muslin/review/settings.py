@@ -1,5 +1,6 @@
 """What a call needs to know of a store first: its settings, and the target that it names."""
 
+from types import NoneType
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
@@ -9,13 +10,29 @@ from muslin.errors import DataError, unknown
 from muslin.messages import Message
 from muslin.review.clock import now_text
 from muslin.review.model_rows import active_digest, read_model
-from muslin.review.schema import DECISIONS, INFO
+from muslin.review.schema import DECISIONS, INFO, DamagedValue
 from muslin.review.values import StoreInfo
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "seed": (int,),
+    "spot_checks": (int, float),
+    "precision": (int, float, NoneType),
+    "guarantee": (str,),
+    "data": (object,),
+    "created_at": (str,),
+    "who": (str,),
+}
+"""A row for each field of `StoreInfo`."""
 
 
 def read_info(connection: Connection) -> StoreInfo:
     """The settings."""
     values: dict[str, Any] = {row.key: row.value for row in connection.execute(select(INFO))}
+    for name, kinds in _KINDS.items():
+        if name not in values or not isinstance(values[name], kinds):
+            raise DamagedValue(f"info.{name}: {str(values.get(name))[:40]}")
     return StoreInfo(**{name: values[name] for name in StoreInfo.__dataclass_fields__})
 
 
