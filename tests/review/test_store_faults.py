@@ -244,7 +244,8 @@ def test_content_that_muslin_did_not_write_is_damage(tmp_path: Path, sound: Path
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(damage)
     with refuses("store_damaged", DataError, path=str(path)), Store.open(path) as store:
-        assert store.info and store.targets
+        assert store.info
+        assert store.targets
         store.next_items("label", "Ada")
 
 

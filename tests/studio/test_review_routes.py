@@ -4,6 +4,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -326,3 +327,47 @@ def test_a_store_in_the_place_of_another_is_opened_anew(shop, tmp_path, page):
     page.post("decide", decisions=[page.decision(item)])
     with Store.open(shop / "shop.db") as store:
         assert len(store.history(item["product"], "label")) == 1
+
+
+@pytest.mark.parametrize("name", ["decisions", "kinds", "drawn", "values", "decided_values", "who"])
+def test_a_filter_with_many_names_is_answered_or_refused(page, name):
+    known = {"decisions": "accept", "kinds": "value", "drawn": "random", "who": "Ada"}.get(name, "Bag")
+    assert "items" in page.post("items", filters={name: [known] * 4000})
+    assert "items" in page.post("next", filters={name: [known] * 4000})
+    refused = page.refusal("items", filters={name: [known] * 40_000})
+    assert (refused.code, refused.params["name"], refused.status) == ("request_value", name, 400)
+
+
+def test_many_products_are_given_back_or_refused(page):
+    assert page.post("release", products=list(range(5000))) == {}
+    assert page.refusal("release", products=[1] * 40_000).code == "request_value"
+
+
+def test_numbers_that_no_page_shows_are_left_out(shop, page):
+    item = page.post("next", count=1)["items"][0]
+    shown = {"probability": 10**400, "view": "grid"}
+    page.post("decide", decisions=[page.decision(item, shown=shown)])
+    with sqlite3.connect(shop / "shop.db") as connection:
+        (kept,) = connection.execute("SELECT shown FROM decisions").fetchone()
+    connection.close()
+    assert json.loads(kept) == {"view": "grid"}
+
+
+@pytest.mark.parametrize("more", [{"note": "two handles"}, {"value": "Shirt"}, {"kind": "not_sure"}])
+def test_a_request_with_other_content_is_refused(page, more):
+    item = page.post("items", filters={"values": ["Bag"]}, count=1)["items"][0]
+    first = page.decision(item)
+    page.post("decide", decisions=[first])
+    assert page.refusal("decide", decisions=[first | more]).code == "review_request_reused"
+    assert page.refusal("decide", decisions=[first], who="Bo").code == "review_request_reused"
+    assert len(page.post("history", product=item["product"])["history"]) == 1
+
+
+def test_times_of_a_filter_are_compared_in_utc(page):
+    item = page.post("next", count=1)["items"][0]
+    page.post("decide", decisions=[page.decision(item)])
+    now = datetime.now(timezone(timedelta(hours=-11)))
+    earlier, later = ((now + timedelta(hours=hours)).isoformat() for hours in (-1, 1))
+    assert len(page.post("items", filters={"since": earlier, "until": later})["items"]) == 1
+    assert page.post("items", filters={"since": later})["items"] == []
+    assert page.refusal("items", filters={"since": "last week"}).params == {"name": "since"}

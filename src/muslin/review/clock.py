@@ -11,6 +11,19 @@ def now_text() -> str:
     return text_of(datetime.now(UTC))
 
 
+def utc_text(text: str) -> str:
+    """A date or time of ISO 8601, in UTC unless it says otherwise, as a store writes it.
+
+    Raises:
+        ValueError, OverflowError: it is none.
+
+    >>> utc_text("2026-05-01T10:00:00+02:00")
+    '2026-05-01T08:00:00.000000Z'
+    """
+    time = datetime.fromisoformat(text)
+    return text_of(time.replace(tzinfo=time.tzinfo or UTC))
+
+
 def text_of(time: datetime) -> str:
     """
     >>> text_of(datetime(2026, 5, 1, 8, tzinfo=UTC))

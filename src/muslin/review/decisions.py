@@ -73,7 +73,7 @@ def _add_part(connection: Connection, part: list[NewDecision], who: str, spot_ch
     for decision in part:
         if decision.product not in found[decision.target]:
             raise DataError("review_product_missing", product=decision.product)
-    known = _with_requests(connection, part)
+    known = _with_requests(connection, part, who)
     fresh = [decision for decision in part if decision.request not in known]
     numbers = {request: row.id for request, row in known.items()}
     if fresh:
@@ -111,14 +111,17 @@ def _drawn(product: Any, spot_checks: float) -> str:
     return drawn_of(product.rank, product.is_accepted, spot_checks)
 
 
-def _with_requests(connection: Connection, part: Sequence[NewDecision]) -> dict[str, Any]:
+def _with_requests(connection: Connection, part: Sequence[NewDecision], who: str) -> dict[str, Any]:
     """Per request that was there before, the row of its decision."""
     requests = [decision.request for decision in part]
     rows = connection.execute(select(DECISIONS).where(DECISIONS.c.request.in_(requests)))
     known = {row.request: row for row in rows}
     for new in part:
         if new.request in known:
-            _check_same(known[new.request], (new.product, new.target, new.kind, new.value, None))
+            row = known[new.request]
+            _check_same(row, (new.product, new.target, new.kind, new.value, None))
+            if (row.note, row.who) != (new.note, who):
+                raise DataError("review_request_reused", request=row.request)
     return known
 
 

@@ -16,7 +16,7 @@ from muslin.errors import DataError
 from muslin.models.bundle import open_bundle
 from muslin.review.clock import now_text
 from muslin.review.items import make_all_items
-from muslin.review.schema import CLASSES, MODEL_PARTS, MODELS, PREDICTIONS, PRODUCTS, PROMOTIONS, DamagedValue
+from muslin.review.schema import CLASSES, MODEL_PARTS, MODELS, PREDICTIONS, PRODUCTS, PROMOTIONS, DamagedValueError
 from muslin.review.values import ModelRow, Promotion
 from muslin.storage.atomic import atomic_file, cache_folder
 
@@ -73,7 +73,7 @@ def model_of(row: Any) -> ModelRow:
     try:
         targets = tuple(Target(t["name"], tuple(t["classes"]), t["kind"]) for t in row.targets)
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedValue(f"models.targets: {str(row.targets)[:40]}") from error
+        raise DamagedValueError(f"models.targets: {str(row.targets)[:40]}") from error
     return ModelRow(row.digest, row.name, row.size, targets, row.record, row.added_at)
 
 
@@ -127,7 +127,7 @@ def active_digest(connection: Connection) -> str:
     """The digest of the active model."""
     found = connection.scalar(select(PROMOTIONS.c.digest).order_by(PROMOTIONS.c.id.desc()).limit(1))
     if found is None:
-        raise DamagedValue("promotions: 0")
+        raise DamagedValueError("promotions: 0")
     return str(found)
 
 

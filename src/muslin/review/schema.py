@@ -47,7 +47,7 @@ class AnyText(TypeDecorator[str]):
         return str(json.loads(value[1:])) if value is not None and value.startswith(_MARK) else value
 
 
-class DamagedValue(ValueError):
+class DamagedValueError(ValueError):
     """A value that muslin did not write: a store may come from anywhere. `Database` makes a DataError of it."""
 
 
@@ -55,7 +55,7 @@ class JsonOf(TypeDecorator[Any]):
     """JSON of one kind: `dict`, or `list` for an array of texts.
 
     Raises:
-        DamagedValue: what is read is of another kind.
+        DamagedValueError: what is read is of another kind.
     """
 
     impl = JSON
@@ -68,7 +68,7 @@ class JsonOf(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         is_of_kind = isinstance(value, self.kind)
         if not is_of_kind or (self.kind is list and not all(isinstance(each, str) for each in value)):
-            raise DamagedValue(f"{self.kind.__name__} expected: {str(value)[:40]}")
+            raise DamagedValueError(f"{self.kind.__name__} expected: {str(value)[:40]}")
         return value
 
 
@@ -96,7 +96,7 @@ MODELS = Table(
     Column("name", AnyText, nullable=False),
     Column("size", NUMBER, nullable=False),  # in bytes
     Column("targets", JSON, nullable=False),  # name, classes and kind of each
-    Column("record", JsonOf(dict), nullable=False),  # what it was trained on: numbers of decisions, recipe, last decision
+    Column("record", JsonOf(dict), nullable=False),  # what it was trained on: numbers of decisions, recipe, …
     Column("added_at", AnyText, nullable=False),
 )
 

@@ -10,9 +10,8 @@ from muslin.errors import DataError, unknown
 from muslin.messages import Message
 from muslin.review.clock import now_text
 from muslin.review.model_rows import active_digest, read_model
-from muslin.review.schema import DECISIONS, INFO, DamagedValue
+from muslin.review.schema import DECISIONS, INFO, DamagedValueError
 from muslin.review.values import StoreInfo
-
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "id": (str,),
@@ -32,7 +31,7 @@ def read_info(connection: Connection) -> StoreInfo:
     values: dict[str, Any] = {row.key: row.value for row in connection.execute(select(INFO))}
     for name, kinds in _KINDS.items():
         if name not in values or not isinstance(values[name], kinds):
-            raise DamagedValue(f"info.{name}: {str(values.get(name))[:40]}")
+            raise DamagedValueError(f"info.{name}: {str(values.get(name))[:40]}")
     return StoreInfo(**{name: values[name] for name in StoreInfo.__dataclass_fields__})
 
 

@@ -295,7 +295,7 @@ class Filters:
         decisions: the model's, of `muslin.evaluation.selective.DECISIONS`.
         state: of STATES.
         kinds, decided_values, who: of the decision that counts.
-        since, until: of the decision that counts, ISO 8601; `until` itself is not wanted.
+        since, until: of the decision that counts, as the store writes times; `until` itself is not wanted.
         min_confidence, max_confidence: 0 to 1, both inclusive.
         text: in the product's name or cells, in any case.
         drawn: of DRAWN.

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from muslin.review.values import SORTS, ModelRow
-from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
+from muslin.studio.requests import Body, choice_of, integer_of, text_of
 from muslin.studio.responses import Handler, json_body, response_of
 from muslin.studio.review_photos import GRID_PX, MAX_PHOTO_PX, ReviewPhotos
 from muslin.studio.review_stores import OpenStore, ReviewStores
@@ -26,6 +26,7 @@ from muslin.studio.review_values import (
     decisions_of,
     filters_of,
     item_json,
+    listed,
     receipts_json,
     short_text,
     target_named,
@@ -194,7 +195,7 @@ def undo(store: "Store", body: Body) -> dict[str, Any]:
 
 def release(store: "Store", body: Body) -> dict[str, Any]:
     """Let others have what a person has on the page."""
-    products = [integer_of({"product": each}, "product", -1, MAX_NUMBER) for each in value_of(body, "products", list)]
+    products = [integer_of({"product": each}, "product", -1, MAX_NUMBER) for each in listed(body, "products")]
     page = short_text(body, "page", default="") if "page" in body else None
     store.release(short_text(body, "who"), page, products or None)
     return {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from muslin.data.dataset import Target
 from muslin.errors import MuslinError
 from muslin.evaluation.selective import DECISIONS
+from muslin.review.clock import utc_text
 from muslin.review.values import DRAWN, KINDS, Counts, Decided, Filters, Item, NewDecision, Receipt, labels_of, value_of
 from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
 from muslin.studio.requests import value_of as collection_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_DECISIONS = 1000  # in one request: a page has 48, a tab that was offline more
 MAX_NOTE = 2000  # characters
+MAX_LISTED = 5000  # names in a filter: databases take some 30,000 in a statement
 MAX_NAME = 200  # characters of a person's name, of a class or of a request's id
 MAX_NUMBER = 2**53  # exact in JavaScript
 DECIDED_KINDS = tuple(kind for kind in KINDS if kind != "undo")
@@ -138,7 +140,9 @@ def _is_plain(value: Any) -> bool:
         return len(value) <= MAX_NAME and all(isinstance(each, str) and _is_plain(each) for each in value)
     if isinstance(value, str):
         return len(value) <= MAX_NAME and _is_storable(value)
-    return isinstance(value, int | float) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) <= MAX_NUMBER
 
 
 def value_text(store: "Store | Vocabulary", target: Target, value: Any) -> str:
@@ -167,7 +171,8 @@ def filters_of(store: "Store", target: Target, body: Body) -> Filters:
     given = collection_of(body, "filters", dict)
     if unknown_names := sorted(set(given) - {field.name for field in fields(Filters)}):
         raise MuslinError("request_choice", name=unknown_names[0], choices=[field.name for field in fields(Filters)])
-    found: dict[str, Any] = {name: short_text(given, name) for name in ("since", "until", "text") if given.get(name)}
+    found: dict[str, Any] = {name: _time(given, name) for name in ("since", "until") if given.get(name)}
+    found |= {"text": short_text(given, "text")} if given.get("text") else {}
     found |= {name: number_of(given, name, 0, 1) for name in CONFIDENCES if given.get(name) is not None}
     found |= {name: _choices(given, name, known) for name, known in FILTER_CHOICES.items()}
     known = Vocabulary(store)
@@ -177,19 +182,35 @@ def filters_of(store: "Store", target: Target, body: Body) -> Filters:
     return Filters(state=state, catalogue=catalogue, who=_people(given), **found)
 
 
+def _time(given: Body, name: str) -> str:
+    """A date or time of ISO 8601, in UTC unless it says otherwise, as a store writes it."""
+    try:
+        return utc_text(short_text(given, name))
+    except (ValueError, OverflowError) as error:
+        raise MuslinError("request_time", name=name) from error
+
+
+def listed(given: Body, name: str) -> list[Any]:
+    """A list of at most MAX_LISTED values; an empty one where it is missing."""
+    found: list[Any] = collection_of(given, name, list)
+    if len(found) > MAX_LISTED:
+        raise MuslinError("request_value", name=name, expected="array", maximum=MAX_LISTED)
+    return found
+
+
 def _choices(given: Body, name: str, known: Sequence[str]) -> tuple[str, ...]:
-    found = collection_of(given, name, list)
+    found = listed(given, name)
     if not all(each in known for each in found):
         raise MuslinError("request_choice", name=name, choices=list(known))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _people(given: Body) -> tuple[str, ...]:
-    return tuple(short_text({"who": each}, "who") for each in collection_of(given, "who", list))
+    return tuple(short_text({"who": each}, "who") for each in listed(given, "who"))
 
 
 def _values(known: Vocabulary, target: Target, given: Body, name: str) -> tuple[str, ...]:
-    return tuple(value_text(known, target, value) for value in collection_of(given, name, list))
+    return tuple(dict.fromkeys(value_text(known, target, value) for value in listed(given, name)))
 
 
 # ── To a response ────────────────────────────────────────────────────────────────────────────────────────

@@ -5,10 +5,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from muslin.data.dataset import Target
-from muslin.review.clock import text_of
+from muslin.review.clock import utc_text
 from muslin.review.exchange.decisions import ReadDecision, said_of
 from muslin.review.values import Item, NewDecision, value_of
 from muslin.strict_json import json_text
@@ -101,11 +100,9 @@ def utc(at: str | None) -> str | None:
     '2026-05-01T08:00:00.000000Z'
     """
     try:
-        time = datetime.fromisoformat(at or "")
-        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+        return utc_text(at or "")
     except (ValueError, OverflowError):
         return None
-    return text_of(time)
 
 
 class _ProductIndex:
