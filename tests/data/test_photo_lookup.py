@@ -9,6 +9,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -491,3 +492,14 @@ def test_index_has_the_names_that_cells_can_mean() -> None:
     index = PathIndex(["010/0108775015.jpg", "hat/Blue Hat.JPG"])
     assert all(map(index.has_name, ("108775015.0", "0108775015.png", "blue hat", "BLUE HAT.webp")))
     assert not any(map(index.has_name, ("010", "hat", "blue", "2.jpg")))
+
+
+def test_threads_that_ask_first_find_every_photo(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(3000)]
+    (tmp_path / "new").mkdir()
+    for name in names:
+        (tmp_path / "new" / name).touch()
+    lookup = PhotoLookup([tmp_path])
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda name: lookup.locate(name).photo, names[:64]))
+    assert [photo.path.name for photo in found if isinstance(photo, Photo)] == names[:64]

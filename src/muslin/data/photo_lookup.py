@@ -1,6 +1,7 @@
 """Finding a photo in folders and archives by what a table or a list calls it: places, and the look-up in them."""
 
 import os
+import threading
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -208,7 +209,8 @@ class PhotoLookup:
 
     A cell is a path from one of the places, or a bare id without the suffix. Only where no file has it as it is
     spelled, the names below the places are listed, once, and the path that has most of its end in common with the cell
-    is taken; see `muslin.data.photo_paths`. The same cell is always the same photo, whatever cells came before.
+    is taken; see `muslin.data.photo_paths`. The same cell is always the same photo, whatever cells came before. Several
+    threads can call `locate` at the same time.
 
     Attributes:
         keep_alive: what must live as long as the photos.
@@ -224,6 +226,7 @@ class PhotoLookup:
         self.keep_alive = [place.keep_alive for place in self._places]
         self._indices: list[tuple[Place, PathIndex]] | None = None
         self._lists_all = False
+        self._listing = threading.Lock()
         self._counts: Counter[tuple[str, str | None, str | None]] = Counter()
         self._examples: defaultdict[tuple[str, str | None, str | None], list[str]] = defaultdict(list)
         self._cell_of: dict[str, int] = {}
@@ -274,8 +277,8 @@ class PhotoLookup:
 
     def locate(self, cell: Cell, as_spelled: bool = False) -> Found:
         """As `find`, without counting; with `as_spelled` no other spellings are searched."""
-        if cell in self._known:
-            return self._known[cell]
+        if known := self._known.get(cell):
+            return known
         found = self._locate(cell, as_spelled)
         if isinstance(found.photo, Photo) and not found.code:
             if len(self._known) >= CACHED_CELLS:
@@ -372,17 +375,22 @@ class PhotoLookup:
 
     def _index(self) -> list[tuple[Place, PathIndex]]:
         """Per place that is not inside another one, the photos below it; made on the first call."""
-        if self._indices is None:
-            self._indices = []
-            hidden = False
-            for place in self._places:
-                inside = [other.path.relative_to(place.path) for other in self._places if _is_below(other, place)]
-                hidden = hidden or any(is_hidden(path.as_posix()) for path in inside)
-                if not any(_is_below(place, other) for other in self._places):
-                    starts = ["", *(f"{path.as_posix()}/" for path in inside)]
-                    self._indices.append((place, PathIndex(place.photo_names(), starts)))
-            self._lists_all = not hidden and all(place.lists_all for place, _ in self._indices)
-        return self._indices
+        with self._listing:  # a thread never sees a part of the list
+            if self._indices is None:
+                self._indices = self._list()
+            return self._indices
+
+    def _list(self) -> list[tuple[Place, PathIndex]]:
+        indices = []
+        hidden = False
+        for place in self._places:
+            inside = [other.path.relative_to(place.path) for other in self._places if _is_below(other, place)]
+            hidden = hidden or any(is_hidden(path.as_posix()) for path in inside)
+            if not any(_is_below(place, other) for other in self._places):
+                starts = ["", *(f"{path.as_posix()}/" for path in inside)]
+                indices.append((place, PathIndex(place.photo_names(), starts)))
+        self._lists_all = not hidden and all(place.lists_all for place, _ in indices)
+        return indices
 
 
 def _shown(path: Path) -> str:
