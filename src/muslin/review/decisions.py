@@ -11,7 +11,7 @@ from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.items import current_decisions, decided_of, drawn_of, update_items
 from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS
-from muslin.review.values import KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, value_of
+from muslin.review.values import DECIDED_KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, value_of
 
 PART = 500
 """Decisions that are added at once."""
@@ -25,8 +25,8 @@ def check_decision(new: NewDecision, target: Target, classes: tuple[str, ...]) -
     Raises:
         DataError: an unknown kind or value, or one without the other.
     """
-    if new.kind not in KINDS[:-1]:
-        raise DataError("review_kind_unknown", **unknown(new.kind, KINDS[:-1]))
+    if new.kind not in DECIDED_KINDS:
+        raise DataError("review_kind_unknown", **unknown(new.kind, DECIDED_KINDS))
     if (new.kind == "value") != (new.value is not None) or not new.request:
         raise DataError("review_decision_incomplete", product=new.product)
     if new.value is not None:

@@ -14,6 +14,9 @@ KINDS = ("value", "not_sure", "not_ours", "undo")
 """What a decision says: the value of the target; that the person is not sure; that the product is not one of the
 shop's; or that an earlier decision does not count."""
 
+DECIDED_KINDS = tuple(kind for kind in KINDS if kind != "undo")
+"""What a decision that counts says."""
+
 DRAWN = ("spot_check", "random", "uncertain", "asked")
 """Why a person is asked: a random product that the model accepted; a random one that it did not; one that it was
 uncertain of; one that the person looked for."""
@@ -74,7 +77,7 @@ class NewDecision:
     """What a person decides about one target of a product.
 
     Attributes:
-        kind: of KINDS, but not `undo`.
+        kind: of DECIDED_KINDS.
         value: of the kind `value`.
         request: an id that the client makes once for this decision and sends again after a lost connection.
         fingerprint: of the product that was shown.

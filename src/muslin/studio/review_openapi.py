@@ -1,7 +1,7 @@
 """What the paths below /api/review/ take and return: a row for each, as in `muslin.studio.openapi`."""
 
 from muslin.evaluation.selective import DECISIONS
-from muslin.review.values import DRAWN, KINDS, SORTS, STATES
+from muslin.review.values import DECIDED_KINDS, DRAWN, KINDS, SORTS, STATES
 from muslin.studio.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
@@ -18,7 +18,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.review_values import DECIDED_KINDS
 from muslin.studio.review_work import WORKS
 
 TEXT = NAME | {"maxLength": 200}

@@ -10,7 +10,19 @@ from muslin.data.dataset import Target
 from muslin.errors import MuslinError
 from muslin.evaluation.selective import DECISIONS
 from muslin.review.clock import utc_text
-from muslin.review.values import DRAWN, KINDS, Counts, Decided, Filters, Item, NewDecision, Receipt, labels_of, value_of
+from muslin.review.values import (
+    DECIDED_KINDS,
+    DRAWN,
+    STATES,
+    Counts,
+    Decided,
+    Filters,
+    Item,
+    NewDecision,
+    Receipt,
+    labels_of,
+    value_of,
+)
 from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
 from muslin.studio.requests import value_of as collection_of
 
@@ -22,10 +34,8 @@ MAX_NOTE = 2000  # characters
 MAX_LISTED = 5000  # names in a filter: databases take some 30,000 in a statement
 MAX_NAME = 200  # characters of a person's name, of a class or of a request's id
 MAX_NUMBER = 2**53  # exact in JavaScript
-DECIDED_KINDS = tuple(kind for kind in KINDS if kind != "undo")
 CONFIDENCES = ("min_confidence", "max_confidence")
 FILTER_CHOICES = {"decisions": DECISIONS, "kinds": DECIDED_KINDS, "drawn": DRAWN}
-STATES = ("open", "decided", "changed")
 SHOWN = ("value", "probability", "decision", "view")
 """What a page says of what it showed with a decision."""
 
