@@ -64,10 +64,16 @@ def test_a_photo_is_kept_only_with_its_fingerprint(served):
 
 
 def test_decisions_of_other_sites_are_refused(served):
-    body = {"store": "shop.db", "who": "Mallory", "decision": 1, "request": "x"}
+    (item,) = post(served, "next", who="Ada", count=1)["items"]
+    decision = {name: item[name] for name in ("product", "target", "fingerprint", "digest", "value")} | {"request": "x"}
+    (receipt,) = post(served, "decide", who="Ada", decisions=[decision])["receipts"]
+    undoing = {"who": "Mallory", "undos": [{"decision": receipt["id"], "request": "y"}]}
+    body = {"store": "shop.db", "target": "label"} | undoing
     assert ask(served, "POST", "/api/review/undo", body)[0] == 403
     assert ask(served, "POST", "/api/review/undo", body, **{"X-Muslin-Token": "guess"})[0] == 403
     assert ask(served, "GET", "/api/review/photo?store=shop.db&product=1", Origin="http://evil.example")[0] == 403
+    assert len(post(served, "history", product=item["product"])["history"]) == 1
+    post(served, "undo", **undoing)  # with the token it is one that is accepted
 
 
 def test_a_store_that_is_not_there_is_told(capfd, tmp_path):
