@@ -1,6 +1,7 @@
 """The extras of the installation, and the command that installs a missing one."""
 
 import json
+import re
 import shlex
 import sys
 import sysconfig
@@ -87,4 +88,4 @@ def test_missing_packages_are_named_together(tmp_path: Path, monkeypatch: pytest
 def test_extras_require_the_packages_of_pyproject() -> None:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra, packages in EXTRAS.items():
-        assert {name.partition(">=")[0] for name in wanted[extra]} >= set(packages)
+        assert {re.split(r"[\[>]", name)[0] for name in wanted[extra]} >= set(packages)

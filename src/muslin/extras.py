@@ -11,7 +11,7 @@ from muslin.errors import MissingPartError
 EXTRAS = {
     "train": {"torch": "torch", "scikit-learn": "sklearn", "scipy": "scipy"},
     "parquet": {"pyarrow": "pyarrow"},
-    "review": {"SQLAlchemy": "sqlalchemy", "psycopg": "psycopg"},
+    "review": {"sqlalchemy": "sqlalchemy", "psycopg": "psycopg"},
 }
 """Per extra its packages, and per package the module that is imported; `pyproject.toml` has the versions."""
 

@@ -23,6 +23,7 @@ from muslin.models.graph_cost import check_cost
 from muslin.models.onnx_check import check_graph
 from muslin.models.predictor import Predictor
 from muslin.studio import routes
+from muslin.studio.responses import response_of
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -142,7 +143,7 @@ def _check_studio(predictor: Predictor) -> None:
 
 
 def _check_answer(answer: Any) -> None:
-    content = routes._response(Request({"type": "http", "headers": []}), answer).body
+    content = response_of(Request({"type": "http", "headers": []}), answer).body
     if not isinstance(answer, tuple) and content[:6] != b"\x93NUMPY":
         assert not CONTROLS.search(bytes(content).decode())
         strict_json(bytes(content).decode())
