@@ -29,6 +29,18 @@ def test_accuracy_interval_is_that_of_groups() -> None:
     assert np.diff(evaluation.accuracy_interval) > 3 * (high - low)
 
 
+@pytest.mark.parametrize("n_groups", [2, 3, 5])
+def test_interval_of_few_groups_holds(n_groups: int) -> None:
+    random, held = np.random.default_rng(n_groups), 0
+    for _ in range(100):
+        of_group = random.beta(36, 4, n_groups)  # 0.9 on average
+        groups = np.repeat(np.arange(n_groups), random.geometric(1 / 15, n_groups).clip(1, 60))
+        correct = (random.random(len(groups)) < of_group[groups]).astype(float)
+        low, high = mean_with_interval(correct, groups)[1]
+        held += low <= 0.9 <= high
+    assert held >= 93  # a bootstrap of groups holds in 40 to 75
+
+
 def test_intervals_of_two_classes_are_those_of_groups() -> None:
     random, (labels, _, groups) = np.random.default_rng(1), senders(29)
     labels = labels.clip(max=1)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from muslin.evaluation.intervals import Interval
 from muslin.evaluation.precision_bound import binomial_tail
 
 
-def student_t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def student_t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     """The interval of the mean of at least two values that are drawn from a normal distribution."""
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
     half_width = two_sided_quantile(level, len(values) - 1) * error
