@@ -121,7 +121,13 @@ def test_a_candidate_is_trained_and_promoted_while_no_studio_runs(tmp_path: Path
         )  # fmt: skip
     place = str(shop / "shop.db")
     room = ReviewRoom.of(shop, place)
-    Page(room).post("train")
+    page = Page(room)
+    page.post("train")
+    assert page.post("stop")["work"]["is_running"]
+    stopped = ended(page)
+    assert stopped["result"] is None
+    assert stopped["error"]["code"].endswith("_stopped")  # by which the page knows that nothing failed
+    page.post("train")
     room.close()
 
     room = ReviewRoom.of(shop, place)
