@@ -1,6 +1,7 @@
 """The review page in a real browser: by pointer, by keys alone, without a connection, by two people, on a phone."""
 
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from muslin.storage.atomic import cache_folder
 from muslin.studio.review_work_process import first_state, write_state
 from muslin.workflows.review_forecast import TargetForecast
 from review_shop import make_review_shop
+from review_stores import decision_on
 from small_models import small_bundle
 
 COUNT = 240
@@ -156,6 +158,66 @@ def test_a_lost_connection_loses_no_decision(page, address, folder, shop):
     page.run("dispatchEvent(new Event('online'))")
     until(page, "document.querySelector('.connection') === null")
     wait_for(lambda: len(decided(folder, shop)) == len(first) + len(second))
+
+
+def forget_classes(path):
+    """A store that was put back from a copy without the classes that people have added."""
+    connection = sqlite3.connect(path)
+    with connection:
+        assert connection.execute("DELETE FROM classes").rowcount > 0
+    connection.close()
+
+
+def test_a_refused_decision_comes_back_and_the_others_are_saved(page, address, folder, shop):
+    open_room(page, address, shop)
+    shown = products_shown(page)
+    press(page, "f")
+    type_text(page, "Scarf")
+    press(page, "Enter")  # a new class
+    until(page, "document.querySelector('.marked .says')?.textContent === 'Scarf'")
+    forget_classes(folder / shop)
+    click(page, ".confirm .main")
+    returned = "[...document.querySelectorAll('.photo')].find(photo => photo.querySelector('.refusal'))"
+    until(page, f"{returned} !== undefined")
+    assert products_shown(page)[-1] == shown[0]
+    wait_for(lambda: len(decided(folder, shop)) == len(shown) - 1)
+    page.run("window.isBefore = true")
+    page.call("Page.reload")
+    until(page, f"!window.isBefore && {returned} !== undefined")
+    for selector, words in ((".name", shown[0]), (".says", "Scarf"), (".refusal", "Scarf")):
+        assert words in page.run(f"{returned}.querySelector({selector!r}).textContent")
+    assert shown[0] in page.run("document.querySelector('.connection').textContent")
+    assert serious_problems(page) == []
+    with Store.open(folder / shop) as store:
+        store.add_class("label", "Scarf", "Ben")
+    count = len(shown) - 1 + len(products_shown(page))
+    click(page, ".confirm .main")
+    wait_for(lambda: len(decided(folder, shop)) == count)
+    assert [value for _, value, _ in decided(folder, shop).values()].count("Scarf") == 1
+    until(page, "document.querySelector('.connection') === null")
+
+
+@pytest.mark.parametrize(("view", "bands"), [("queue", []), ("search", ["✓ Shirt"])])
+def test_a_refused_decision_can_be_discarded(page, address, folder, tmp_path, view, bands):
+    make_review_shop(folder / tmp_path.name, 2)
+    shop = f"{tmp_path.name}/shop.db"
+    with Store.open(folder / shop) as store:
+        first, _ = store.items("label", sort="added")
+        store.decide([decision_on(first, "Shirt")], "Ben")
+    open_room(page, address, shop, f"&view={view}")
+    press(page, "f")
+    type_text(page, "Scarf")
+    press(page, "Enter")
+    until(page, "document.querySelector('.marked .says')?.textContent === 'Scarf'")
+    forget_classes(folder / shop)
+    click(page, ".confirm .main")
+    until(page, "document.querySelector('.marked .refusal') !== null")  # in the queue, on a page of its own
+    click(page, ".refusal button")
+    until(page, "document.querySelector('.refusal, .connection, .marked') === null")
+    shown = "[...document.querySelectorAll('.photo .says:not(.asPredicted)')].map(e => e.textContent)"
+    assert page.run(shown) == bands
+    assert page.run("Object.values(localStorage).some(kept => kept.includes('Scarf'))") is False
+    assert list(decided(folder, shop).values()) == [("value", "Shirt", "Ben")]
 
 
 @contextmanager
@@ -342,8 +404,6 @@ def test_two_people_get_other_photos_and_learn_of_each_other(page, address, fold
     with Store.open(folder / shop) as store:
         theirs = {item.name for item in store.next_items("label", "Ben", 200)}
         assert not mine & theirs
-        from review_stores import decision_on
-
         item = next(item for item in store.items("label", count=COUNT) if item.name in mine)
         store.decide([decision_on(item, "Bag")], "Ben")
     press(page, "Enter")

@@ -277,7 +277,7 @@ def test_a_catalogues_table_may_not_lead_outside_its_folder(tmp_path):
         ({"product": "one"}, "request_value", "product"),
         ({"target": "colour"}, "request_choice", "target"),
         ({"kind": "undo"}, "request_choice", "kind"),
-        ({"value": "Hat"}, "request_choice", "value"),
+        ({"value": "Hat"}, "review_value_unknown", "Hat"),
         ({"value": ["Bag"]}, "request_value", "value"),
         ({"value": None}, "request_value", "value"),
         ({"request": " "}, "request_text", "request"),
@@ -298,7 +298,36 @@ def test_wrong_decisions_are_refused_and_nothing_is_added(page, change, code, na
         return
     error = page.refusal("decide", **body)
     assert (error.code, error.params["name"]) == (code, name)
+    assert error.params["index"] == 1
     assert page.post("history", product=first["product"])["history"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "is_named"),
+    [
+        ({"value": "Hat"}, "review_value_unknown", True),
+        ({"target": "colour"}, "request_choice", True),
+        ({"product": 10**6}, "review_product_missing", False),
+        ({"request": "taken"}, "review_request_reused", True),
+        ({"product": []}, "request_value", False),
+    ],
+)
+def test_a_refusal_says_which_decision_it_is_about(page, change, code, is_named):
+    other, *items = page.post("next", count=4)["items"]
+    page.post("decide", decisions=[page.decision(other, request="taken")])
+    decisions = [page.decision(item) for item in items]
+    decisions[1] |= change
+    error = page.refusal("decide", decisions=[*decisions[:2], page.decision(items[0]), decisions[2]])
+    assert (error.code, error.params["index"]) == (code, 1)
+    assert error.params.get("product_name") == (items[1]["name"] if is_named else None)
+    again = page.post("decide", decisions=[decisions[0], decisions[2]])
+    assert [receipt["is_repeated"] for receipt in again["receipts"]] == [False, False]
+
+
+def test_a_refusal_of_a_later_part_counts_from_the_first(page):
+    first, second = page.post("next", count=2)["items"]
+    decisions = [page.decision(first), page.decision(first, value="Bag"), page.decision(second, product=10**6)]
+    assert page.refusal("decide", decisions=decisions).params["index"] == 2
 
 
 @pytest.mark.parametrize("decisions", [None, [], {}, [1], [None]])

@@ -11,7 +11,7 @@ from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.items import current_decisions, decided_of, drawn_of, update_items
 from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS
-from muslin.review.values import DECIDED_KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, value_of
+from muslin.review.values import DECIDED_KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, refused_at, value_of
 
 PART = 500
 """Decisions that are added at once."""
@@ -42,9 +42,12 @@ def add_decisions(connection: Connection, new: Sequence[NewDecision], who: str, 
     """Append decisions, except those whose request is there already.
 
     Raises:
-        DataError: no such product, or a request was one for another decision.
+        DataError: no such product, or a request was one for another decision; `index` says of which.
     """
-    return [receipt for part in _parts(new) for receipt in _add_part(connection, part, who, spot_checks)]
+    receipts: list[Receipt] = []
+    for part in _parts(new):
+        receipts += _add_part(connection, part, len(receipts), who, spot_checks)
+    return receipts
 
 
 def _parts(new: Sequence[NewDecision]) -> Iterator[list[NewDecision]]:
@@ -66,14 +69,17 @@ def _item_of(row: Any) -> tuple[int, str]:
     return row.product, row.target
 
 
-def _add_part(connection: Connection, part: list[NewDecision], who: str, spot_checks: float) -> list[Receipt]:
+def _add_part(
+    connection: Connection, part: list[NewDecision], start: int, who: str, spot_checks: float
+) -> list[Receipt]:
+    """Append a part of the decisions, whose first one has the index `start` among all."""
     targets = {decision.target: [d.product for d in part if d.target == decision.target] for decision in part}
     found = {target: _products(connection, target, products) for target, products in targets.items()}
     current = {target: current_decisions(connection, target, products) for target, products in targets.items()}
-    for decision in part:
+    for index, decision in enumerate(part, start):
         if decision.product not in found[decision.target]:
-            raise DataError("review_product_missing", product=decision.product)
-    known = _with_requests(connection, part, who)
+            raise DataError("review_product_missing", product=decision.product, index=index)
+    known = _with_requests(connection, part, start, who)
     fresh = [decision for decision in part if decision.request not in known]
     numbers = {request: row.id for request, row in known.items()}
     if fresh:
@@ -111,17 +117,18 @@ def _drawn(product: Any, spot_checks: float) -> str:
     return drawn_of(product.rank, product.is_accepted, spot_checks)
 
 
-def _with_requests(connection: Connection, part: Sequence[NewDecision], who: str) -> dict[str, Any]:
+def _with_requests(connection: Connection, part: Sequence[NewDecision], start: int, who: str) -> dict[str, Any]:
     """Per request that was there before, the row of its decision."""
     requests = [decision.request for decision in part]
     rows = connection.execute(select(DECISIONS).where(DECISIONS.c.request.in_(requests)))
     known = {row.request: row for row in rows}
-    for new in part:
+    for index, new in enumerate(part, start):
         if new.request in known:
-            row = known[new.request]
-            _check_same(row, (new.product, new.target, new.kind, new.value, None))
-            if (row.note, row.who) != (new.note, who):
-                raise DataError("review_request_reused", request=row.request)
+            with refused_at(index):
+                row = known[new.request]
+                _check_same(row, (new.product, new.target, new.kind, new.value, None))
+                if (row.note, row.who) != (new.note, who):
+                    raise DataError("review_request_reused", request=row.request)
     return known
 
 

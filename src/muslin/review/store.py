@@ -45,6 +45,7 @@ from muslin.review.values import (
     Receipt,
     SpotChecks,
     StoreInfo,
+    refused_at,
 )
 from muslin.text import is_safe_name
 
@@ -317,15 +318,17 @@ class Store:
         """Append decisions, all or none of them. A request that is there already adds nothing.
 
         Raises:
-            DataError: an unknown product, target, kind or value, or a request that was another decision's.
+            DataError: an unknown product, target, kind or value, or a request that was another decision's; its
+                parameter `index` says which of the decisions it is about.
         """
         with self._database.writing() as connection:
             known: dict[str, tuple[Target, tuple[str, ...]]] = {}
-            for decision in new:
-                if decision.target not in known:
-                    found = find_target(connection, decision.target)
-                    known[found.name] = (found, model_rows.known_classes(connection, found.name))
-                decisions.check_decision(decision, *known[decision.target])
+            for index, decision in enumerate(new):
+                with refused_at(index):
+                    if decision.target not in known:
+                        found = find_target(connection, decision.target)
+                        known[found.name] = (found, model_rows.known_classes(connection, found.name))
+                    decisions.check_decision(decision, *known[decision.target])
             spot_checks = read_info(connection).spot_checks
             return decisions.add_decisions(connection, new, who, spot_checks)
 

@@ -1,7 +1,8 @@
 """What goes into a review store and comes out of it, as plain values."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
+from muslin.errors import MuslinError
 
 KINDS = ("value", "not_sure", "not_ours", "undo")
 """What a decision says: the value of the target; that the person is not sure; that the product is not one of the
@@ -42,6 +44,15 @@ def value_of(target: Target, labels: Collection[str], added: Sequence[str] = ())
 def labels_of(target: Target, value: str) -> tuple[str, ...]:
     """The labels of a text that `value_of` wrote."""
     return (value,) if target.kind == "multiclass" else tuple(json.loads(value))
+
+
+@contextmanager
+def refused_at(index: int) -> Iterator[None]:
+    """An error in the block gets the parameter `index`: which of several decisions it is about."""
+    try:
+        yield
+    except MuslinError as error:
+        raise error.with_params(index=index) from error
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from muslin.errors import MuslinError
 from muslin.review.values import SORTS, ModelRow
 from muslin.studio.requests import Body, choice_of, integer_of, text_of
 from muslin.studio.responses import Handler, json_body, response_of
@@ -28,6 +29,7 @@ from muslin.studio.review_values import (
     item_json,
     listed,
     receipts_json,
+    refused_decision,
     short_text,
     target_named,
     undos_of,
@@ -181,9 +183,16 @@ def one_item(store: "Store", body: Body) -> dict[str, Any]:
 
 
 def decide(store: "Store", body: Body) -> dict[str, Any]:
-    """Add decisions: all of them or none. They are on the disk when this returns."""
-    decisions = decisions_of(store, body)
-    receipts = store.decide(decisions, short_text(body, "who"))
+    """Add decisions: all of them or none. They are on the disk when this returns.
+
+    Raises:
+        MuslinError: `index` and `product_name` say of which decision, so that the others can be sent without it.
+    """
+    who = short_text(body, "who")
+    try:
+        receipts = store.decide(decisions_of(store, body), who)
+    except MuslinError as error:
+        raise refused_decision(store, body, error) from error
     return {"receipts": receipts_json(store, receipts)} | counts(store, body)
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.dataset import Target
-from muslin.errors import MuslinError
+from muslin.errors import DataError, MuslinError, unknown
 from muslin.evaluation.selective import DECISIONS
 from muslin.review.clock import utc_text
 from muslin.review.values import (
@@ -21,6 +21,7 @@ from muslin.review.values import (
     NewDecision,
     Receipt,
     labels_of,
+    refused_at,
     value_of,
 )
 from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
@@ -99,10 +100,26 @@ def decisions_of(store: "Store", body: Body) -> list[NewDecision]:
     """The decisions in a request.
 
     Raises:
-        MuslinError: one of them is not complete, or names a class that the target does not have.
+        MuslinError: one of them is not complete, or names a class that the target does not have; its parameter `index`
+            says which.
     """
-    known = Vocabulary(store)
-    return [_decision(known, each) for each in _objects_of(body, "decisions")]
+    known, found = Vocabulary(store), []
+    for index, each in enumerate(_objects_of(body, "decisions")):
+        with refused_at(index):
+            found.append(_decision(known, each))
+    return found
+
+
+def refused_decision(store: "Store", body: Body, error: MuslinError) -> MuslinError:
+    """The error; where it is about one decision, on a product of the store, with that one's name as `product_name`."""
+    index = error.params.get("index")
+    if index is None:
+        return error
+    try:
+        number = integer_of(body["decisions"][index], "product", -1, MAX_NUMBER)
+        return error.with_params(product_name=store.product(number).name)
+    except MuslinError:
+        return error
 
 
 def _decision(known: Vocabulary, given: Body) -> NewDecision:
@@ -169,7 +186,8 @@ def value_text(store: "Store | Vocabulary", target: Target, value: Any) -> str:
     try:
         return value_of(target, labels, [name for name in classes if name not in target.classes])
     except ValueError as error:
-        raise MuslinError("request_choice", name="value", choices=list(classes)) from error
+        name = next((label for label in labels if label not in classes), ", ".join(labels))
+        raise DataError("review_value_unknown", **unknown(name, classes), target=target.name) from error
 
 
 def filters_of(store: "Store", target: Target, body: Body) -> Filters:

@@ -4,7 +4,7 @@ import { language, messageText, t } from "/static/texts.js";
 
 let token = document.querySelector("meta[name=muslin-token]").content;
 
-/** The response, or an error with the server's message, its `code` and `status`; status 0: there is no connection. */
+/** The response, or an error with the server's message, its `code`, `params` and `status`; status 0: there is no connection. */
 async function checked(request) {
   let response;
   try {
@@ -14,13 +14,13 @@ async function checked(request) {
     throw Object.assign(new Error(t("noServer")), { status: 0 });
   }
   if (response.ok) return response;
-  let text = `${response.status} ${response.statusText}`, code = "";
+  let text = `${response.status} ${response.statusText}`, code = "", params = {};
   try {
     const message = await response.json();
     text = messageText(message);
-    code = message.code;
+    ({ code, params } = message);
   } catch { /* not JSON: only the status is known */ }
-  throw Object.assign(new Error(text), { status: response.status, code });
+  throw Object.assign(new Error(text), { status: response.status, code, params });
 }
 
 export async function get(path) {

@@ -168,8 +168,8 @@ function Happened({ session, close }) {
 /** What became of a batch. */
 function State({ batch, session }) {
   if (batch.refused) {
-    return html`<p class="error">${batch.refused}</p><p><button type="button" onclick=${() => session.outbox.retry()}>${t("review.tryAgain")}</button>
-      <button type="button" class="quiet" onclick=${() => session.outbox.forget(batch)}>${t("review.discard")}</button></p>`;
+    return html`<p class="error">${batch.name && `${batch.name}: `}${batch.refused}</p><p><button type="button" onclick=${() => session.outbox.retry()}>${t("review.tryAgain")}</button>
+      <button type="button" class="quiet" onclick=${() => session.discard(batch)}>${tn("review.discard", batch.decisions.length)}</button></p>`;
   }
   const later = (batch.receipts || []).filter((one) => one.earlier), changed = (batch.receipts || []).filter((one) => one.has_changed).length;
   const names = [...new Set(later.map((one) => one.earlier.who))].join(", ");

@@ -48,7 +48,7 @@ export class Grid extends Component {
   render({ session, sheet }) {
     return html`<ul class=${`photos size${session.side}`} ref=${this.list} aria-label=${t("review.photos")}>
       ${sheet.items.map((item, index) => html`<${Tile} key=${item.product} session=${session} sheet=${sheet} item=${item} index=${index}
-        mark=${sheet.marks.get(item.product)} decided=${item.decided} note=${sheet.notes.get(item.product)}
+        mark=${sheet.marks.get(item.product)} decided=${item.decided} note=${sheet.notes.get(item.product)} refused=${sheet.refused.get(item.product)}
         isCurrent=${index === sheet.at} isChosen=${sheet.isChosen(index)} side=${session.side} attempt=${session.attempt} />`)}
     </ul>`;
   }
@@ -56,7 +56,7 @@ export class Grid extends Component {
 
 class Tile extends Component {
   shouldComponentUpdate(next, state) {
-    const names = ["attempt", "item", "mark", "decided", "note", "isCurrent", "isChosen", "index", "sheet", "side"];
+    const names = ["attempt", "item", "mark", "decided", "note", "refused", "isCurrent", "isChosen", "index", "sheet", "side"];
     return this.state.missing !== state.missing || names.some((name) => next[name] !== this.props[name]);
   }
 
@@ -67,12 +67,12 @@ class Tile extends Component {
     else session.toggle(index);
   }
 
-  render({ session, sheet, item, index, mark, note, isCurrent, isChosen, attempt }, { missing }) {
+  render({ session, sheet, item, index, mark, note, refused, isCurrent, isChosen, attempt }, { missing }) {
     const value = textOf(item.value, t("review.noLabel"));
     const isSimilar = sheet.origin === "similar", isOut = isSimilar && !mark;
     const says = isSimilar ? "" : saysOf(mark, item, sheet.target) || (sheet.origin === "search" && value);
     const isPlain = says && !mark && !item.decided; // the search shows classes of every kind: what is predicted stands there too
-    const label = [item.name, t("review.predictedAs", { value, percent: percentOf(item) }), (!isPlain && says) || (isOut && t("review.leftOut")), note].filter(Boolean).join("; ");
+    const label = [item.name, t("review.predictedAs", { value, percent: percentOf(item) }), (!isPlain && says) || (isOut && t("review.leftOut")), note, refused].filter(Boolean).join("; ");
     const classes = ["photo", !isSimilar && mark && "marked", mark && `is-${mark.kind}`, isOut && "out", says && "banded", isCurrent && "current", isChosen && "chosen"];
     return html`<li class=${classes.filter(Boolean).join(" ")}>
       <button type="button" class="face" aria-pressed=${Boolean(mark)} aria-label=${label} tabindex=${isCurrent ? 0 : -1}
@@ -86,6 +86,7 @@ class Tile extends Component {
       <button type="button" class="zoomer" tabindex="-1" aria-label=${`${t("review.zoom")}: ${item.name}`} aria-keyshortcuts=${spokenKey("zoom")}
         title=${`${t("review.zoom")} (${shownKey("zoom")})`} onclick=${() => { session.move(index); session.openDialog("zoom"); }}><${Glass} /></button>`}
       <span class="under"><span class="percent">${percentOf(item)}</span> <span class="name" title=${item.name}>${isSimilar ? value : item.name}</span>${flags(item, note)}</span>
+      ${refused && html`<div class="refusal"><p>${refused}</p><button type="button" class="link" onclick=${() => session.discardOf(item.product)}>${tn("review.discard", 1)}</button></div>`}
     </li>`;
   }
 }

@@ -1,5 +1,8 @@
 // Decisions on their way: each page of decisions is a batch, kept in the browser's storage until the server has it on
-// disk. A batch is sent again after a lost connection; its requests' ids keep it from counting twice.
+// disk. A batch is sent again after a lost connection; its requests' ids keep it from counting twice. A decision that
+// the server refuses becomes a batch of its own, and the others are sent without it.
+
+import { summaryOf } from "./values.js";
 
 const KEPT = 30; // batches that are done, for "what happened"
 const RETRY_MS = [500, 1000, 2000, 4000, 8000, 15000];
@@ -10,12 +13,14 @@ export class Outbox {
    * @param send {decide(batch) → {receipts}, undo(batch) → receipts}, each a promise.
    * @param changed called after every change.
    * @param connected called when a lost connection is back.
+   * @param refusedOne called with the batch of one refused decision and the batch that it was in.
    */
-  constructor(name, send, changed, connected) {
+  constructor(name, send, changed, connected, refusedOne) {
     this.prefix = `muslin-review/${name}/`;
     this.send = send;
     this.changed = changed;
     this.connected = connected;
+    this.refusedOne = refusedOne;
     this.batches = this.load();
     this.offline = "";
     this.failures = 0;
@@ -80,6 +85,11 @@ export class Outbox {
     return this.batches.filter((batch) => !this.isDone(batch) && batch.refused);
   }
 
+  /** Refused decisions that are batches of their own. */
+  get returned() {
+    return this.refused.filter((batch) => batch.isAlone);
+  }
+
   get unsaved() {
     return this.batches.some((batch) => !this.isDone(batch) && batch.isKept === false);
   }
@@ -125,8 +135,25 @@ export class Outbox {
       }
     } catch (error) {
       if (!error.status || error.status === 429 || error.status >= 500) throw error;
-      batch.refused = error.message;
+      const one = batch.receipts === null && batch.decisions[error.params?.index];
+      if (one) this.setAside(batch, one, error);
+      else batch.refused = error.message;
     }
     this.save(batch);
+  }
+
+  /** Take the decision that the server refuses out of its batch. It is kept before the others go on without it. */
+  setAside(batch, one, { message, params }) {
+    if (batch.wanted === "decided") {
+      const alone = batch.decisions.length === 1 ? batch : { ...batch, key: crypto.randomUUID(), decisions: [one], summary: summaryOf([one]) };
+      Object.assign(alone, { refused: message, isAlone: true, name: params.product_name || batch.name || "" });
+      if (alone !== batch) this.batches.splice(this.batches.indexOf(batch), 0, alone);
+      this.save(alone);
+      this.refusedOne(alone, batch);
+      if (alone === batch) return;
+    }
+    batch.decisions = batch.decisions.filter((other) => other !== one);
+    batch.summary = summaryOf(batch.decisions);
+    if (!batch.decisions.length) batch.undone = true;
   }
 }

@@ -71,7 +71,7 @@ function Connection({ session: { outbox } }) {
   if (!(offline && waits) && !refused.length) return null;
   return html`<div class="connection" role="alert">
     ${offline && waits > 0 && html`<p><strong>${t("review.offline")}</strong> ${tn("review.offlineKept", waits)}</p><button type="button" onclick=${() => outbox.retry()}>${t("review.tryNow")}</button>`}
-    ${refused.length > 0 && html`<p><strong>${tn("review.refused", refused.reduce((sum, one) => sum + one.decisions.length, 0))}</strong> ${refused[0].refused}</p>
+    ${refused.length > 0 && html`<p><strong>${tn("review.refused", refused.reduce((sum, one) => sum + one.decisions.length, 0))}</strong> ${refused[0].name && `${refused[0].name}: `}${refused[0].refused}</p>
       <button type="button" onclick=${() => outbox.retry()}>${t("review.tryAgain")}</button>`}
   </div>`;
 }

@@ -6,7 +6,7 @@ import { t, tn } from "/static/texts.js";
 import { Outbox } from "./outbox.js";
 import * as requests from "./requests.js";
 import { Sheet } from "./sheet.js";
-import { labelsOf, sameValue, textOf } from "./values.js";
+import { labelsOf, sameValue, summaryOf, textOf } from "./values.js";
 
 export const PAGE_SIZE = 48;
 const SIMILAR = 24;
@@ -58,7 +58,8 @@ export class Session {
     this.side = this.stored("size") || "M";
     this.who = this.stored("who") || "";
     this.confirmed = new Map(); // pages of this tab by the key of their batch, so that undo brings them back with their marks
-    this.outbox = new Outbox(opened.id || store, { decide: (batch) => this.sendDecisions(batch), undo: (batch) => this.sendUndo(batch) }, () => this.changed(), () => this.connected());
+    this.refusedItems = new Map(); // by the key of their batch
+    this.outbox = new Outbox(opened.id || store, { decide: (batch) => this.sendDecisions(batch), undo: (batch) => this.sendUndo(batch) }, () => this.changed(), () => this.connected(), (alone, batch) => this.refusedOne(alone, batch));
     this.outbox.run();
     if (!this.who) this.dialog = "name";
   }
@@ -228,7 +229,7 @@ export class Session {
       this.sheets.queue = await this.restoreDraft();
       if (this.sheets.queue) {
         if (!this.ahead) this.prepare();
-        return this.changed();
+        return this.placeRefused();
       }
     }
     this.sheets.queue = null;
@@ -236,7 +237,7 @@ export class Session {
     this.changed();
     if (this.behind.length) {
       this.sheets.queue = this.behind.pop();
-      return this.changed();
+      return this.placeRefused();
     }
     if (!this.ahead) this.prepare();
     const { target, items: fetched, page, at, error } = await this.ahead;
@@ -258,7 +259,7 @@ export class Session {
       this.prepare();
       announce(tn("review.pageOf", items.length, { value: textOf(items[0].value, t("review.noLabel")) }));
     }
-    return this.changed();
+    return this.placeRefused();
   }
 
   /** Ask again for what the view shows. */
@@ -288,7 +289,7 @@ export class Session {
       this.hasMore = found.items.length > PAGE_SIZE;
       announce(tn("review.found", sheet.items.length));
     } catch (error) { this.error.search = error.message; }
-    this.changed();
+    this.placeRefused();
   }
 
   take(counts) {
@@ -363,7 +364,7 @@ export class Session {
     if (!decisions.length) return false;
     const batch = this.outbox.add(this.batchOf(sheet, decisions));
     this.confirmed.set(batch.key, sheet);
-    for (const { item } of decisions) this.done.add(item.product);
+    for (const { item } of decisions) this.decidedAnew(sheet, item.product);
     this.learn(decisions);
     announce(tn("review.decidedN", decisions.length));
     if (sheet.origin === "queue") this.showNext();
@@ -374,17 +375,12 @@ export class Session {
 
   batchOf(sheet, decisions) {
     const seconds = Math.min(LONGEST_S, (Date.now() - sheet.since) / 1000) / decisions.length;
-    const is = (kind) => decisions.filter((one) => one.kind === kind).length;
-    const corrected = decisions.filter((one) => one.kind === "value" && !sameValue(one.value, one.item.value)).length;
-    return {
-      who: this.who, target: this.target.name, value: decisions[0].item.value,
-      summary: { n: decisions.length, confirmed: is("value") - corrected, corrected, not_sure: is("not_sure"), not_ours: is("not_ours") },
-      decisions: decisions.map(({ item, kind, value, note }) => ({
-        product: item.product, target: this.target.name, kind, value, note, request: crypto.randomUUID(), fingerprint: item.fingerprint, digest: item.digest,
-        after: item.decided?.id ?? null, seconds,
-        shown: { value: item.value, probability: item.probability, decision: item.decision, drawn: item.drawn, view: sheet.origin },
-      })),
-    };
+    const sent = decisions.map(({ item, kind, value, note }) => ({
+      product: item.product, target: this.target.name, kind, value, note, request: crypto.randomUUID(), fingerprint: item.fingerprint, digest: item.digest,
+      after: item.decided?.id ?? null, seconds,
+      shown: { value: item.value, probability: item.probability, decision: item.decision, drawn: item.drawn, view: sheet.origin },
+    }));
+    return { who: this.who, target: this.target.name, value: decisions[0].item.value, summary: summaryOf(sent), decisions: sent };
   }
 
   learn(decisions) {
@@ -397,7 +393,7 @@ export class Session {
 
   /** In the search the page stays, with what was decided. */
   showDecided(sheet, decisions) {
-    for (const { item, kind, value, note } of decisions) item.decided = { id: null, kind, value, note, who: this.who, at: new Date().toISOString() };
+    for (const { item, kind, value, note } of decisions) item.decided = { id: null, kind, value, note, who: this.who, at: new Date().toISOString(), before: item.decided };
     sheet.marks.clear();
     sheet.notes.clear();
     sheet.others = [];
@@ -408,7 +404,81 @@ export class Session {
     const answer = await requests.decide({ store: this.store, who: batch.who, decisions: batch.decisions });
     this.take(answer.counts[this.target.name]);
     this.markIds(batch, answer.receipts);
+    if (batch.isAlone) this.takeOff(batch);
     return answer;
+  }
+
+  // --- refused decisions
+
+  /** The server refused one decision of a batch: its photo leaves the decided page, and comes back on the one in front. */
+  refusedOne(alone, batch) {
+    const sheet = this.confirmed.get(batch.key), { product } = alone.decisions[0];
+    const item = sheet?.items.find((one) => one.product === product);
+    if (item) {
+      if (item.decided?.id === null) item.decided = item.decided.before; // the search shows it as decided
+      this.refusedItems.set(alone.key, item);
+      if (sheet.origin !== "search") sheet.drop(product);
+    }
+    announce(`${alone.name}: ${alone.refused}`);
+    this.placeRefused();
+  }
+
+  get pages() {
+    return [this.sheets.queue, this.sheets.search, ...this.behind].filter(Boolean);
+  }
+
+  /** Put the photos of refused decisions on the page, each once. One that the store does not have stays in the list of what happened. */
+  async placeRefused() {
+    this.changed();
+    for (const batch of this.outbox.returned) {
+      const [decision] = batch.decisions;
+      if (batch.target !== this.target.name || this.pages.some((sheet) => sheet.refused.has(decision.product))) continue;
+      try {
+        const item = this.refusedItems.get(batch.key) || (await requests.oneItem({ store: this.store, target: batch.target, product: decision.product })).item;
+        this.refusedItems.set(batch.key, item);
+      } catch { continue; }
+      this.placeOne(batch, decision);
+    }
+  }
+
+  placeOne(batch, decision) {
+    if (batch.target !== this.target.name || !this.outbox.returned.includes(batch)) return; // changed meanwhile
+    if (!this.sheets.queue && this.ended) {
+      this.sheets.queue = new Sheet(this.target, [], "queue");
+      this.ended = false;
+    }
+    const sheet = (decision.shown.view === "search" && this.sheets.search) || this.sheets.queue;
+    if (!sheet) return; // the page is being loaded
+    sheet.takeBack(this.refusedItems.get(batch.key), decision, batch.refused);
+    this.changed();
+  }
+
+  /** A product is decided: an earlier decision on it that was refused is not needed any more. */
+  decidedAnew(sheet, product) {
+    this.done.add(product);
+    sheet.refused.delete(product);
+    const earlier = this.outbox.returned.find((batch) => batch.target === sheet.target.name && batch.decisions[0].product === product);
+    if (earlier) this.outbox.forget(earlier);
+  }
+
+  /** Give up refused decisions: their products are open again. */
+  discard(batch) {
+    this.outbox.forget(batch);
+    for (const { product } of batch.decisions) this.done.delete(product);
+    if (batch.isAlone) this.takeOff(batch);
+  }
+
+  discardOf(product) {
+    const batch = this.outbox.returned.find((one) => one.target === this.target.name && one.decisions[0].product === product);
+    if (batch) this.discard(batch);
+  }
+
+  /** Take the photo of a refused decision off the page. */
+  takeOff({ decisions: [{ product }] }) {
+    for (const sheet of this.pages) if (sheet.refused.has(product)) sheet.drop(product);
+    this.behind = this.behind.filter((sheet) => sheet.items.length);
+    if (this.sheets.queue && !this.sheets.queue.items.length) this.showNext();
+    this.changed();
   }
 
   /** The ids of the decisions on pages that are still in front of the person, so that a second change follows the first. */
@@ -449,7 +519,7 @@ export class Session {
 
   /** The last batch that counts. */
   get lastBatch() {
-    return this.outbox.batches.filter((batch) => batch.wanted === "decided").at(-1);
+    return this.outbox.batches.filter((batch) => batch.wanted === "decided" && !(batch.isAlone && batch.refused)).at(-1);
   }
 
   // --- dialogs

@@ -11,6 +11,7 @@ export class Sheet {
     this.origin = origin;
     this.marks = new Map();
     this.notes = new Map();
+    this.refused = new Map(); // product → the store's sentence on the decision that it refused
     this.page = ""; // under which the server holds the products of a page of the queue
     this.others = []; // marked products of an earlier search, which this one does not show
     this.at = 0;
@@ -23,7 +24,24 @@ export class Sheet {
     const shown = new Map(this.items.map((item) => [item.product, item]));
     this.marks = before.marks;
     this.notes = before.notes;
+    this.refused = before.refused;
     this.others = [...before.others, ...before.items].filter((item) => !shown.has(item.product) && (this.marks.has(item.product) || this.notes.has(item.product)));
+  }
+
+  /** Show a product again, marked as it was decided, with the sentence of the refusal. */
+  takeBack(item, { kind, value, note }, sentence) {
+    if (!this.items.some((one) => one.product === item.product)) this.items = [...this.items, item];
+    this.marks.set(item.product, kind === "value" ? { kind, value } : { kind });
+    if (note) this.notes.set(item.product, note);
+    this.refused.set(item.product, sentence);
+  }
+
+  /** Forget what is marked on a product; it leaves a page on which all are decided. */
+  drop(product) {
+    for (const known of [this.marks, this.notes, this.refused]) known.delete(product);
+    this.others = this.others.filter((item) => item.product !== product);
+    if (this.origin !== "search") this.items = this.items.filter((item) => item.product !== product);
+    this.move(this.at);
   }
 
   get current() {
@@ -100,13 +118,14 @@ export class Sheet {
 
   /** For a reload of the browser's tab. */
   toJSON() {
-    return { target: this.target.name, items: this.items, origin: this.origin, marks: [...this.marks], notes: [...this.notes], at: this.at, since: this.since, page: this.page };
+    return { target: this.target.name, items: this.items, origin: this.origin, marks: [...this.marks], notes: [...this.notes], refused: [...this.refused], at: this.at, since: this.since, page: this.page };
   }
 
   static fromJSON(target, saved) {
     const sheet = new Sheet(target, saved.items, saved.origin);
     sheet.marks = new Map(saved.marks);
     sheet.notes = new Map(saved.notes);
+    sheet.refused = new Map(saved.refused);
     sheet.move(saved.at);
     sheet.since = saved.since;
     sheet.page = saved.page;
