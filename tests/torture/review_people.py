@@ -41,6 +41,12 @@ class Books:
     def is_done(self) -> bool:
         return len(self.decided) == self.products or bool(self.faults)
 
+    @property
+    def answers(self) -> int:
+        """How many decisions were acknowledged and how many requests refused, but for tokens of a studio before."""
+        with self.lock:
+            return len(self.acknowledged) + self.refused.total() - self.refused["token_outdated"]
+
     def take(self, page: str, items: list[Any], decided_before: set[int]) -> None:
         """Note what a page has got."""
         with self.lock:
@@ -117,7 +123,7 @@ class Person(threading.Thread):
 
     def _until_answered(self, path: str, **body: Any) -> Any:
         """Send the same request until it is answered; None where the test ended before."""
-        while not self._books.faults:
+        while not self._books.is_done:
             if (answer := self._ask(path, **body)) is not None:
                 return answer
             time.sleep(REST_S)

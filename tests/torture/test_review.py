@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -23,14 +25,33 @@ from small_models import LABEL, small_bundle
 PEOPLE = (("Ada", "1"), ("Ada", "2"), ("Bo", "1"), ("Cy", "1"))
 """And their pages: Ada has two tabs open."""
 
-LENGTHS = ((60, 2.0), (10_000, 4.0))
-"""Decisions, and seconds that a studio lives at most before it is killed: in the short and in the long form."""
+
+@dataclass(frozen=True)
+class Length:
+    """How much is decided, and how long a studio lives before it is killed: for a random number of further answers, but
+    no longer than `wait_s`, and then for a random moment. So it is killed at work on a slow machine too.
+
+    Attributes:
+        decisions: all of them.
+        answers: at most.
+        moment_s: at most.
+    """
+
+    decisions: int
+    answers: int
+    moment_s: float
+    wait_s: float = 10
+
+
+SHORT, LONG = Length(60, 20, 0.1), Length(10_000, 0, 4)
+
+START_S = 1
+"""About so long a studio starts."""
 
 FULL_BYTES = 200_000
 """At most so many are free on the full disk."""
 
 MAX_S = 1800
-waits = []
 
 
 def fill(place: str, folder: Path, count: int) -> None:
@@ -61,12 +82,16 @@ class Studio:
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def has_ended(self) -> bool:
+        return not self._running or self._running.poll() is not None
+
     def start(self, limits: Mapping[str, int] | None = None) -> None:
         self._running = self._server.start(Job(self._words, self._folder, limits=limits or {}))
 
     def wait(self) -> None:
         """Until it accepts requests, or has ended because it cannot open the store."""
-        while self._running and not self._running.poll():
+        while not self.has_ended:
             with suppress(OSError), closing(socket.create_connection(("127.0.0.1", self.port), 1)):
                 return
             time.sleep(0.005)
@@ -84,85 +109,98 @@ class Studio:
             self._running.kill()
 
 
-def check(place: str, books: Books, count: int) -> None:
+def check(place: str, books: Books) -> None:
     """Every acknowledged decision is in the store once, as it was made; every product was decided once."""
     assert books.faults == []
     with Store.open(place) as store:
         decided = list(store.decided("label"))
-        assert Counter(each.product for each in decided) == Counter(range(1, count + 1))
-        assert sum(len(store.history(product, "label")) for product in range(1, count + 1)) == count
+        products = range(1, books.products + 1)
+        assert Counter(each.product for each in decided) == Counter(products)
+        assert sum(len(store.history(product, "label")) for product in products) == books.products
         found = {each.product: each.value for each in decided}
     assert found == dict(books.acknowledged.values())
 
 
-def disturb(studio: Studio, disk: SmallDisk, random: Random, longest_s: float) -> None:
-    """Let the studio live for a moment on a disk with or without room, and kill it."""
+def let_live(studio: Studio, books: Books, random: Random, length: Length) -> None:
+    """Until people have got a random number of further answers, and for a moment more."""
+    enough = books.answers + random.randint(0, length.answers)
+    end = time.monotonic() + length.wait_s
+    while books.answers < enough and not (books.is_done or studio.has_ended or time.monotonic() > end):
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, length.moment_s))
+
+
+def disturb(studio: Studio, disk: SmallDisk, random: Random, live: Callable[[], None]) -> None:
+    """Let the studio live on a disk with or without room, and kill it: now and then while it starts."""
     is_full = random.random() < 0.3
     studio.start(disk.leave(random.randrange(FULL_BYTES)) if is_full else {})
     if random.random() < 0.9:
         studio.wait()
-    time.sleep(random.uniform(0, longest_s))
+        live()
+    else:
+        time.sleep(random.uniform(0, START_S))
     studio.kill()
     disk.make_room()
 
 
-def disturb_database(studio: Studio, database: PostgreSQL, disk: SmallDisk, random: Random, longest_s: float) -> None:
+def disturb_database(
+    studio: Studio, database: PostgreSQL, disk: SmallDisk, random: Random, live: Callable[[], None]
+) -> None:
     """The same, but the disk is that of the database, which may be killed too."""
     studio.start()
     studio.wait()
-    time.sleep(random.uniform(0, longest_s))
+    live()
     what = random.random()
     if what < 0.2:
         database.stop("immediate")
     elif what < 0.4 and disk.mounted:
         disk.leave(random.randrange(FULL_BYTES))
-        time.sleep(random.uniform(0, longest_s))
+        live()
         disk.make_room()
     if what < 0.4:
         if not database.is_running:
             database.start()
-        time.sleep(random.uniform(0, longest_s))
+        live()
     studio.kill()
 
 
-def review(studio: Studio, store: str, count: int, disturb: Callable[[], None]) -> Books:
-    """Let people decide everything while somebody disturbs them; what they were told."""
-    books = Books(count)
+def review(studio: Studio, store: str, books: Books, disturb: Callable[[], None]) -> None:
+    """Let people decide everything while somebody disturbs them."""
     people = [Person(books, studio.host, store, *who) for who in PEOPLE]
     for person in people:
         person.start()
     end = time.monotonic() + MAX_S
     try:
         while not books.is_done:
-            assert time.monotonic() < end, f"{len(books.decided)} of {count} are decided"
+            assert time.monotonic() < end, f"{len(books.decided)} of {books.products} are decided"
             disturb()
     finally:
         studio.end()
     for person in people:
         person.join(MAX_S)
     assert studio.kills
-    return books
 
 
 def test_sqlite_keeps_every_acknowledged_decision(
     server: ForkServer, tmp_path: Path, rounds: int, is_long: bool
 ) -> None:
-    count, longest_s = LENGTHS[is_long]
-    random = Random(rounds)
+    length = LONG if is_long else SHORT
+    random, books = Random(rounds), Books(length.decisions)
     with small_disk(tmp_path / "disk") as disk:
         place = str(disk.folder / "shop.db")
-        fill(place, tmp_path, count)
+        fill(place, tmp_path, length.decisions)
         studio = Studio(server, tmp_path, ["studio", str(disk.folder)])
-        books = review(studio, "shop.db", count, lambda: disturb(studio, disk, random, longest_s))
-        check(place, books, count)
+        live = partial(let_live, studio, books, random, length)
+        review(studio, "shop.db", books, lambda: disturb(studio, disk, random, live))
+        check(place, books)
         assert not is_long or books.refused["disk_full"], "the disk was never full"
 
 
 def test_postgresql_keeps_every_acknowledged_decision(
     server: ForkServer, tmp_path: Path, rounds: int, is_long: bool
 ) -> None:
-    count, longest_s = LENGTHS[is_long]
-    random = Random(rounds)
+    length = LONG if is_long else SHORT
+    random, books = Random(rounds), Books(length.decisions)
     with TemporaryDirectory(prefix="muslin-") as folder:
         Path(folder).chmod(0o755)  # the user postgres goes through it
         with small_disk(Path(folder) / "disk") as disk:
@@ -170,12 +208,11 @@ def test_postgresql_keeps_every_acknowledged_decision(
             database.start()
             try:
                 place = database.url()
-                fill(place, tmp_path, count)
+                fill(place, tmp_path, length.decisions)
                 studio = Studio(server, tmp_path, ["review", "serve", place])
                 store = place.partition("?")[0].replace("shop@", "")
-                books = review(
-                    studio, store, count, lambda: disturb_database(studio, database, disk, random, longest_s)
-                )
-                check(place, books, count)
+                live = partial(let_live, studio, books, random, length)
+                review(studio, store, books, lambda: disturb_database(studio, database, disk, random, live))
+                check(place, books)
             finally:
                 database.remove()
