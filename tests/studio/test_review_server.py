@@ -16,7 +16,7 @@ from studio_server import WAIT_S, running_studio
 def served(tmp_path_factory):
     """The host of a studio that serves a store by its path."""
     shop = tmp_path_factory.mktemp("review") / "shop"
-    make_review_shop(shop, 60)
+    make_review_shop(shop, 120)  # at least 20 of each class are for review, whichever are drawn
     with running_studio(shop, "review", "serve", str(shop / "shop.db")) as address:
         yield urlsplit(address).netloc
 
