@@ -160,6 +160,23 @@ def test_a_lost_connection_loses_no_decision(page, address, folder, shop):
     wait_for(lambda: len(decided(folder, shop)) == len(first) + len(second))
 
 
+def test_the_status_says_that_decisions_are_being_saved(page, address, folder, shop):
+    open_room(page, address, shop)
+    page.call("Network.setBlockedURLs", urls=["*/api/review/decide"])
+    first = products_shown(page)
+    press(page, "Enter")
+    until(page, "document.querySelector('.connection') !== null")
+    page.run("location.hash += '&view=status'")
+    until(page, "document.querySelector('[aria-labelledby=models] .note') !== null")
+    notes = "[...document.querySelectorAll('[aria-labelledby=models] .note')].map(n => n.textContent).join()"
+    assert f"{len(first)} decisions are still being saved" in page.run(notes)
+    assert decided(folder, shop) == {}
+    page.call("Network.setBlockedURLs", urls=[])
+    page.run("dispatchEvent(new Event('online'))")
+    until(page, f"!{notes}.includes('being saved')")
+    assert len(decided(folder, shop)) == len(first)
+
+
 def forget_classes(path):
     """A store that was put back from a copy without the classes that people have added."""
     connection = sqlite3.connect(path)

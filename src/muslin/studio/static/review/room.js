@@ -113,8 +113,9 @@ function Photos({ session }) {
 
 /** Nothing is left in the queue. */
 function Ended({ session }) {
-  const left = session.progress.total - session.progress.decided - session.outbox.waitingCount;
-  return html`<div class="empty ended"><h3>${t("review.endedTitle")}</h3><p>${left > 0 ? tn("review.endedLeft", left) : t("review.endedText")}</p>
+  const unsent = session.outbox.waitingCount, left = session.progress.total - session.progress.decided - unsent;
+  return html`<div class="empty ended"><h3>${t("review.endedTitle")}</h3>
+    <p>${unsent > 0 ? tn("review.endedUnsent", unsent) : left > 0 ? tn("review.endedLeft", left) : t("review.endedText")}</p>
     <p><button type="button" class="main" onclick=${() => set({ view: "status" }, true)}>${t("review.view.status")}</button>
     <button type="button" onclick=${() => session.reload()}>${t("review.lookAgain")}</button></p></div>`;
 }

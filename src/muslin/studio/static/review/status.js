@@ -130,7 +130,7 @@ class Models extends Component {
   }
 
   render({ session, models: { active, models, promotions } }, { work, is_allowed, error, forecast }) {
-    const isBusy = !is_allowed || work?.is_running || !session.who;
+    const isBusy = !is_allowed || work?.is_running || !session.who, unsent = session.outbox.waitingCount;
     const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
     const ordered = [...models].sort((a, b) => (b.digest === active) - (a.digest === active) || b.added_at.localeCompare(a.added_at));
     return html`<section class="panel" aria-labelledby="models"><h2 id="models">${t("review.models")}</h2>
@@ -139,7 +139,8 @@ class Models extends Component {
         ${one.digest === active ? html`<span class="stamp">${t("review.active")}</span>`
     : html`<button type="button" disabled=${isBusy} onclick=${() => this.start(requests.promote, { digest: one.digest })}>${t("review.promote")}</button>`}</li>`)}</ul>
       ${is_allowed === false && html`<p class="note">${t("review.serveNeeded", { store: session.store })}</p>`}
-      <div class="buttons"><button type="button" class="main" disabled=${isBusy} onclick=${() => this.start(requests.train)}>${t("review.train")}</button>
+      ${unsent > 0 && html`<p class="note">${tn("review.unsentFirst", unsent)}</p>`}
+      <div class="buttons"><button type="button" class="main" disabled=${isBusy || unsent > 0} onclick=${() => this.start(requests.train)}>${t("review.train")}</button>
         <button type="button" disabled=${isBusy || promotions.at(-1)?.kind !== "promote"} onclick=${() => this.start(requests.promote, { undo: true })}>${t("review.undoPromotion")}</button>
         ${work?.is_running && html`<button type="button" class="stop" onclick=${() => this.start(requests.stop)}>${t("review.stop")}</button>`}</div>
       <div class="worklog" aria-live="polite">${error && html`<p class="error">${error}</p>`}${work && html`<${WorkState} work=${work} />`}</div>
