@@ -75,6 +75,11 @@ class Page:
         self.call("Page.navigate", url="about:blank")  # else a link that differs after its # loads nothing
         self._load(address)
 
+    def reload(self) -> None:
+        """Load the page anew, to the end."""
+        self.call("Page.reload")
+        self._until(lambda heard: heard.get("method") == "Page.loadEventFired")
+
     def _network(self, *, offline: bool) -> None:
         limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         self.call("Network.emulateNetworkConditions", offline=offline, **limits)

@@ -199,7 +199,7 @@ def test_a_refused_decision_comes_back_and_the_others_are_saved(page, address, f
     assert products_shown(page)[-1] == shown[0]
     wait_for(lambda: len(decided(folder, shop)) == len(shown) - 1)
     page.run("window.isBefore = true")
-    page.call("Page.reload")
+    page.reload()
     until(page, f"!window.isBefore && {returned} !== undefined")
     for selector, words in ((".name", shown[0]), (".says", "Scarf"), (".refusal", "Scarf")):
         assert words in page.run(f"{returned}.querySelector({selector!r}).textContent")
@@ -274,7 +274,7 @@ def test_a_reload_keeps_marks_and_page(page, address, folder, shop):
     press(page, "ArrowRight")
     press(page, "n")
     page.run("window.isBefore = true")
-    page.call("Page.reload")
+    page.reload()
     until(page, "!window.isBefore && document.querySelectorAll('.photo.is-not_sure').length === 1")
     assert products_shown(page) == shown
     while page.run("document.querySelector('.ended') === null"):  # no product is left on a page that was reloaded
@@ -370,7 +370,7 @@ def test_a_key_can_be_changed_and_stays_so(page, address, folder, shop):
     until(page, "document.querySelectorAll('.is-not_sure').length === 1")
     press(page, "n")
     assert page.run("document.querySelectorAll('.is-not_sure').length") == 1
-    page.call("Page.reload")
+    page.reload()
     until(page, "document.querySelector('.kinds kbd')?.textContent === 'Q'")
 
 

@@ -187,12 +187,12 @@ def test_time_left_goes_by_the_persons_pace(tmp_path: Path) -> None:
         assert review_statistics(store)["label"].pace is None
 
 
-def test_status_says_it_in_five_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_says_it_in_six_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with store_of(tmp_path, ["accept"] * 480 + ["review"] * 20) as store:
         decide_sample(store, 7)
         status = store_status(store, "Ada")
     print_store_status(status)
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 6
     assert status.targets["label"].precision.correct == status.messages[0].params["correct"] == 7
 
 

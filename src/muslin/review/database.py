@@ -133,7 +133,7 @@ def database_errors(name: str) -> Iterator[None]:
     except OverflowError as error:  # SQLite's, of a number above 64 bits
         raise DataError("review_number_range") from error
     except DamagedValueError as error:
-        raise DataError("store_damaged", path=name, reason=str(error)) from error
+        raise DataError("store_damaged", path=name, reason=error.place) from error
     except (JSONDecodeError, UnicodeDecodeError) as error:  # also what muslin did not write
         raise DataError("store_damaged", path=name, reason=reason_of(error)) from error
     except PoolTimeoutError as error:

@@ -73,7 +73,7 @@ def model_of(row: Any) -> ModelRow:
     try:
         targets = tuple(Target(t["name"], tuple(t["classes"]), t["kind"]) for t in row.targets)
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedValueError(f"models.targets: {str(row.targets)[:40]}") from error
+        raise DamagedValueError("models.targets") from error
     return ModelRow(row.digest, row.name, row.size, targets, row.record, row.added_at)
 
 
@@ -127,7 +127,7 @@ def active_digest(connection: Connection) -> str:
     """The digest of the active model."""
     found = connection.scalar(select(PROMOTIONS.c.digest).order_by(PROMOTIONS.c.id.desc()).limit(1))
     if found is None:
-        raise DamagedValueError("promotions: 0")
+        raise DamagedValueError("promotions")
     return str(found)
 
 

@@ -48,7 +48,15 @@ class AnyText(TypeDecorator[str]):
 
 
 class DamagedValueError(ValueError):
-    """A value that muslin did not write: a store may come from anywhere. `Database` makes a DataError of it."""
+    """A value that muslin did not write: a store may come from anywhere. `Database` makes a DataError of it.
+
+    Attributes:
+        place: the table's column, or what was expected; nothing that the store holds.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
 
 
 class JsonOf(TypeDecorator[Any]):
@@ -68,7 +76,7 @@ class JsonOf(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         is_of_kind = isinstance(value, self.kind)
         if not is_of_kind or (self.kind is list and not all(isinstance(each, str) for each in value)):
-            raise DamagedValueError(f"{self.kind.__name__} expected: {str(value)[:40]}")
+            raise DamagedValueError(f"JSON {self.kind.__name__}")
         return value
 
 

@@ -31,7 +31,7 @@ def read_info(connection: Connection) -> StoreInfo:
     values: dict[str, Any] = {row.key: row.value for row in connection.execute(select(INFO))}
     for name, kinds in _KINDS.items():
         if name not in values or not isinstance(values[name], kinds):
-            raise DamagedValueError(f"info.{name}: {str(values.get(name))[:40]}")
+            raise DamagedValueError(f"info.{name}")
     return StoreInfo(**{name: values[name] for name in StoreInfo.__dataclass_fields__})
 
 
