@@ -70,6 +70,7 @@ CONNECTIONS = 6  # of a browser to one server
 PHOTOS = (".jpg", ".jpeg", ".png")
 START_S = 1200  # Label Studio first makes its tables, in 250 migrations
 REQUEST_S = 300
+IDLE_S = 1.0
 TARGET = "label"
 
 Headers = dict[str, str]
@@ -86,18 +87,22 @@ class Product:
 
 
 class Connection:
-    """A connection to a server that is kept open."""
+    """A connection to a server that is kept open, and opened again after IDLE_S, because servers close idle ones."""
 
     def __init__(self, address: str, headers: Headers) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=REQUEST_S)
         self._headers = headers
+        self._used = time.monotonic()
 
     def content(self, path: str, body: Any = None, method: str | None = None) -> bytes:
         headers = {**self._headers, **({} if body is None else {"Content-Type": "application/json"})}
         sent = None if body is None else json.dumps(body)
+        if time.monotonic() - self._used > IDLE_S:
+            self._connection.close()
         self._connection.request(method or ("GET" if body is None else "POST"), path, sent, headers)
         response = self._connection.getresponse()
         content = response.read()
+        self._used = time.monotonic()
         if response.status >= 300:
             raise RuntimeError(f"{path}: {response.status} {content[:500]!r}")
         return content
