@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from command_line import CommandResult, run, start
+from mounted_disk import mounted_disk
 from muslin.models.bundle import seal
 from small_models import SIDE, small_bundle
 
@@ -61,15 +62,8 @@ def test_ctrl_c_keeps_finished_rows_and_names_resume(shop: Path) -> None:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB, in memory: room for the journal, or for the output, not for both."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"this system does not allow mounts: {mounted.stderr.decode().strip()}")
-    try:
+    with mounted_disk(tmp_path / "disk", "1m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize("ballast", [250_000, 900_000])

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import update
 
 from command_line import environment
+from mounted_disk import mounted_disk
 from muslin.errors import DataError, StorageError
 from muslin.review import database
 from muslin.review.schema import INFO
@@ -59,15 +60,8 @@ def test_a_locked_store_is_told_and_can_be_read(impatient: None, place: str, mod
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """4 MiB, in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"this system lets us mount nothing: {mounted.stderr.decode().strip()}")
-    try:
+    with mounted_disk(tmp_path / "disk", "4m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_full_disk_keeps_what_was_acknowledged(small_disk: Path, model: Path) -> None:
