@@ -78,7 +78,7 @@ def test_groups_of_calibration_images_widen_the_intervals():
     assert np.ptp(grouped.interval) > 2 * np.ptp(alone.interval)
 
 
-def test_lower_confidence_is_found_and_contradictory_products_do_not_count():
+def test_lower_confidence_is_found_without_contradictions():
     random = np.random.default_rng(1)
     found = confidence_shift(random.beta(4, 1, 1000), np.append(random.beta(8, 1, 1000), np.zeros(50)))
     assert found.is_shifted
