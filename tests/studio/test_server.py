@@ -16,6 +16,7 @@ from PIL import Image
 
 from muslin.messages import Message
 from muslin.models.bundle import seal
+from muslin.studio.app import page_texts
 from small_models import convolving_bundle
 from studio_server import running_studio
 
@@ -249,7 +250,7 @@ def test_the_home_page_is_small(studio):
 
 def test_both_languages_have_all_texts_of_the_pages():
     static = Path(__file__).parents[2] / "src/muslin/studio/static"
-    tables = {name: json.loads((static / f"texts/{name}.json").read_text()) for name in ("en", "zh")}
+    tables = {language: page_texts(static, language) for language in ("en", "zh")}
     assert set(tables["en"]) == set(tables["zh"])
     code = "".join(path.read_text() for path in static.rglob("*.js"))
     used = set(re.findall(r'\bt\(\s*"([^"]+)"', code))

@@ -24,9 +24,14 @@ def inspection(activation: str) -> Inspection:
     return Inspection(inspected, pixels[0], preprocessed=True)
 
 
-def test_both_tables_of_texts_have_the_same_keys() -> None:
-    texts = [json.loads((STATIC / f"texts/{language}.json").read_text()) for language in LANGUAGES]
-    assert texts[0].keys() == texts[1].keys()
+def test_the_texts_of_each_room_have_the_same_keys() -> None:
+    tables = [
+        {path.name: json.loads(path.read_text()) for path in (STATIC / "texts" / language).iterdir()}
+        for language in LANGUAGES
+    ]
+    assert [{name: table.keys() for name, table in tables[0].items()}] == [
+        {name: table.keys() for name, table in tables[1].items()}
+    ]
 
 
 @pytest.mark.parametrize("codes", STEPS.values(), ids=STEPS)

@@ -12,8 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from muslin.errors import MuslinError
+from muslin.messages import LANGUAGES
 from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
+from muslin.strict_json import json_text
 from muslin.studio.request_guard import Guard, error_response
 from muslin.studio.requests import language_of
 from muslin.studio.review_routes import ReviewRoom
@@ -58,6 +60,8 @@ def _page_routes(token: str) -> list[Route]:
         for path in static.rglob("*")
         if path.suffix in MEDIA_TYPES
     }
+    for language in LANGUAGES:
+        files[f"texts/{language}.json"] = (MEDIA_TYPES[".json"], json_text(page_texts(static, language)).encode())
     index = files.pop("index.html")[1].replace(b"{{token}}", token.encode())
     files["colours.css"] = (MEDIA_TYPES[".css"], colours_css().encode())
     ramps = {"VIRIDIS": viridis(), "BLUE_TO_ORANGE": blue_to_orange()}
@@ -75,6 +79,21 @@ def _page_routes(token: str) -> list[Route]:
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
     return [Route("/", home), Route("/favicon.ico", Response(status_code=204)), Route("/static/{name:path}", file)]
+
+
+def page_texts(static: Path, language: str) -> dict[str, str]:
+    """All texts of the pages in one language, by their keys: those of every room.
+
+    Raises:
+        ValueError: two rooms use one key.
+    """
+    texts: dict[str, str] = {}
+    for path in sorted((static / "texts" / language).glob("*.json")):
+        room = json.loads(path.read_text(encoding="utf-8"))
+        if both := texts.keys() & room.keys():
+            raise ValueError(f"{path}: keys of another room: {sorted(both)}")
+        texts |= room
+    return texts
 
 
 def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:

@@ -1,4 +1,4 @@
-// One table of texts per language, texts/en.json and texts/zh.json; both have every key.
+// The texts of a language: the server joins the tables of the rooms, texts/en/*.json and texts/zh/*.json.
 
 const LANGUAGES = { en: "English", zh: "简体中文" };
 export { LANGUAGES };
