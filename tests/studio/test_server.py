@@ -232,20 +232,17 @@ def test_invalid_requests_get_a_coded_error(studio, token):
 
 
 def test_the_home_page_is_small(studio):
-    page = ask(studio, "GET", "/")[1]
-    names = [
-        "main.js",
-        "dom.js",
-        "state.js",
-        "texts.js",
-        "home.js",
-        "api.js",
-        "studio.css",
-        "colours.css",
-        "texts/en.json",
-    ]
-    total = len(page) + sum(len(ask(studio, "GET", f"/static/{name}")[1]) for name in names)
-    assert total < 500_000
+    waiting, loaded = ["/static/main.js", "/static/home/page.js"], {}
+    while waiting:
+        name = waiting.pop()
+        if name not in loaded:
+            loaded[name] = ask(studio, "GET", name)[1]
+            code = loaded[name].decode()
+            waiting += re.findall(r'^(?:import|export) .*from "(/[^"]+)";', code, re.M)
+            waiting += [f"/static/components/{name}" for name in re.findall(r'from "[.]/([^"]+)";', code)]
+    assert "/static/components/dialog.js" in loaded
+    other = ["/", "/static/studio.css", "/static/colours.css", "/static/texts/en.json"]
+    assert sum(map(len, loaded.values())) + sum(len(ask(studio, "GET", path)[1]) for path in other) < 500_000
 
 
 def test_both_languages_have_all_texts_of_the_pages():

@@ -1,16 +1,29 @@
 // The frame: header, language, theme, and the current page. A new page is a row of PAGES.
 
-import { button, h, errorText, show } from "/static/dom.js";
-import { link, set, state, watch } from "/static/state.js";
+import { Button, Dialog, ErrorNotice } from "/static/components/index.js";
+import { html, render } from "/static/html.js";
+import { roomLink, set, state, watch } from "/static/state.js";
 import { LANGUAGES, language, loadLanguage, t } from "/static/texts.js";
 
+/**
+ * A module of `load` exports `default`, a component that gets `{state}` and is rendered again at every change of the
+ * address; or page() → {element, shown, update, close}. Either may export or have `showKeys`, its own list of keys.
+ * `words` names the page in the header.
+ */
 const PAGES = {
-  home: { words: "pageHome", load: () => import("/static/home.js") },
+  home: { words: "pageHome", load: () => import("/static/home/page.js") },
+  data: { words: "pageData", load: () => import("/static/data/page.js") },
+  training: { words: "pageTraining", load: () => import("/static/training/page.js") },
+  mistakes: { words: "pageMistakes", load: () => import("/static/mistakes/page.js") },
   model: { load: () => import("/static/model.js") },
-  playground: { words: "pagePlayground", load: () => import("/static/playground.js") },
+  tagging: { words: "pageTagging", load: () => import("/static/tagging/page.js") },
   review: { words: "pageReview", load: () => import("/static/review/page.js") },
+  walk: { words: "pageWalk", load: () => import("/static/walk/page.js") },
+  camera: { words: "pageCamera", load: () => import("/static/camera/page.js") },
+  playground: { words: "pagePlayground", load: () => import("/static/playground.js") },
 };
 const BACK = [["layer", "at"], ["layer"]];
+const KEYS = [["Esc", "keyBack"], ["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
 
 function stored(name) {
   try { return localStorage.getItem(`muslin-${name}`); } catch { return null; }
@@ -24,38 +37,49 @@ function applyTheme(theme) {
   else delete document.documentElement.dataset.theme;
 }
 
-const main = h("main", { id: "main", tabindex: -1 });
-const header = h("header", { class: "top" });
-const footer = h("footer", {});
+const main = Object.assign(document.createElement("main"), { id: "main", tabIndex: -1 });
+const header = Object.assign(document.createElement("header"), { className: "top" });
+const footer = document.createElement("footer");
+const dialogs = document.createElement("div");
 let page = null, shown = "";
 
-function frame() {
+function Header() {
   const theme = stored("theme") || "auto";
-  const to = (name, key) => h("a", { href: link({ ...CLOSED, page: name }), "aria-current": state.page === name ? "page" : null }, t(key));
-  show(header,
-    h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
-    h("a", { class: "brand", href: link({ ...CLOSED, page: "home" }) }, "muslin ", h("span", {}, "studio")),
-    h("nav", { "aria-label": t("pages") }, to("home", "pageHome"), to("playground", "pagePlayground"), to("review", "pageReview")),
-    h("span", { class: "grow" }),
-    h("label", { class: "pick" }, h("span", { class: "visuallyhidden" }, t("language")),
-      h("select", { onchange: (event) => { store("language", event.target.value); set({ lang: event.target.value }); } },
-        Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, selected: code === language, lang: code }, name)))),
-    h("label", { class: "pick" }, h("span", { class: "visuallyhidden" }, t("theme")),
-      h("select", { onchange: (event) => { store("theme", event.target.value); applyTheme(event.target.value); } },
-        ["auto", "light", "dark"].map((name) => h("option", { value: name, selected: name === theme }, t(`theme.${name}`))))),
-    button(t("keys"), () => (page?.showKeys || showKeys)(), { class: "quiet" }));
-  show(footer, t("footer"));
+  const skip = (event) => { event.preventDefault(); main.focus(); };
+  return html`<a class="skip" href="#main" onclick=${skip}>${t("skip")}</a>
+    <a class="brand" href=${roomLink("home")}>muslin <span>studio</span></a>
+    <nav aria-label=${t("pages")}>${Object.entries(PAGES).filter(([, one]) => one.words).map(([name, one]) => html`
+      <a key=${name} href=${roomLink(name)} aria-current=${shown === name ? "page" : null}>${t(one.words)}</a>`)}</nav>
+    <span class="grow"></span>
+    <label class="pick"><span class="visuallyhidden">${t("language")}</span>
+      <select onchange=${(event) => { store("language", event.target.value); set({ lang: event.target.value }); }}>
+        ${Object.entries(LANGUAGES).map(([code, name]) => html`<option key=${code} value=${code} selected=${code === language} lang=${code}>${name}</option>`)}</select></label>
+    <label class="pick"><span class="visuallyhidden">${t("theme")}</span>
+      <select onchange=${(event) => { store("theme", event.target.value); applyTheme(event.target.value); }}>
+        ${["auto", "light", "dark"].map((name) => html`<option key=${name} value=${name} selected=${name === theme}>${t(`theme.${name}`)}</option>`)}</select></label>
+    <${Button} kind="quiet" onclick=${() => (page?.showKeys || showKeys)()}>${t("keys")}<//>`;
 }
-const CLOSED = { layer: "", at: [], channel: 0, store: "" };
+
+function frame() {
+  render(html`<${Header} />`, header);
+  render(t("footer"), footer);
+  const { words } = PAGES[shown];
+  document.title = words ? `${t(words)} · muslin studio` : "muslin studio";
+  header.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+}
 
 function showKeys() {
-  const rows = [["Esc", "keyBack"], ["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
-  const dialog = h("dialog", { class: "small", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
-    h("h2", { id: "keys-title" }, t("keys")),
-    h("dl", { class: "keys" }, rows.map(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(words))])),
-    button(t("close"), () => dialog.close(), { autofocus: true }));
-  document.body.append(dialog);
-  dialog.showModal();
+  const close = () => render(null, dialogs);
+  render(html`<${Dialog} title=${t("keys")} close=${close} kind="small">
+    <dl class="keys">${KEYS.map(([key, words]) => html`<dt><kbd>${key}</kbd></dt><dd>${t(words)}</dd>`)}</dl>
+    <${Button} autofocus onclick=${close}>${t("close")}<//><//>`, dialogs);
+}
+
+/** A page that is a component: it stays, and is rendered again when the address changes. */
+function componentPage(module) {
+  const element = document.createElement("div");
+  const draw = () => render(html`<${module.default} state=${state} />`, element);
+  return { element, shown: draw, update: draw, close: () => render(null, element), showKeys: module.showKeys, stays: true };
 }
 
 async function open() {
@@ -64,14 +88,24 @@ async function open() {
   page = null;
   shown = name;
   frame();
-  show(main, h("p", { class: "soft" }, t("loading")));
+  render(html`<p class="page soft" role="status">${t("loading")}</p>`, empty(main));
   try {
-    const made = await (await PAGES[name].load()).page();
+    const module = await PAGES[name].load();
+    const made = module.page ? await module.page() : componentPage(module);
     if (shown !== name) return;
     page = made;
-    show(main, page.element);
+    empty(main).append(page.element);
     page.shown?.();
-  } catch (error) { show(main, errorText(error)); }
+  } catch (error) {
+    console.debug(error);
+    render(html`<div class="page"><${ErrorNotice} error=${error} retry=${open} /></div>`, empty(main));
+  }
+}
+
+function empty(element) {
+  render(null, element);
+  element.replaceChildren();
+  return element;
 }
 
 async function refresh(before) {
@@ -80,7 +114,8 @@ async function refresh(before) {
     await open();
     return;
   }
-  if (state.page !== before.page || state.model !== before.model || state.store !== before.store) {
+  const isOther = (PAGES[state.page] ? state.page : "home") !== shown;
+  if (isOther || (!page?.stays && (state.model !== before.model || state.store !== before.store))) {
     await open();
     main.focus({ preventScroll: true });
     scrollTo(0, 0);
@@ -105,6 +140,6 @@ addEventListener("keydown", (event) => {
 
 applyTheme(stored("theme"));
 await loadLanguage(state.lang || stored("language"));
-document.body.append(header, main, footer);
+document.body.append(header, main, footer, dialogs);
 watch(refresh);
 await open();

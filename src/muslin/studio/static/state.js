@@ -1,7 +1,7 @@
-// All state of the page is in the link, after the #: model, image, tab, layer, value, edits; or store, view, filters.
+// All state of the page is in the link, after the #. Each page adds its names to DEFAULTS; the link leaves defaults out.
 
 export const DEFAULTS = {
-  page: "home", lang: "", model: "", image: "", tab: "preprocessing",
+  page: "home", lang: "", data: "", run: "", model: "", image: "", tab: "preprocessing",
   steps: {}, image_edits: {}, model_edits: [],
   layer: "", channel: 0, at: [], tta_view: "original", range: "layer", unfolded: [], auxiliary: false,
   target: "", label: "", versus: "", attributionLayer: "", checks: false,
@@ -37,6 +37,14 @@ export function link(changes = {}) {
     words.set(name, CODED.has(name) ? text : value === true ? "1" : String(value));
   }
   return "#" + words.toString();
+}
+
+const SHARED = ["lang", "data", "run", "model"]; // what stays open from one page to the next
+
+/** The link to another page: with what is open in all of them, and nothing else of the page before. */
+export function roomLink(page, changes = {}) {
+  const kept = Object.fromEntries(SHARED.map((name) => [name, state[name]]));
+  return link({ ...DEFAULTS, ...kept, page, ...changes });
 }
 
 /** Change the state. With `step` the browser's Back returns to the state before. */

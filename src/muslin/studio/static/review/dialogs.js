@@ -1,39 +1,15 @@
 // What opens over the photos: one photo large, similar ones, what happened, the keys, the person's name.
 
 import { t, tn } from "/static/texts.js";
-import { Component, createRef, html } from "./html.js";
+import { Dialog as Modal } from "/static/components/index.js";
+import { Component, createRef, html } from "/static/html.js";
 import { Grid, percentOf, saysOf } from "./grid.js";
 import { ACTIONS, isFree, resetKeys, setKey, shownKey } from "./keys.js";
 import { Classes, KeyButton, Kinds } from "./panel.js";
 import * as requests from "./requests.js";
 import { textOf } from "./values.js";
 
-/** A modal dialog that is open as long as it is rendered. */
-class Dialog extends Component {
-  constructor() {
-    super();
-    this.element = createRef();
-  }
-
-  componentDidMount() {
-    this.before = document.activeElement;
-    this.element.current.showModal();
-    if (!this.element.current.querySelector("[autofocus]")) this.element.current.focus(); // and not the first button
-  }
-
-  componentWillUnmount() {
-    this.element.current.close();
-    if (this.before?.isConnected) this.before.focus({ preventScroll: true });
-  }
-
-  render({ title, close, children, kind = "", locked = false }) {
-    return html`<dialog ref=${this.element} tabindex="-1" class=${`reviewdialog ${kind}`} aria-label=${title}
-      oncancel=${(event) => { event.preventDefault(); if (!locked) close(); }}>
-      <div class="dialogtop"><h2>${title}</h2>${!locked && html`<button type="button" class="quiet cross" aria-label=${t("close")} onclick=${close}>×</button>`}</div>
-      ${children}
-    </dialog>`;
-  }
-}
+const Dialog = ({ kind = "", ...rest }) => html`<${Modal} kind=${`reviewdialog ${kind}`} ...${rest} />`;
 
 export function Dialogs({ session }) {
   const close = () => session.closeDialog();

@@ -1,7 +1,7 @@
 // The photos of a page. A click marks one as wrong; the small buttons over a photo give it another class at once.
 
 import { t, tn } from "/static/texts.js";
-import { Component, createRef, html } from "./html.js";
+import { Component, createRef, html } from "/static/html.js";
 import { shownKey, spokenKey } from "./keys.js";
 import { alternatives, labelsOf, textOf } from "./values.js";
 

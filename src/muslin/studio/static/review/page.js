@@ -3,7 +3,7 @@
 import { h } from "/static/dom.js";
 import { adopt, link, state } from "/static/state.js";
 import { t } from "/static/texts.js";
-import { html, render } from "./html.js";
+import { html, render } from "/static/html.js";
 import * as requests from "./requests.js";
 import { Room } from "./room.js";
 import { sessionOf } from "./session.js";

@@ -1,7 +1,7 @@
 // Beside the photos: the current one, the classes with their keys, and what else can be decided.
 
 import { t, tn } from "/static/texts.js";
-import { Component, createRef, html } from "./html.js";
+import { Component, createRef, html } from "/static/html.js";
 import { percentOf } from "./grid.js";
 import { CLASS_KEYS, shownKey, spokenKey } from "./keys.js";
 import { textOf } from "./values.js";

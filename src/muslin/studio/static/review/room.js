@@ -4,7 +4,7 @@ import { set } from "/static/state.js";
 import { count, t, tn } from "/static/texts.js";
 import { Dialogs, summaryText } from "./dialogs.js";
 import { Grid, SIZES } from "./grid.js";
-import { Component, html } from "./html.js";
+import { Component, html } from "/static/html.js";
 import { actionOf, classOf } from "./keys.js";
 import { KeyButton, Panel } from "./panel.js";
 import { Search } from "./search.js";

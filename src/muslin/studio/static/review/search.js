@@ -3,7 +3,7 @@
 import { debounce } from "/static/dom.js";
 import { set, state } from "/static/state.js";
 import { t } from "/static/texts.js";
-import { Component, html } from "./html.js";
+import { Component, html } from "/static/html.js";
 import { PAGE_SIZE } from "./session.js";
 import { textOf } from "./values.js";
 

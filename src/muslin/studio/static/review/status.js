@@ -2,7 +2,7 @@
 
 import { announce } from "/static/dom.js";
 import { count, messageText, t, tn } from "/static/texts.js";
-import { Component, html } from "./html.js";
+import { Component, html } from "/static/html.js";
 import * as requests from "./requests.js";
 import { textOf } from "./values.js";
 

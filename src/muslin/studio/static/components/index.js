@@ -1,0 +1,12 @@
+// The parts that every page of the studio is made of. A new one is a row here.
+
+export { Button, ButtonLink, Choice, Field, Select, Switch } from "./controls.js";
+export { Confirm, Dialog } from "./dialog.js";
+export { FileDrop } from "./file_drop.js";
+export { ImageGrid } from "./image_grid.js";
+export { JobStatus, jobState } from "./job_status.js";
+export { LineChart } from "./line_chart.js";
+export { Load } from "./load.js";
+export { EmptyState, ErrorNotice, Notice, Progress } from "./notices.js";
+export { Table } from "./table.js";
+export { Tabs } from "./tabs.js";

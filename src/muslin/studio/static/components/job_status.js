@@ -1,0 +1,63 @@
+// A job of the server: how far it is, what it says, and how to stop it. Asked once a second while it runs.
+
+import { ask } from "/static/api.js";
+import { announce } from "/static/dom.js";
+import { Component, html } from "/static/html.js";
+import { t, tOr } from "/static/texts.js";
+import { Button } from "./controls.js";
+import { ErrorNotice, Progress } from "./notices.js";
+
+const WAIT_MS = 1000;
+
+/** "running", "failed" or "done". */
+export const jobState = (job) => (job.is_running ? "running" : job.error ? "failed" : "done");
+
+/** The job `id`. `ondone(job)` is called once when it ends; `children(job)` adds what its kind shows. */
+export class JobStatus extends Component {
+  componentDidMount() {
+    this.follow();
+  }
+
+  componentDidUpdate(before) {
+    if (before.id !== this.props.id) this.follow();
+  }
+
+  componentWillUnmount() {
+    clearTimeout(this.timer);
+    this.isGone = true;
+  }
+
+  follow = async () => {
+    clearTimeout(this.timer);
+    const { id } = this.props;
+    let job, error = null;
+    try { job = await ask("/api/jobs/get", { id }); } catch (fault) { error = fault; }
+    if (this.isGone || id !== this.props.id) return;
+    const wasRunning = this.state.job?.is_running ?? true;
+    this.setState({ job: job ?? this.state.job, error });
+    if (job?.is_running || (error && !error.status)) this.timer = setTimeout(this.follow, WAIT_MS);
+    else if (wasRunning && job) {
+      announce(t(`job.${jobState(job)}`));
+      this.props.ondone?.(job);
+    }
+  };
+
+  stop = async () => {
+    try { await ask("/api/jobs/stop", { id: this.props.id }); } catch (error) { this.setState({ error }); }
+    this.follow();
+  };
+
+  render({ children, hideStop = false }, { job, error }) {
+    if (!job) return error ? html`<${ErrorNotice} error=${error} retry=${this.follow} />` : html`<p class="soft">${t("loading")}</p>`;
+    const last = job.lines?.at(-1);
+    return html`<div class="job">
+      <div class="jobhead"><strong>${tOr(`job.kind.${job.kind}`, job.kind)}</strong> <span class="soft">${t(`job.${jobState(job)}`)}</span>
+        ${job.is_running && html`<${Progress} label=${tOr(`job.kind.${job.kind}`, job.kind)} value=${job.progress} />`}
+        ${job.is_running && !hideStop && html`<${Button} onclick=${this.stop}>${t("stop")}<//>`}</div>
+      ${last && html`<p class="soft jobline">${last}</p>`}
+      ${job.error && html`<${ErrorNotice} error=${job.error} />`}
+      ${error && html`<${ErrorNotice} error=${error} />`}
+      ${children?.(job)}
+    </div>`;
+  }
+}
