@@ -21,11 +21,13 @@ class ModelOutput:
         raw_probabilities: per target's name float32 (n, classes): the network's own probabilities.
         probabilities: the same, calibrated where the bundle has calibration data.
         is_ood: bool (n,): whether an image is out of distribution; None where the bundle has no OOD detector.
+        vectors: float32 (n, WIDTH) of `muslin.models.feature_vectors`, where the predictor was asked for them; or None.
     """
 
     raw_probabilities: Mapping[str, Floats]
     probabilities: dict[str, Floats]
     is_ood: NDArray[np.bool_] | None
+    vectors: Floats | None = None
 
 
 def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
@@ -35,7 +37,10 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
     raw = _concat_values([output.raw_probabilities for output in outputs])
     calibrated = _concat_values([output.probabilities for output in outputs])
     is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
-    return ModelOutput(raw, calibrated, np.concatenate(is_ood) if is_ood else None)
+    vectors = [output.vectors for output in outputs if output.vectors is not None]
+    return ModelOutput(
+        raw, calibrated, np.concatenate(is_ood) if is_ood else None, np.concatenate(vectors) if vectors else None
+    )
 
 
 def _concat_values(batches: Sequence[Values]) -> dict[str, Floats]:

@@ -171,7 +171,7 @@ class Predictor:
         return twin
 
     def with_vectors(self) -> "Predictor":
-        """The same predictor, whose predictions have a `vector`, if the graph gives features."""
+        """The same predictor, whose predictions and outputs have vectors, if the graph gives features."""
         twin = copy(self)
         twin.has_vectors = self._graph.features is not None
         return twin.with_cache() if self.cache else twin
@@ -273,7 +273,7 @@ class Predictor:
 
     def infer(self, pixels: Pixels, batch_size: int | None = None) -> ModelOutput:
         """The model's output before any decision; arguments and errors as `predict_pixels`."""
-        return self._to_output(self._graph.run(pixels, batch_size))
+        return self._to_output(self._run(pixels, batch_size))
 
     def infer_photos(self, images: DigestedPhotos) -> ModelOutput:
         """As `infer`, of readable photos; with a cache only those are decoded whose output it lacks."""
@@ -402,4 +402,4 @@ class Predictor:
         calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
         scores = values.get(OOD_SCORE)
         is_ood = None if scores is None or threshold is None else scores[:, 0] > threshold
-        return ModelOutput(raw, calibrated, is_ood)
+        return ModelOutput(raw, calibrated, is_ood, values.get(VECTOR))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from muslin import machine
 from muslin.data.audit import exclusions
-from muslin.data.audit.corrections import APPLIED_COLUMNS, correct_labels, read_corrections
+from muslin.data.audit.corrections import APPLIED_COLUMNS
 from muslin.data.dataset import Dataset
 from muslin.data.reader import check_read
 from muslin.errors import DataError, StoppedError, StorageError
@@ -33,6 +33,7 @@ from muslin.text import short_interval
 from muslin.workflows import run_folder as runs
 from muslin.workflows.calibration_choice import calibration_without_folds
 from muslin.workflows.network_folds import all_but_test, cross_fit_networks, with_time_of_others
+from muslin.workflows.run_data import edit_as_run
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_results import cross_fit, write_results
 from muslin.workflows.training_data import Callbacks, OnProgress, ShouldStop, TrainingData, prepare_data, read_source
@@ -301,7 +302,7 @@ def _read_run_data(
 ) -> TrainingData:
     """The data of a run again, from where `run.json` says or from `data` and `test`."""
     path = str(run.folder)
-    recipe, source, exclude = recipes.recipe_from_dict(record["recipe"]), record["source"], record["exclude"]
+    recipe, source = recipes.recipe_from_dict(record["recipe"]), record["source"]
     if isinstance(data, Dataset):
         check_read(data, {"test": test})
         dataset = data
@@ -313,11 +314,7 @@ def _read_run_data(
         if test is not None:
             source = {**source, "test": str(test)}
         dataset = read_source(source, callbacks.log)
-    if corrections := record["corrections"]:
-        dataset = correct_labels(dataset, read_corrections(run.corrections), corrections["path"])
-    if exclude:
-        excluded = exclusions.read_exclusions(run.excluded)
-        dataset = exclusions.exclude_samples(dataset, excluded, exclude["path"])
+    dataset = edit_as_run(run, record, dataset).dataset
     with _resume_command(run):
         prepared = prepare_data(dataset, recipe, record["seed"], record["max_unreadable"], callbacks)
     if prepared.start and prepared.start.record != record.get("start_model"):
