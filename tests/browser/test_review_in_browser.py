@@ -19,7 +19,7 @@ from muslin.models.bundle import seal
 from muslin.review.store import Store
 from muslin.review.values import NewPrediction, NewProduct
 from muslin.storage.atomic import cache_folder
-from muslin.studio.review_work_process import first_state, write_state
+from muslin.studio.job_process import first_state, write_state
 from muslin.workflows.review_forecast import TargetForecast
 from review_shop import make_review_shop
 from review_stores import decision_on

@@ -24,6 +24,21 @@ def file_within(root: Path, name: str, suffixes: Collection[str]) -> Path:
     Raises:
         DataError: it leads out of the folder (also through a link), is hidden, is absent, or has none of `suffixes`.
     """
+    path = path_within(root, name)
+    if not path.is_file() or path.suffix.lower() not in suffixes:
+        raise DataError("file_not_in_folder", name=name[:200])
+    return path
+
+
+def path_within(root: Path, name: str) -> Path:
+    """The file or folder called `name`, relative to `root` and with /.
+
+    Args:
+        root: absolute, with links resolved.
+
+    Raises:
+        DataError: it leads out of the folder (also through a link), is hidden, or is absent.
+    """
     missing = DataError("file_not_in_folder", name=name[:200])
     if "\0" in name or "\\" in name or any(part == "" or part.startswith(".") for part in name.split("/")):
         raise missing
@@ -31,7 +46,7 @@ def file_within(root: Path, name: str, suffixes: Collection[str]) -> Path:
         path = (root / name).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise missing from error
-    if not path.is_relative_to(root) or not path.is_file() or path.suffix.lower() not in suffixes:
+    if not path.is_relative_to(root):
         raise missing
     return path
 

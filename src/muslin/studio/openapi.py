@@ -1,7 +1,7 @@
 """What the studio's API takes and returns, as OpenAPI describes it (https://spec.openapis.org/oas/v3.1.0).
 
-`OPERATIONS` has one row per route of `muslin.studio.routes` and `review_routes`; a test compares the two, and real
-responses with the rows.
+`OPERATIONS` has one row per route of `muslin.studio.routes` and of the rooms' routes; a test compares the two, and
+real responses with the rows.
 """
 
 from muslin.explain.image_edits import IMAGE_EDITS
@@ -24,6 +24,7 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
+from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
 from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
 
 MAP = map_of(NUMBER)
@@ -105,6 +106,7 @@ SCHEMAS: dict[str, Schema] = {
             "layer", "kind", "kind_names", "step_kind", "index", "tta_view", "runtime_value", "input_layer", "value",
         ],
     },
+    **JOBS_SCHEMAS,
     **REVIEW_SCHEMAS,
 }  # fmt: skip
 
@@ -211,6 +213,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Whether the attribution depends on the weights and marks what matters.", ANY_OBJECT,
         request_of(("inspection", "target", "class"), **ONE_CLASS, seed=COUNT),
     ),
+    **JOBS_OPERATIONS,
     **REVIEW_OPERATIONS,
 }  # fmt: skip
 

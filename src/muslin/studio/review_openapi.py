@@ -23,6 +23,7 @@ from muslin.studio.review_work import WORKS
 TEXT = NAME | {"maxLength": 200}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
 LABELS = list_of(STRING)
+LINES = list_of({"anyOf": [ref("Message"), STRING]})
 VALUE: Schema = {"anyOf": [STRING, LABELS], "description": "A class; of a multilabel target an array of labels."}
 
 REVIEW_SCHEMAS: dict[str, Schema] = {
@@ -86,7 +87,7 @@ STATUS = object_of(
     pace=or_null(object_of(n=COUNT, seconds=or_null(NUMBER))), left_s=or_null(NUMBER),
 )  # fmt: skip
 WORK = object_of(
-    kind={"enum": list(WORKS)}, is_running=BOOLEAN, lines=list_of(STRING), error=or_null(ref("Message")),
+    kind={"enum": list(WORKS)}, is_running=BOOLEAN, lines=LINES, error=or_null(ref("Message")),
     result=or_null(ANY_OBJECT),
 )  # fmt: skip
 PAGE_OF = {"count": COUNT | {"maximum": 500}}

@@ -1,30 +1,19 @@
 """Long work on a review store that the page starts: training a candidate, promoting it, undoing that, and a forecast.
 
-Each runs in a process of its own (`review_work_process`), so that no decision waits for it, and goes on when the page
-and the studio are closed. Only for stores that the user named: a training reads whatever files the store names, and
-anybody may have written one in the folder.
+Each runs in a process of its own (`job_process`), so that no decision waits for it, and goes on when the page and the
+studio are closed. Only for stores that the user named: a training reads whatever files the store names, and anybody may
+have written one in the folder.
 """
 
-import json
-import os
-import subprocess
-import sys
-import threading
-from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from muslin.errors import MuslinError, StorageError
-from muslin.messages import Message
-from muslin.storage.atomic import cache_folder, storage_errors
-from muslin.storage.locks import lock
+from muslin.storage.atomic import cache_folder
+from muslin.studio.job_folder import LOCKED, JobFolder
+from muslin.studio.job_process import Job, Params, Work, first_state
 from muslin.studio.review_stores import OpenStore
-from muslin.studio.review_work_process import OUTPUT, STATE, STOP, WORKS, first_state, write_state
-from muslin.workers import unpack_messages
-
-__all__ = ["WORKS", "ReviewWork"]
-
-RUNNING = "review_work_running"
 
 
 class ReviewWork:
@@ -46,78 +35,79 @@ class ReviewWork:
         """
         if not opened.is_named:
             raise MuslinError("review_serve_needed", store=opened.name)
-        folder = _folder(opened)
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        state = first_state(kind, who)
         try:
-            try:
-                lock(handle, folder, RUNNING)
-            except StorageError as error:
-                raise StorageError(RUNNING, store=opened.name) from error
-            (folder / STOP).unlink(missing_ok=True)
-            state = first_state(kind, who)
-            write_state(folder, state)
-            params = {"folder": str(folder), "state": state, "place": opened.place, "of_work": of_work}
-            self._start_process(folder, handle, params)
-        finally:
-            os.close(handle)  # the process holds the lock with its own copy
+            _folder(opened).start(self._root, state, WORKS[kind], {"place": opened.place, "who": who} | of_work)
+        except StorageError as error:
+            if error.code == LOCKED:
+                raise StorageError("review_work_running", store=opened.name) from error
+            raise
         return _shown(state)
-
-    def _start_process(self, folder: Path, handle: int, params: dict[str, Any]) -> None:
-        with open(folder / OUTPUT, "wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", "from muslin.studio.review_work_process import main; main()"],
-                stdin=subprocess.PIPE,  # an argument would show the database's password to other users
-                stdout=output,
-                stderr=output,
-                cwd=self._root,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,  # Ctrl-C in the studio's terminal does not end it
-                pass_fds=[handle],
-            )
-        assert process.stdin
-        with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(json.dumps(params).encode())
-        threading.Thread(target=process.wait, daemon=True).start()  # else the system keeps what is left of it
 
     def of(self, opened: OpenStore) -> dict[str, Any] | None:
         """The state of what was last started on the store; None where nothing was."""
-        folder = _folder(opened)
-        is_running = _is_locked(folder)  # looked up first, so that what a process that has ended wrote is read
-        try:
-            state: dict[str, Any] = unpack_messages(json.loads((folder / STATE).read_bytes()))
-        except (OSError, ValueError):
-            return None
-        state["is_running"] = is_running  # also what has written its result: the next work cannot begin yet
-        if not is_running and state["result"] is None and state["error"] is None:
-            state["error"] = Message("review_work_ended")
-        return _shown(state)
+        state = _folder(opened).state
+        return state and _shown(state)
 
     def stop(self, opened: OpenStore) -> None:
         """Tell what is running to stop after its step."""
-        folder = _folder(opened)
-        if _is_locked(folder):
-            (folder / STOP).touch()
+        _folder(opened).stop()
 
 
 def _shown(state: dict[str, Any]) -> dict[str, Any]:
     return {name: state[name] for name in ("kind", "is_running", "lines", "error", "result")}
 
 
-def _folder(opened: OpenStore) -> Path:
-    return cache_folder() / "review-work" / opened.store.info.id
+def _folder(opened: OpenStore) -> JobFolder:
+    return JobFolder(cache_folder() / "review-work" / opened.store.info.id, "review_work_ended")
 
 
-def _is_locked(folder: Path) -> bool:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        lock(handle, folder, RUNNING)
-    except StorageError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+# ── In the process ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _train(job: Job, params: Params) -> dict[str, Any]:
+    """The digest of the candidate, and the folder of its run."""
+    from muslin.review.store import Store
+    from muslin.workflows.review_train import train_candidate
+    from muslin.workflows.training_data import Callbacks
+
+    with Store.open(params["place"]) as store:
+        trained = train_candidate(store, callbacks=Callbacks(job.log, should_stop=job.should_stop))
+    return {"digest": trained.digest, "run": str(trained.run.folder.absolute())}
+
+
+def _promote(job: Job, params: Params) -> dict[str, Any]:
+    """Whether the candidate is active now, and why not."""
+    from muslin.review.store import Store
+    from muslin.workflows.review_promote import promote
+
+    with Store.open(params["place"]) as store:
+        found = promote(store, params["digest"], params["who"], log=job.log, should_stop=job.should_stop)
+    return {"digest": found.candidate, "is_promoted": found.is_promoted, "refusals": list(found.refusals)}
+
+
+def _undo_promotion(job: Job, params: Params) -> dict[str, Any]:
+    """The digest of the model that is active again."""
+    from muslin.review.store import Store
+    from muslin.workflows.review_promote import undo_promotion
+
+    with Store.open(params["place"]) as store:
+        return {"digest": undo_promotion(store, params["who"], job.log, job.should_stop)[0]}
+
+
+def _forecast(job: Job, params: Params) -> dict[str, Any]:
+    """What more decided products would bring: for rising numbers, each with a sentence."""
+    from muslin.review.store import Store
+    from muslin.workflows.review_forecast import forecast_review
+    from muslin.workflows.training_data import Callbacks
+
+    callbacks = Callbacks(job.log, should_stop=job.should_stop)
+    with Store.open(params["place"]) as store:
+        found = forecast_review(store, target=params["target"], class_name=params["class_name"], callbacks=callbacks)
+    forecasts = [asdict(each) for each in found.forecasts]
+    return {"target": found.target, "forecasts": forecasts, "messages": list(found.messages)}
+
+
+WORKS: dict[str, Work] = {
+    "train": _train, "promote": _promote, "undo_promotion": _undo_promotion, "forecast": _forecast,
+}  # fmt: skip

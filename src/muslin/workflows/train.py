@@ -8,7 +8,7 @@ finish_run      the run, from its checkpoint if it has one → the trained netwo
 
 import datetime
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,7 +76,23 @@ def train(
     callbacks = Callbacks(log, on_progress, should_stop)
     given = {name: value for name, value in options.items() if value is not None}
     plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
+    return run_plan(plan, out, callbacks)
+
+
+def run_plan(
+    plan: TrainingPlan, out: str | Path | None, callbacks: Callbacks, on_start: Callable[[Run], None] = lambda run: None
+) -> Run:
+    """Start the run of a plan and finish it.
+
+    Args:
+        on_start: called once with the run, when its folder is there.
+
+    Raises:
+        MuslinError, StoppedError, StorageError: as `train`.
+    """
+    log = callbacks.log
     run = start_run(plan, out)
+    on_start(run)
     if plan.choice.reason and not plan.reason_logged:
         log(plan.choice.reason)
     if found := machine.gpus():

@@ -180,7 +180,7 @@ function WorkState({ work }) {
   return html`<p class=${work.is_running ? "soft" : ""}><strong>${workText(work)}</strong></p>
     ${work.result?.refusals?.map((message) => html`<p class="note">${messageText(message)}</p>`)}
     ${work.error && html`<p class="error">${messageText(work.error)}</p>`}
-    ${work.lines.length > 0 && html`<details open=${work.is_running}><summary>${t("review.workLines")}</summary><ul class="lines">${work.lines.slice(-8).map((line) => html`<li>${line}</li>`)}</ul></details>`}`;
+    ${work.lines.length > 0 && html`<details open=${work.is_running}><summary>${t("review.workLines")}</summary><ul class="lines">${work.lines.slice(-8).map((line) => html`<li>${line.message ?? line}</li>`)}</ul></details>`}`;
 }
 
 function workText({ kind, is_running, error, result }) {

@@ -1,0 +1,252 @@
+"""The kinds of jobs that a page can start: how a request's parameters are checked, and what the process does.
+
+The checks run in the studio, before the job starts. The work runs in the job's process, in the studio's folder, and
+imports what it needs itself.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from muslin.errors import BundleError, MuslinError
+from muslin.models.json_schema import Object, check_schema
+from muslin.studio.job_process import Job, Params, Work
+from muslin.studio.model_files import MODEL_SUFFIXES, file_within, path_within
+from muslin.studio.requests import Body, integer_of, text_of, value_of
+from muslin.studio.validation_worker import check_within
+from muslin.workflows.run_schema import READ_OPTIONS, SOURCE
+
+PAGE_READ_OPTIONS = {name: schema for name, schema in READ_OPTIONS.items() if name != "allow_outside"}
+"""What a page can say of how to read the data; photos outside of them are never read for it."""
+
+NAME = re.compile(r"[^\W_][\w .()-]{0,80}")
+
+
+class JobKind(NamedTuple):
+    """A kind of job.
+
+    Attributes:
+        check: the studio's folder and a request's parameters → those of the job, JSON values; it raises a MuslinError.
+        work: what the process does with them.
+        takes_steps: whether the work looks for `should_stop` often; a work that does not is ended at once.
+    """
+
+    check: Callable[[Path, Body], dict[str, Any]]
+    work: Work
+    takes_steps: bool = True
+
+
+# ── In the studio ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def data_within(root: Path, body: Body, name: str = "data") -> str:
+    """The data that a request names: a registered name, or a path below the folder.
+
+    Raises:
+        DataError: there is neither.
+    """
+    from muslin.data.registry import DATASETS
+
+    value = text_of(body, name)
+    if value not in DATASETS:
+        path_within(root, value)
+    return value
+
+
+def read_options_of(root: Path, body: Body) -> dict[str, Any]:
+    """The options of `muslin.read` that a request names.
+
+    Raises:
+        MuslinError: an unknown option, or a value that it does not take.
+        DataError: `images` is no folder below the studio's.
+    """
+    options: dict[str, Any] = value_of(body, "read_options", dict)
+    try:
+        check_schema(options, Object(PAGE_READ_OPTIONS, allows_additional=False))
+    except BundleError as error:
+        raise MuslinError("request_choice", name="read_options", choices=list(PAGE_READ_OPTIONS)) from error
+    if options.get("images"):
+        path_within(root, options["images"])
+    return options
+
+
+def _check_audit(root: Path, body: Body) -> dict[str, Any]:
+    return {
+        "data": data_within(root, body),
+        "test": data_within(root, body, "test") if body.get("test") else None,
+        "read_options": read_options_of(root, body),
+        "seed": integer_of(body, "seed", 0, 2**32 - 1),
+    }
+
+
+def _check_train(root: Path, body: Body) -> dict[str, Any]:
+    from muslin.learn.recipes import RECIPES
+
+    recipe, settings = body.get("recipe") or "auto", dict(value_of(body, "settings", dict))
+    if recipe not in ("auto", *RECIPES):
+        raise MuslinError("request_choice", name="recipe", choices=["auto", *RECIPES])
+    weights = settings.get("weights")
+    if weights is not None and weights not in ("imagenet", "random"):
+        settings["weights"] = str(file_within(root, str(weights), MODEL_SUFFIXES))
+    given: dict[str, Any] = {name: body.get(name) or None for name in ("exclude", "corrections")}
+    for name, value in given.items():
+        if value is not None:
+            file_within(root, text_of(body, name), (".csv",))
+    if (budget_s := body.get("time_budget_s")) is not None and not isinstance(budget_s, int | float):
+        raise MuslinError("request_value", name="time_budget_s", expected="number")
+    return _check_audit(root, body) | given | {
+        "recipe": recipe,
+        "settings": settings,
+        "time_budget_s": budget_s,
+        "name": _new_name(body),
+    }  # fmt: skip
+
+
+def _new_name(body: Body) -> str | None:
+    """The name of a new folder or file, if the request has one."""
+    if body.get("name") in (None, ""):
+        return None
+    name = text_of(body, "name")
+    if not NAME.fullmatch(name):
+        raise MuslinError("new_name", name=name[:100])
+    return name
+
+
+def _check_resume(root: Path, body: Body) -> dict[str, Any]:
+    """The run must lie in the folder, and so must the data that its `run.json` names: anybody may have written it."""
+    from muslin.workflows.run_folder import Run
+
+    name = text_of(body, "run")
+    source = Run(path_within(root, name)).record["source"]
+    if source is not None:
+        check_schema(source, SOURCE)
+        for path in (source["data"], source["test"], source["read_options"].get("images")):
+            check_within(root, path)
+    return {"run": name}
+
+
+def _check_tag(root: Path, body: Body) -> dict[str, Any]:
+    file_within(root, text_of(body, "model"), MODEL_SUFFIXES)
+    precision = body.get("precision")
+    if precision is not None and not (isinstance(precision, float) and 0.5 <= precision < 1):
+        raise MuslinError("request_value", name="precision", expected="number", minimum=0.5, maximum=1)
+    return {
+        "model": body["model"],
+        "data": data_within(root, body),
+        "precision": precision,
+        "read_options": read_options_of(root, body),
+        "name": _new_name(body),
+    }
+
+
+def _check_download(root: Path, body: Body) -> dict[str, Any]:
+    from muslin.data.registry import DATASETS
+
+    if body.get("data") not in DATASETS:
+        raise MuslinError("request_choice", name="data", choices=list(DATASETS))
+    return {"data": body["data"]}
+
+
+# ── In the process ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def train(job: Job, params: Params) -> dict[str, Any]:
+    """Train as `muslin train` does; the run and what it says of itself."""
+    from muslin.workflows.train import run_plan
+    from muslin.workflows.training_plan import TrainOptions, plan_training
+
+    names = ("recipe", "seed", "settings", "test", "time_budget_s", "read_options", "exclude", "corrections")
+    options = TrainOptions(**{name: params[name] for name in names})
+    callbacks = _training_callbacks(job)
+    plan = plan_training(params["data"], options, callbacks)
+    out = params["name"] and f"runs/{params['name']}"
+
+    def on_start(run: Any) -> None:
+        job.report(0.0, at_once=True, run=run.folder.as_posix(), expected_s=plan.choice.expected_s)
+
+    return run_plan(plan, out, callbacks, on_start).summary()
+
+
+def resume(job: Job, params: Params) -> dict[str, Any]:
+    """Continue an interrupted run."""
+    from muslin.workflows import train as workflow
+
+    job.report(None, at_once=True, run=params["run"])
+    callbacks = _training_callbacks(job)
+    run = workflow.resume(
+        params["run"], log=callbacks.log, on_progress=callbacks.on_progress, should_stop=callbacks.should_stop
+    )
+    return run.summary()
+
+
+def _training_callbacks(job: Job) -> Any:
+    from muslin.workflows.training_data import Callbacks
+
+    def on_progress(progress: Any) -> None:
+        done = (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs
+        facts = {name: value for name, value in vars(progress).items() if name != "row"}
+        job.report(done, at_once=progress.row is not None, **facts)
+
+    return Callbacks(job.log, on_progress, job.should_stop)
+
+
+def audit(job: Job, params: Params) -> dict[str, Any]:
+    """Audit as `muslin audit` does; the audit's folder and its summary."""
+    from muslin.storage.outputs import Output
+    from muslin.workflows.audit import audit as run_audit
+
+    folder = Path("audits", Path(params["data"]).name)
+    names = ("test", "seed", "read_options")
+    found = run_audit(
+        params["data"], out=Output(folder, overwrite=True), log=job.log, **{name: params[name] for name in names}
+    )
+    return {"folder": folder.as_posix()} | found.summary()
+
+
+def tag(job: Job, params: Params) -> dict[str, Any]:
+    """Tag as `muslin tag` does; the tagged table, and how many products got which decision."""
+    from muslin.workflows.tag import TagOptions
+    from muslin.workflows.tag import tag as run_tag
+
+    out = _tagged_file(params)
+    job.report(0.0, at_once=True, out=out.as_posix())
+    options = TagOptions(precision=params["precision"], resume=True, read_options=params["read_options"])
+    found = run_tag(
+        params["model"], params["data"], out, options, log=job.log, should_stop=job.should_stop,
+        on_progress=lambda done, count: job.report(done / max(count, 1), done=done, count=count),
+    )  # fmt: skip
+    return found.to_dict() | {"out": out.as_posix()}
+
+
+def _tagged_file(params: Params) -> Path:
+    """A new file in `tagged/`, or that of an interrupted job."""
+    from muslin.workflows.tag import JOURNAL_SUFFIX
+
+    path = Path(params["name"] or Path(params["data"]).name)
+    suffix = path.suffix if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl") else ".csv"
+    stem = path.name.removesuffix(path.suffix) if path.suffix == suffix else path.name
+    for number in itertools.count(1):
+        out = Path("tagged", f"{stem}{'' if number == 1 else f'-{number}'}{suffix}")
+        if not out.exists() or out.with_name(out.name + JOURNAL_SUFFIX).exists():
+            return out
+    raise AssertionError("unreachable")
+
+
+def download(job: Job, params: Params) -> dict[str, Any]:
+    """Obtain a registered data set as `muslin get` does."""
+    from muslin.data.dataset_cache import obtain
+
+    copy = obtain(params["data"], log=job.log)
+    return {"data": params["data"], "origin": copy.origin}
+
+
+JOBS: Mapping[str, JobKind] = {
+    "train": JobKind(_check_train, train),
+    "resume": JobKind(_check_resume, resume),
+    "audit": JobKind(_check_audit, audit, takes_steps=False),
+    "tag": JobKind(_check_tag, tag),
+    "download": JobKind(_check_download, download, takes_steps=False),
+}
+"""A new kind is a new row."""
