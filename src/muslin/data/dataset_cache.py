@@ -49,7 +49,12 @@ class LocalCopy:
 
 
 def obtain(
-    dataset: str | RegisteredDataset, *, cache: Path | None = None, timeout_s: float = 10, log: Log = no_log
+    dataset: str | RegisteredDataset,
+    *,
+    cache: Path | None = None,
+    timeout_s: float = 10,
+    download: bool = True,
+    log: Log = no_log,
 ) -> LocalCopy:
     """A copy of a registered data set from the first place that has a good one.
 
@@ -60,6 +65,7 @@ def obtain(
         dataset: a key of `registry.DATASETS`, or such a row.
         cache: folder for downloads; by default `muslin` in XDG_CACHE_HOME.
         timeout_s: seconds to wait for a server that does not respond.
+        download: whether to download it where no place on this computer has a good copy.
         log: called with a sentence before a download, and for a damaged copy that is skipped.
 
     Raises:
@@ -74,7 +80,7 @@ def obtain(
         except DataError as error:
             log(Message("copy_skipped", path=str(path), reason=error.message))
             tried.append(error.message)
-    for url in row.urls:
+    for url in row.urls if download else ():
         try:
             path = _download(row, url, folder, timeout_s, log)
             return LocalCopy(path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
@@ -91,13 +97,13 @@ def local_copies(name: str) -> list[Path]:
     return [path for path, _ in _copy_candidates(row, cache_folder() / row.name, [])]
 
 
-def read_registered(name: str, *, log: Log = no_log) -> Dataset:
+def read_registered(name: str, *, download: bool = True, log: Log = no_log) -> Dataset:
     """The data set called `name`, from `obtain`; `origin` says where it came from and how it was checked.
 
     Raises:
         DataError, StorageError: as `obtain`.
     """
-    return read_copy(lookup(name), obtain(name, log=log))
+    return read_copy(lookup(name), obtain(name, download=download, log=log))
 
 
 def read_copy(row: RegisteredDataset, copy: LocalCopy) -> Dataset:

@@ -35,9 +35,9 @@ MESSAGE_OR_TEXT: Schema = {"anyOf": [ref("Message"), STRING]}
 SCHEMAS: dict[str, Schema] = {
     "ModelPath": NAME | {"description": "A model's path below the studio's folder, with /."},
     "ImageName": STRING | {
-        "pattern": "^(file|upload|golden|drawing):.",
-        "description": "`file:PATH` below the folder, `upload:KEY`, `golden:NUMBER` of the model, or `drawing:BASE64`: "
-        "one byte per gray pixel."
+        "pattern": "^(file|upload|golden|drawing|sample):.",
+        "description": "`file:PATH` below the folder, `upload:KEY`, `golden:NUMBER` of the model, `sample:DATA:INDEX` "
+        "of a data set (DATA percent-encoded), or `drawing:BASE64`: one byte per gray pixel."
     },
     "LayerName": NAME | {"description": "As `/api/model` lists them."},
     "TargetName": NAME,

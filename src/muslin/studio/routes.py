@@ -96,7 +96,7 @@ def _model_named(body: Body) -> str | None:
     inspection = body.get("inspection")
     named = inspection if isinstance(inspection, dict) else body
     model, image = named.get("model"), str(named.get("image"))
-    is_needed = named is inspection or not image.startswith(("file:", "upload:"))
+    is_needed = named is inspection or not image.startswith(("file:", "upload:", "sample:"))
     return model if isinstance(model, str) and model and is_needed else None
 
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from muslin.errors import ImageError
@@ -32,17 +33,39 @@ def thumbnail_of_file(content: bytes, side: int, name: str, box: tuple[int, int,
     Raises:
         ImageError: it cannot be decoded, or decoding exceeds a limit.
     """
+    return bytes(_run({"side": side, "name": name, "box": box, "as_jpeg": True}, content)[1])
+
+
+def small_pixels_of_file(content: bytes, side: int, name: str, box: tuple[int, int, int, int] | None = None) -> Pixels:
+    """As `thumbnail_of_file`, but pixels: uint8 (height, width, 1 or 3).
+
+    Raises:
+        ImageError: it cannot be decoded, or decoding exceeds a limit.
+    """
+    found, pixels = _run({"side": side, "name": name, "box": box, "as_jpeg": False}, content)
+    return np.frombuffer(pixels, np.uint8).reshape(found["shape"])
+
+
+def _run(params: Mapping[str, Any], content: bytes) -> tuple[dict[str, Any], bytearray]:
     try:
-        return bytes(_WORKERS.run({"side": side, "name": name, "box": box}, content)[1])
+        return _WORKERS.run(params, content)
     except WorkerEnded as error:
-        raise ImageError("decoding_limits", name=name, seconds=MAX_DECODING_S, mb=MAX_DECODING_MB) from error
+        limits = {"seconds": MAX_DECODING_S, "mb": MAX_DECODING_MB}
+        raise ImageError("decoding_limits", name=params["name"], **limits) from error
+
+
+def small_pixels(pixels: Pixels, side: int) -> Pixels:
+    """An image, uint8 (height, width, 1 or 3), scaled down where its longer edge has more than `side` pixels."""
+    if max(pixels.shape[:2]) <= side:
+        return pixels
+    image = to_pil(pixels)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return np.asarray(image).reshape(image.height, image.width, -1)
 
 
 def thumbnail_of_pixels(pixels: Pixels, side: int) -> bytes:
     """A JPEG of an image, uint8 (height, width, 1 or 3), whose longer edge is at most `side` pixels."""
-    image = to_pil(pixels)
-    if max(image.size) > side:
-        image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    image = to_pil(small_pixels(pixels, side))
     is_small = max(image.size) <= SMALL_PX
     image.save(buffer := io.BytesIO(), "JPEG", quality=95 if is_small else QUALITY, subsampling=0 if is_small else -1)
     return buffer.getvalue()
@@ -57,7 +80,10 @@ def _make(params: Mapping[str, Any], content: bytes) -> tuple[dict[str, Any], by
         pixels = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
         if not pixels.size:
             raise ImageError("box_outside", name=params["name"], box=tuple(box), width=right, height=bottom)
-    return {}, thumbnail_of_pixels(pixels, side)
+    if params["as_jpeg"]:
+        return {}, thumbnail_of_pixels(pixels, side)
+    small = small_pixels(pixels, side)
+    return {"shape": small.shape}, small.tobytes()
 
 
 def _decoding_size(content: bytes, side: int, name: str) -> dict[str, int]:

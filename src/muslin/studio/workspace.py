@@ -8,6 +8,7 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
+from muslin.images import encode_png
 from muslin.images.decode_worker import decode_in_worker
+from muslin.studio.data_sets import DataSets
 from muslin.studio.inspection_cache import InspectionCache
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.model_worker import open_within_limits
@@ -28,7 +31,7 @@ MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory
 MAX_DRAWING_PX = 128  # side of a drawing, which travels in the page's link
 ACCURACY_IMAGES = 500  # they take seconds, and give a 95 % interval of at most ± 4.4 points
 OPENERS = 2  # models that are opened at a time
-IMAGE_KINDS = ("file", "upload", "golden", "drawing")
+IMAGE_KINDS = ("file", "upload", "golden", "drawing", "sample")
 
 ModelKey = tuple[Path, int, int]
 """A model's path, time of change and size."""
@@ -40,11 +43,13 @@ class Workspace:
     Attributes:
         root: the studio's folder, absolute, with links resolved.
         uploads: the uploaded images.
+        data: the data sets of the folder.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.uploads = UploadCache()
+        self.data = DataSets(root)
         self._lock = threading.Lock()  # held only for the tables, never while a model is opened
         self._models: OrderedDict[ModelKey, Future[InspectedModel]] = OrderedDict()
         self._openers = CapacityLimiter(OPENERS)
@@ -142,6 +147,8 @@ class Workspace:
             return file_within(self.root, name, IMAGE_SUFFIXES), {"name": name}
         if kind == "upload":
             return self.uploads.get(name), {"name": "upload"}
+        if kind == "sample":
+            return self._sample(name, named)
         if kind not in IMAGE_KINDS:
             raise MuslinError("request_choice", name="image", choices=[f"{kind}:" for kind in IMAGE_KINDS])
         bundle = self.model(text_of(named, "model")).bundle
@@ -149,6 +156,18 @@ class Workspace:
             return _drawing_pixels(name, bundle.preprocessing.shape), {"preprocessed": True}
         number = integer_of({"golden": name}, "golden", 0, len(bundle.golden_pixels) - 1)
         return bundle.golden_pixels[number], {"preprocessed": True}
+
+    def _sample(self, name: str, named: Body) -> tuple[Any, dict[str, Any]]:
+        """Image `DATA:INDEX` of a data set, where DATA is percent-encoded; as `_image`."""
+        data, _, index = name.rpartition(":")
+        image = self.data.open(unquote(data)).image(integer_of({"sample": index}, "sample", -1))
+        if image.content is not None and image.box is None:
+            return image.content, {"name": image.name}
+        pixels = image.full_pixels()
+        model = named.get("model")
+        if not model or self.model(text_of(named, "model")).bundle.preprocessing.shape == pixels.shape:
+            return pixels, {"preprocessed": True}
+        return encode_png(pixels), {"name": image.name}
 
     def accuracy(self, body: Body) -> dict[str, Any]:
         """The accuracy before and after the edits, on the golden images or on the run's validation or test images.
