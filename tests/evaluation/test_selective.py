@@ -69,6 +69,15 @@ def test_scaling_keeps_the_order_and_the_sum() -> None:
     assert np.isfinite(scale_probabilities(np.array([[1.0, 0.0]]), 0.05)).all()
 
 
+@pytest.mark.parametrize("temperature", [0.05, 0.82, 1.0, 2.0])
+def test_one_image_is_scaled_as_in_a_batch(temperature: float) -> None:
+    probabilities = predictions(500, seed=3, temperature=3.0)[1].astype(np.float32)
+    probabilities[:3] = np.eye(3)
+    alone = [scale_probabilities(probabilities[place : place + 1], temperature) for place in range(500)]
+    assert (np.concatenate(alone) == scale_probabilities(probabilities, temperature)).all()
+    assert alone[0].dtype == np.float32
+
+
 def test_each_label_gets_its_own_temperature() -> None:
     labels, probabilities = predictions(20_000, seed=2, temperature=2.0)
     truth = np.stack([labels == 0, np.ones(len(labels)), labels == 1], axis=1).astype(np.int8)
@@ -307,6 +316,25 @@ def test_triage_decides_each_image() -> None:
     assert decided.decisions.tolist() == [ACCEPT, REVIEW, OUT_OF_SCOPE]
     assert decided.prediction_sets[0].tolist() == [True, False, False]
     assert decided.prediction_sets[1].sum() > 1
+
+
+@pytest.mark.parametrize("label_thresholds", [(0.5,), (0.7,)])
+def test_triage_of_one_image_is_that_of_its_row(label_thresholds: tuple[float, ...]) -> None:
+    target = Target("fit", ("slim", "wide"))
+    labels, of_three = predictions(4_000, seed=10)
+    probabilities = (of_three[:, :2] / of_three[:, :2].sum(1, keepdims=True)).astype(np.float32)
+    data = fit_calibration_data(target, np.minimum(labels, 1), probabilities)
+    assert data is not None
+    policy = acceptance_policy(target, data, 0.9, label_thresholds=label_thresholds)
+    rows, is_ood = scale_probabilities(probabilities[:300], float(data.temperature[0])), np.arange(300) % 7 == 0
+    together = triage(target, rows, policy, is_ood)
+    assert set(together.decisions.tolist()) == {ACCEPT, REVIEW, OUT_OF_SCOPE}
+    for row in range(300):
+        alone = triage(target, rows[row : row + 1], policy, is_ood[row : row + 1])
+        for name in ("predicted", "confidence", "decisions", "accepted", "labels", "prediction_sets"):
+            found, expected = getattr(alone, name), getattr(together, name)[row : row + 1]
+            assert found.tolist() == expected.tolist()
+            assert found.dtype == expected.dtype
 
 
 def test_multilabel_image_is_accepted_when_every_label_is_confident() -> None:

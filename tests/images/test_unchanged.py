@@ -18,6 +18,8 @@ def test_unchanged_images_are_unchanged(transform: str, channels: int) -> None:
         each = [apply_transform(image, transform, (6, 5, channels)) for image in pixels]
         same = all(note is None and (after == image).all() for (after, note), image in zip(each, pixels, strict=True))
         found.add((is_unchanged(pixels, transform), same))
+        alone = [is_unchanged(pixels[place : place + 1], transform) for place in range(len(pixels))]
+        assert all(alone) == is_unchanged(pixels, transform)
     assert (True, False) not in found
     assert (True, True) in found or channels == 3
     assert not is_unchanged(pixels, "no such transform")

@@ -4,6 +4,7 @@ Fitted on images that the network was not trained on. It keeps the order of an i
 prediction of a `multiclass` target, only its probability.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ from muslin.extras import require_extra
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 """Beyond them every probability is 0 or 1, or all classes are equally probable."""
 
+FEW_NUMBERS = 32
+"""So few are computed faster in plain Python than with NumPy, of which each call takes 1 to 4 µs."""
+
 _EPSILON = 1e-12  # the logarithm of a float32 probability of 0 must exist
 
 
@@ -29,13 +33,22 @@ def scale_probabilities(probabilities: Probabilities, temperature: Probabilities
 
     Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017.
     """
-    p = np.array(probabilities, dtype=np.float64)
-    np.maximum(p, _EPSILON, out=p)
+    few = len(probabilities) == 1 and probabilities.size <= FEW_NUMBERS
+    if few and isinstance(temperature, float) and temperature >= MIN_TEMPERATURE:
+        return np.array([_scale_row(probabilities[0].tolist(), 1 / temperature)], np.float32)
+    p: NDArray[np.float64] = np.maximum(probabilities, _EPSILON, dtype=np.float64)
     if (temperature if isinstance(temperature, float) else np.min(temperature)) < MIN_TEMPERATURE:
         p /= p.max(axis=1, keepdims=True)  # else powers of all classes might be 0
-    powers: NDArray[np.float64] = p ** (1 / temperature)
-    powers /= powers.sum(axis=1, keepdims=True)
-    return powers.astype(np.float32)
+    p = p ** (1 / temperature)
+    p /= p.sum(axis=1, keepdims=True)
+    return p.astype(np.float32)
+
+
+def _scale_row(probabilities: list[float], exponent: float) -> list[float]:
+    """`scale_probabilities` of one image: the same float32 in half the time."""
+    powers = [(p if p > _EPSILON else _EPSILON) ** exponent for p in probabilities]
+    total = math.fsum(powers)
+    return [power / total for power in powers]
 
 
 def scale_label_probabilities(

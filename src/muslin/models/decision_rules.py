@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any, TypeVar
 
+import numpy as np
+
 from muslin.data.dataset import Target
 from muslin.evaluation.precision_choice import (
     Acceptance,
@@ -55,13 +57,15 @@ class DecisionRules:
 
     Attributes:
         thresholds: minimum probabilities for predicting a label, for every target that has any (`Bundle.thresholds`).
-        ood_threshold: the OOD score above which an image is out of scope; None without an OOD detector.
+        ood_threshold: the OOD score above which an image is out of scope, a float32 as scores are; None without an OOD
+            detector.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.targets: tuple[Target, ...] = bundle.targets
         self.thresholds = default_thresholds(bundle.targets) | dict(bundle.thresholds)
-        self.ood_threshold = bundle.ood_detector.threshold if bundle.ood_detector else None
+        detector = bundle.ood_detector
+        self.ood_threshold = None if detector is None else float(np.float32(detector.threshold))
         self._of_photos, self._of_products = bundle.calibration_data, bundle.product_calibration
         self._kept: dict[Hashable, Any] = {}
         self._lock = RLock()

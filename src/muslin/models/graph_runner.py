@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import BundleError, DataError, unknown
+from muslin.evaluation.calibration import FEW_NUMBERS
 from muslin.models import runtime
 from muslin.models.bundle import Bundle, features_output
 from muslin.models.bundle_checks import PROBABILITY_RANGE, check_tensor
@@ -38,6 +39,7 @@ GOLDEN_TOLERANCES = {FLOAT32: GOLDEN_TOLERANCE, INT8: INT8_TOLERANCE}
 
 _BATCH_VALUES = 256 * 28 * 28  # pixel values in a batch: keeps the cores busy, and fits their caches
 _MAX_BATCH_VALUES = 2**28  # values of all tensors for a batch: 1 GiB of float32
+_MAX = float(np.finfo(np.float32).max)
 _SMALL_MULTIPLY_ADDS = 2**23  # of a batch, a fifth of a millisecond: waking other threads takes longer than they save
 
 
@@ -119,9 +121,10 @@ class GraphRunner:
         return outputs
 
     def _is_in_range(self, name: str, output: Floats) -> bool:
-        if name in (self.features, OOD_SCORE):
-            return bool(np.isfinite(output).all())
-        low, high = PROBABILITY_RANGE
+        low, high = (-_MAX, _MAX) if name in (self.features, OOD_SCORE) else PROBABILITY_RANGE
+        if output.size <= FEW_NUMBERS:
+            numbers = output.ravel().tolist()
+            return math.isfinite(sum(numbers)) and low <= min(numbers) and max(numbers) <= high
         return bool(output.min() >= low and output.max() <= high)  # NaN is not between any two numbers
 
 

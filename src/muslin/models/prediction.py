@@ -34,12 +34,12 @@ class TargetPrediction:
 
         For a multilabel target the most probable label.
         """
-        return self._target.classes[int(self._decided.predicted[self._row])]
+        return self._target.classes[self._decided.predicted.item(self._row)]
 
     @property
     def probability(self) -> float:
         """That of `label`."""
-        return _shortest(self._decided.probabilities[self._row, self._decided.predicted[self._row]])
+        return _shortest(self._decided.probabilities[self._row, self._decided.predicted.item(self._row)])
 
     @property
     def runner_up(self) -> str | None:
@@ -68,7 +68,7 @@ class TargetPrediction:
     @property
     def decision(self) -> str:
         """One of `muslin.evaluation.selective.DECISIONS`."""
-        return DECISIONS[self._decided.decisions[self._row]]
+        return DECISIONS[self._decided.decisions.item(self._row)]
 
     @cached_property
     def prediction_set(self) -> tuple[str, ...]:
@@ -164,6 +164,32 @@ class ClassProbabilities(Mapping[str, float]):
         return repr(self._all())
 
 
+class UnnamedImages(Sequence[Prediction]):
+    """Readable images that have no name but their position: of each a Prediction without predictions, made when it is
+    asked for.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._places = range(count)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Prediction]: ...
+    def __getitem__(self, place: int | slice) -> Prediction | list[Prediction]:
+        places = self._places[place]
+        if isinstance(places, int):
+            return Prediction(self.name_of(places), {})
+        return [self[each] for each in places]
+
+    def name_of(self, place: int) -> str:
+        """What an image is called, as of `muslin.models.image_inputs.named_images`."""
+        return f"images[{place}]"
+
+
 class Predictions(Sequence[Prediction]):
     """The predictions for several images, in order. A Prediction is made when it is asked for.
 
@@ -180,7 +206,9 @@ class Predictions(Sequence[Prediction]):
     ) -> None:
         self.arrays, self.precision = arrays, precision
         self._targets, self._images = targets, images
-        self._readable = [place for place, image in enumerate(images) if image.error is None]
+        self._readable: Sequence[int] = range(len(images))
+        if not isinstance(images, UnnamedImages):
+            self._readable = [place for place, image in enumerate(images) if image.error is None]
 
     @property
     def readable(self) -> NDArray[np.int64]:
@@ -210,12 +238,16 @@ class Predictions(Sequence[Prediction]):
         return f"<Predictions for {plural(len(self), 'image')}>"
 
     def _make(self, place: int) -> Prediction:
+        if isinstance(self._images, UnnamedImages):
+            return Prediction(self._images.name_of(place), self._predictions(place))
         image = self._images[place]
         if image.error is not None:
             return image
-        row = bisect_left(self._readable, place)
-        predictions = {t.name: TargetPrediction(t, self.arrays[t.name], row) for t in self._targets}
+        predictions = self._predictions(bisect_left(self._readable, place))
         return Prediction(image.image, predictions, image.notes, vector=image.vector)
+
+    def _predictions(self, row: int) -> dict[str, TargetPrediction]:
+        return {target.name: TargetPrediction(target, self.arrays[target.name], row) for target in self._targets}
 
     @classmethod
     def concat(cls, parts: Sequence["Predictions"]) -> "Predictions":

@@ -35,7 +35,7 @@ from muslin.models.model_output import ModelOutput, Values, rows_of, stack_value
 from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoOutput
 from muslin.models.photo_pipeline import batch_size, infer_stream
 from muslin.models.photo_reading import ReadImage, read_image
-from muslin.models.prediction import Prediction, Predictions
+from muslin.models.prediction import Prediction, Predictions, UnnamedImages
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
 from muslin.models.seen_images import digest_images
 from muslin.storage.local_path import check_local
@@ -202,8 +202,7 @@ class Predictor:
         if pixels is None:
             chunks = list(self._predict_chunks(named_images(images, allow_outside), precision, guarantee))
             return Predictions.concat(chunks)
-        named = [Prediction(f"images[{place}]", {}) for place in range(len(pixels))]
-        return self._decide(named, self._run(pixels), precision, guarantee)
+        return self._decide(UnnamedImages(len(pixels)), self._run(pixels), precision, guarantee)
 
     def predict_iter(
         self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
@@ -401,5 +400,7 @@ class Predictor:
         raw = {t.name: values[t.name] for t in self.targets}
         calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
         scores = values.get(OOD_SCORE)
-        is_ood = None if scores is None or threshold is None else scores[:, 0] > threshold
+        is_ood = None
+        if scores is not None and threshold is not None:
+            is_ood = np.array([scores.item() > threshold]) if len(scores) == 1 else scores[:, 0] > threshold
         return ModelOutput(raw, calibrated, is_ood, values.get(VECTOR))
