@@ -16,6 +16,7 @@ from muslin.messages import LANGUAGES
 from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
 from muslin.reporting.svg.svg import FONT
 from muslin.strict_json import json_text
+from muslin.studio.imports import MAX_PIECE_BYTES
 from muslin.studio.request_guard import Guard, error_response
 from muslin.studio.requests import language_of
 from muslin.studio.review_routes import ReviewRoom
@@ -50,7 +51,7 @@ def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
     app = Starlette(routes=[*_page_routes(token), *routes(folder, room)], exception_handlers=handlers)
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES})
+    return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES, "/api/imports/add": MAX_PIECE_BYTES})
 
 
 def _page_routes(token: str) -> list[Route]:

@@ -24,6 +24,7 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
+from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
 from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
 from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
 
@@ -107,6 +108,7 @@ SCHEMAS: dict[str, Schema] = {
         ],
     },
     **JOBS_SCHEMAS,
+    **HOME_SCHEMAS,
     **REVIEW_SCHEMAS,
 }  # fmt: skip
 
@@ -214,6 +216,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         request_of(("inspection", "target", "class"), **ONE_CLASS, seed=COUNT),
     ),
     **JOBS_OPERATIONS,
+    **HOME_OPERATIONS,
     **REVIEW_OPERATIONS,
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
 from muslin.models.predictor import MODEL_FILE
+from muslin.studio.home_routes import home_routes
 from muslin.studio.jobs import Jobs
 from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.model_files import image_page, model_rows
@@ -87,6 +88,7 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         route("POST", "accuracy", workspace.accuracy),
         *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
         *jobs_routes(Jobs(workspace.root)),
+        *home_routes(workspace.root),
         *review_routes(room or ReviewRoom.of(workspace.root)),
     ]
 

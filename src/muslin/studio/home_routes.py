@@ -1,0 +1,55 @@
+"""The paths of the home page: what the folder holds, and files that a person drops."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from muslin.studio.folder_contents import FolderContents
+from muslin.studio.imports import MAX_BYTES, MAX_FILES, Imports, wanted_suffixes
+from muslin.studio.requests import Body, integer_of, text_of, value_of
+from muslin.studio.responses import json_body, response_of
+from muslin.studio.work_queue import WorkQueue
+
+THREADS = 4
+MAX_QUEUED = 32
+
+
+def home_routes(root: Path) -> list[Route]:
+    """`/api/contents`, and all paths below /api/imports/; `root` is the studio's folder, with links resolved."""
+    contents, imports = FolderContents(root), Imports(root)
+    queue = WorkQueue(THREADS, MAX_QUEUED)
+
+    def post(path: str, answer: Callable[[Body], Any]) -> Route:
+        async def handle(request: Request) -> Response:
+            body = await json_body(request)
+            response: Response = await queue.run(lambda: response_of(request, answer(body)))
+            return response
+
+        return Route(f"/api/imports/{path}", handle, methods=["POST"])
+
+    async def list_contents(request: Request) -> Response:
+        response: Response = await queue.run(
+            lambda: response_of(request, contents.rows() | {"imports": imports.rows()})
+        )
+        return response
+
+    async def add(request: Request) -> Response:
+        body = await request.body()
+        return response_of(request, await queue.run(lambda: imports.add(body)))
+
+    return [
+        Route("/api/contents", list_contents, methods=["GET"]),
+        post("check", lambda body: wanted_suffixes(value_of(body, "names", dict))),
+        post("start", lambda body: imports.start(text_of(body, "name"), *_announced(body))),
+        Route("/api/imports/add", add, methods=["POST"]),
+        post("finish", lambda body: imports.finish(text_of(body, "name"))),
+        post("discard", lambda body: imports.discard(text_of(body, "name"))),
+    ]
+
+
+def _announced(body: Body) -> tuple[int, int]:
+    return integer_of(body, "files", 0, MAX_FILES), integer_of(body, "bytes", 0, MAX_BYTES)
