@@ -12,7 +12,8 @@ from safetensors.numpy import save
 from muslin.data.dataset import Target
 from muslin.evaluation.ood import fit_ood_detector
 from muslin.evaluation.selective import ACCEPT, DECISIONS, Triage, fit_calibration_data
-from muslin.models.bundle import FEATURES, Bundle, Preprocessing
+from muslin.models.bundle import Bundle, Preprocessing
+from muslin.models.graph_outputs import FEATURES
 from muslin.models.prediction import TargetPrediction
 from muslin.models.seen_images import SeenImages, digest_images
 

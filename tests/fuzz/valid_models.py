@@ -19,8 +19,9 @@ from safetensors.numpy import save
 from muslin.data.dataset import Target
 from muslin.evaluation.ood import normalize_rows
 from muslin.evaluation.selective import CalibrationData
-from muslin.models.bundle import FEATURES, Bundle, OODDetector, Preprocessing, to_bytes
+from muslin.models.bundle import Bundle, OODDetector, Preprocessing, to_bytes
 from muslin.models.graph_cost import check_cost
+from muslin.models.graph_outputs import FEATURES
 from muslin.models.graph_variant import GraphVariant
 from muslin.models.onnx_check import check_graph
 from muslin.models.seen_images import SeenImages, digest_images

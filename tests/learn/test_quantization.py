@@ -6,7 +6,7 @@ import pytest
 
 from fuzz.valid_models import LABEL, bundles, run_graph
 from muslin.learn.quantization import quantize, with_weights
-from muslin.models.bundle import FEATURES
+from muslin.models.graph_outputs import FEATURES
 from muslin.models.onnx_check import check_graph
 
 MODEL = bundles()["two graphs"].int8.model

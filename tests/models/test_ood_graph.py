@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from muslin.errors import BundleError
 from muslin.evaluation.ood import OODDetector, fit_ood_detector
-from muslin.models.bundle import FEATURES, SPACED_FEATURES, Bundle, features_output
+from muslin.models.bundle import Bundle
+from muslin.models.graph_outputs import FEATURES, OOD_SCORE, SPACED_FEATURES, features_output
 from muslin.models.graph_runner import GraphRunner
-from muslin.models.output_cache import OOD_SCORE
 from muslin.models.plain_onnx import FEATURES_OUTPUT, plain_onnx
 from muslin.models.predictor import Predictor
 from small_models import LABEL, SIDE, small_bundle

@@ -17,7 +17,8 @@ from PIL import Image
 from muslin.data.dataset import Target
 from muslin.errors import DataError
 from muslin.evaluation.selective import DECISIONS
-from muslin.models.bundle import FEATURES, Bundle, seal
+from muslin.models.bundle import Bundle, seal
+from muslin.models.graph_outputs import FEATURES
 from muslin.models.predictor import CHUNK, Predictor
 from small_models import LABEL, SIDE, small_bundle, with_calibration, with_ood_detector
 

@@ -20,7 +20,8 @@ from muslin.explain.lazy_property import lazy_property
 from muslin.learn.layer_kinds import LAYER_KINDS, OPERATORS, kind_words, layer_detail
 from muslin.learn.onnx_operators import Array, Call, window_of
 from muslin.messages import LANGUAGES, Message, table
-from muslin.models.bundle import Bundle, features_output
+from muslin.models.bundle import Bundle
+from muslin.models.graph_outputs import features_output
 from muslin.models.runtime import run_session, session
 
 ViewName = Literal["original", "flipped"]

@@ -15,7 +15,8 @@ from muslin.data.dataset import Target
 from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec
 from muslin.learn.modules import Net, to_batch, weights_of
 from muslin.learn.networks import Network, describe, head_name, layer_shapes
-from muslin.models.bundle import FEATURES, Bundle, Preprocessing
+from muslin.models.bundle import Bundle, Preprocessing
+from muslin.models.graph_outputs import FEATURES
 
 OPSET = 18  # the first whose Split counts its outputs; onnxruntime 1.14 and later run it
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError, unknown
 from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, Shape, table_row
-from muslin.models.bundle import FEATURES, SPACED_FEATURES
+from muslin.models.graph_outputs import FEATURES, SPACED_FEATURES
 
 Activation = Literal["softmax", "sigmoid"]
 

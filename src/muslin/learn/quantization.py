@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from muslin.data.photos import ResizedPhotos, ordered_map
 from muslin.learn.features import EXTRACTION_BATCH, Features
 from muslin.models import runtime
-from muslin.models.bundle import FEATURES
+from muslin.models.graph_outputs import FEATURES
 from muslin.models.runtime import run_session
 from muslin.storage.scratch import ScratchArray
 

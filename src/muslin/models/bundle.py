@@ -5,7 +5,7 @@ that `muslin.models.onnx_check` reads before any runtime does. The format, part 
 """
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +36,7 @@ from muslin.models.bundle_tensors import (
     parse_variant,
     variant_tensors,
 )
+from muslin.models.checked_graphs import graph_cost
 from muslin.models.container import (
     CALIBRATION_PART,
     IMAGES_PART,
@@ -46,26 +47,11 @@ from muslin.models.container import (
     to_json,
     unpack,
 )
-from muslin.models.graph_cost import GraphCost, check_cost
+from muslin.models.graph_cost import GraphCost
 from muslin.models.graph_variant import FLOAT32, INT8, GraphVariant
 from muslin.models.json_schema import check_schema, parse_json
-from muslin.models.onnx_check import check_graph
 from muslin.models.seen_images import SeenImages
 from muslin.storage.atomic import write_atomically
-
-FEATURES = "penultimate_features"
-"""Name of the graph's output that `Bundle.ood_detector` reads: float32 (n, features), the input of the heads."""
-
-SPACED_FEATURES = "penultimate features"
-"""Its name in bundles of before, whose targets can have the name FEATURES."""
-
-
-def features_output(outputs: Iterable[str], targets: Sequence[Target]) -> str | None:
-    """The output with the features, of the names of a graph's outputs; None where the graph has none."""
-    names = set(outputs)
-    if SPACED_FEATURES in names:
-        return SPACED_FEATURES
-    return FEATURES if FEATURES in names - {target.name for target in targets} else None
 
 
 @dataclass(frozen=True)
@@ -306,7 +292,7 @@ def _is_equal(one: Any, other: Any) -> bool:
 
 @lru_cache(4)  # a change of thresholds makes a bundle of the same graphs
 def _graph_cost(model: bytes, input_shape: tuple[int, int, int], n_golden: int) -> GraphCost:
-    return check_cost(check_graph(model), input_shape, n_golden)
+    return graph_cost(model, input_shape, n_golden)
 
 
 def _check_variant(bundle: Bundle) -> None:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from muslin.errors import BundleError, DataError, unknown
 from muslin.evaluation.calibration import FEW_NUMBERS
 from muslin.models import runtime
-from muslin.models.bundle import Bundle, features_output
+from muslin.models.bundle import Bundle
 from muslin.models.bundle_checks import PROBABILITY_RANGE, check_tensor
+from muslin.models.checked_graphs import with_ood_score
 from muslin.models.container import locating_errors
+from muslin.models.graph_outputs import OOD_SCORE, features_output
 from muslin.models.graph_variant import FLOAT32, INT8
-from muslin.models.ood_graph import add_ood_score
-from muslin.models.output_cache import OOD_SCORE
 from muslin.models.runtime import Sessions, run_session, runtime_errors
 
 Floats = NDArray[np.float32]
@@ -70,7 +70,7 @@ class GraphRunner:
         self.batch_size = max(1, min(per_batch, _MAX_BATCH_VALUES // per_image))
         self._small_batch = _SMALL_MULTIPLY_ADDS // max(1, cost.multiply_adds)
         with locating_errors(path=name):
-            model = bundle.model if detector is None else add_ood_score(bundle.model, detector, bundle.targets)
+            model = bundle.model if detector is None else with_ood_score(bundle.model, detector, bundle.targets)
             self._sessions = Sessions(lambda threads: _checked_session(bundle, model, threads), threads)
         outputs = [entry.name for entry in self._sessions.get().get_outputs()]
         self.features = features_output(outputs, bundle.targets)

@@ -12,14 +12,15 @@ import numpy as np
 from muslin.data.dataset import Target
 from muslin.errors import BundleError
 from muslin.evaluation.ood import N_NEIGHBORS, OODDetector
-from muslin.models.bundle import FEATURES, features_output
-from muslin.models.output_cache import OOD_SCORE
+from muslin.models.graph_outputs import FEATURES, OOD_SCORE, features_output
 
 _PREFIX = OOD_SCORE + "/"  # of added tensors; `onnx_check` refuses such names in a file
 
 
-def add_ood_score(model: bytes, detector: OODDetector, targets: Sequence[Target]) -> bytes:
-    """An ONNX file with one more output, OOD_SCORE: `OODDetector.ood_score`, float32 (n, 1).
+def ood_score_addition(model: bytes, detector: OODDetector, targets: Sequence[Target]) -> bytes:
+    """What gives an ONNX file one more output where it follows the file's bytes, as the serialised fields of a protobuf
+    message may (https://protobuf.dev/programming-guides/encoding/#last-one-wins): OOD_SCORE, float32 (n, 1), which is
+    `OODDetector.ood_score`.
 
     An image's score has the same bits whatever other images are scored with it, in any number of threads: ONNX Runtime
     packs the reference features once, and adds up every row of a product in the same order.
@@ -30,11 +31,11 @@ def add_ood_score(model: bytes, detector: OODDetector, targets: Sequence[Target]
     Raises:
         BundleError: no output has features, or it is not float32 (n, features).
     """
-    from onnx import ModelProto, TensorProto, helper, numpy_helper
+    from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
-    parsed = ModelProto.FromString(model)
-    features = features_output((entry.name for entry in parsed.graph.output), targets) or FEATURES
-    _check_features(parsed.graph, features, detector.reference_features.shape[1])
+    graph, added = ModelProto.FromString(model).graph, GraphProto()
+    features = features_output((entry.name for entry in graph.output), targets) or FEATURES
+    _check_features(graph, features, detector.reference_features.shape[1])
     reference = detector.reference_features
     k = min(N_NEIGHBORS, len(reference))
     numbers = {
@@ -48,7 +49,7 @@ def add_ood_score(model: bytes, detector: OODDetector, targets: Sequence[Target]
         sources = [name if name == features else _PREFIX + name for name in inputs]
         made = helper.make_node(operator, sources, [_PREFIX + name for name in outputs])
         made.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
-        parsed.graph.node.append(made)
+        added.node.append(made)
 
     # what these operators do is the same in all operator sets from 10 on
     node("LpNormalization", [features], "unit", axis=1, p=2)  # rows of zeros stay zeros
@@ -56,11 +57,11 @@ def add_ood_score(model: bytes, detector: OODDetector, targets: Sequence[Target]
     node("TopK", ["similarity", "k"], "nearest", "places", axis=1)
     node("Gather", ["nearest", "last"], "kth", axis=1)
     node("Sub", ["one", "kth"], "score")
-    parsed.graph.node[-1].output[0] = OOD_SCORE
-    parsed.graph.output.append(helper.make_tensor_value_info(OOD_SCORE, TensorProto.FLOAT, [None, 1]))
+    added.node[-1].output[0] = OOD_SCORE
+    added.output.append(helper.make_tensor_value_info(OOD_SCORE, TensorProto.FLOAT, [None, 1]))
     for name, value in numbers.items():
-        parsed.graph.initializer.append(numpy_helper.from_array(np.asarray(value), _PREFIX + name))
-    return bytes(parsed.SerializeToString())
+        added.initializer.append(numpy_helper.from_array(np.asarray(value), _PREFIX + name))
+    return bytes(ModelProto(graph=added).SerializeToString())
 
 
 def _check_features(graph: Any, name: str, width: int) -> None:

@@ -17,13 +17,11 @@ from muslin.machine import processor
 from muslin.messages import Message
 from muslin.models.bundle import Bundle
 from muslin.models.feature_vectors import VECTOR, WIDTH
+from muslin.models.graph_outputs import OOD_SCORE
 from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 
 CACHE_FORMAT = 3
 """Rises when a cached row or the decoding change; rows of another format are not found."""
-
-OOD_SCORE = "\1OOD score"
-"""A name that no target and no tensor in a file can have, because of the control character."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ import numpy as np
 
 from muslin.data.dataset import Target
 from muslin.evaluation.thresholds import default_thresholds
-from muslin.models.bundle import Bundle, features_output
+from muslin.models.bundle import Bundle
+from muslin.models.graph_outputs import features_output
 from muslin.strict_json import json_text
 from muslin.text import escape_controls
 

@@ -27,12 +27,13 @@ from muslin.models.bundle import Bundle, open_bundle
 from muslin.models.container import locating_errors
 from muslin.models.decision_rules import DecisionRules
 from muslin.models.feature_vectors import VECTOR, feature_vectors
+from muslin.models.graph_outputs import OOD_SCORE
 from muslin.models.graph_runner import Floats, GraphRunner, Pixels, check_golden_images
 from muslin.models.graph_variant import FLOAT32, INT8
 from muslin.models.image_inputs import named_images, ready_pixels
 from muslin.models.input_cache import DigestedPhotos, image_key
 from muslin.models.model_output import ModelOutput, Values, rows_of, stack_values
-from muslin.models.output_cache import OOD_SCORE, OutputCache, PhotoOutput
+from muslin.models.output_cache import OutputCache, PhotoOutput
 from muslin.models.photo_pipeline import batch_size, infer_stream
 from muslin.models.photo_reading import ReadImage, read_image
 from muslin.models.prediction import Prediction, Predictions, UnnamedImages

@@ -68,7 +68,7 @@ class RowCache:
         self._prefixes = np.zeros(0, np.uint64)  # of all keys in files, rising
         self._places = np.zeros((0, 2), np.uint32)  # per prefix the file and the row in it
         self._lock = threading.Lock()
-        if _is_own(self.folder):
+        if is_own_folder(self.folder):
             self._index(sorted(self.folder.glob(f"*{SUFFIX}")))
 
     def get(self, key: bytes) -> bytes | None:
@@ -115,7 +115,7 @@ class RowCache:
         path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
         with suppress(OSError, StorageError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if _is_own(self.folder) and shutil.disk_usage(self.folder).free > MIN_FREE_BYTES + len(content):
+            if is_own_folder(self.folder) and shutil.disk_usage(self.folder).free > MIN_FREE_BYTES + len(content):
                 write_atomically(path, content)
                 return path
         return None
@@ -211,7 +211,7 @@ def _prefixes(keys: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(keys, "<u8").reshape(-1, KEY_BYTES // 8)[:, 0]
 
 
-def _is_own(folder: Path) -> bool:
+def is_own_folder(folder: Path) -> bool:
     """Whether the folder is this user's, and no other can write to it: what it holds becomes predictions."""
     with suppress(OSError):
         status = folder.lstat()
