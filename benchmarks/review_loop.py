@@ -32,7 +32,7 @@ from results_file import start_result, write_result
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.evaluation.intervals import percentile_interval, wilson_interval
 from muslin.review.store import Store
-from muslin.review.values import NewDecision, NewPrediction, NewProduct
+from muslin.review.values import NewDecision, NewPrediction, NewProduct, StoreSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # scripts, not a package
 
@@ -150,8 +150,8 @@ class Shop:
         self.future = order[n_first + n_catalogue :][:FUTURE_IMAGES]
         self.bundle = small_bundle(population.target)
         seal(self.bundle, folder / "0.muslin")
-        share = settings["spot_checks"]
-        self.store = Store.create(folder / "shop.db", folder / "0.muslin", who="shop", seed=seed, spot_checks=share)
+        of_store = StoreSettings(seed, settings["spot_checks"])
+        self.store = Store.create(folder / "shop.db", folder / "0.muslin", who="shop", settings=of_store)
         self.number_of: dict[int, int] = {}  # of a product → its index in the population
 
     def open(self) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from muslin.models.bundle import seal
 from muslin.review.store import Store
-from muslin.review.values import NewPrediction, NewProduct
+from muslin.review.values import NewPrediction, NewProduct, StoreSettings
 from small_models import LABEL, small_bundle
 
 SIDE = 40
@@ -28,7 +28,7 @@ def make_review_shop(folder: Path, count: int, place: str | None = None, photos:
     rows = [f"{number % photos}.png,Product {number}" for number in range(count)]
     (folder / "catalogue.csv").write_text("\n".join(["image,title", *rows]) + "\n")
     place = place or str(folder / "shop.db")
-    with Store.create(place, folder / "model.muslin", who="Ada", spot_checks=0.2) as store:
+    with Store.create(place, folder / "model.muslin", who="Ada", settings=StoreSettings(spot_checks=0.2)) as store:
         catalogue = store.add_catalogue(folder / "catalogue.csv", {})
         store.put_products(catalogue, products(count, photos), store.active.digest)
     return place

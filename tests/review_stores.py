@@ -10,7 +10,7 @@ from glob import glob
 from pathlib import Path
 
 from muslin.review.store import Store
-from muslin.review.values import Item, NewDecision, NewPrediction, NewProduct
+from muslin.review.values import Filters, Item, NewDecision, NewPrediction, NewProduct
 
 CLASSES = ("Trouser", "Shirt", "Bag")
 
@@ -99,3 +99,13 @@ def decision_on(item: Item, value: str | None = None, kind: str = "value", **mor
 
 def confirm(store: Store, items: Sequence[Item], who: str = "Ada") -> None:
     store.decide([decision_on(item) for item in items], who)
+
+
+def n_items(store: Store, filters: Filters | None = None, target: str = "label") -> int:
+    """How many items the filters leave."""
+    return len(store.items(target, filters or Filters(), "added", count=1_000_000))
+
+
+def fingerprints(store: Store) -> dict[str, str]:
+    """Of each product, by its name."""
+    return {product.name: product.fingerprint for product in store.products()}

@@ -17,7 +17,7 @@ from muslin.data.dataset import Target
 from muslin.evaluation.learning_curve import Forecast
 from muslin.models.bundle import seal
 from muslin.review.store import Store
-from muslin.review.values import NewPrediction, NewProduct
+from muslin.review.values import NewPrediction, NewProduct, StoreSettings
 from muslin.storage.atomic import cache_folder
 from muslin.studio.job_process import first_state, write_state
 from muslin.workflows.review_forecast import TargetForecast
@@ -393,7 +393,9 @@ def test_several_labels_are_switched_one_by_one(page, address, folder, tmp_path)
     place = folder / tmp_path.name
     make_review_shop(place, 1)
     seal(small_bundle(LABELS), place / "labels.muslin")
-    with Store.create(place / "labels.db", place / "labels.muslin", who="Ada", spot_checks=0) as store:
+    with Store.create(
+        place / "labels.db", place / "labels.muslin", who="Ada", settings=StoreSettings(spot_checks=0)
+    ) as store:
         catalogue = store.add_catalogue(place / "catalogue.csv", {})
         prediction = NewPrediction('["cotton", "red"]', 0.5, "review", ("cotton",))
         new = [NewProduct(f"P{n}", f"f{n}", ("0.png",), "", {"labels": prediction}) for n in range(3)]

@@ -7,6 +7,7 @@ import pytest
 
 from muslin.models.bundle import seal
 from muslin.review.store import Store
+from muslin.review.values import StoreSettings
 from review_stores import PostgreSQL
 from small_models import small_bundle
 
@@ -39,5 +40,5 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(place: str, model: Path) -> Iterator[Store]:
     """An empty store with `small_bundle` as its model, and a random sample of a fifth."""
-    with Store.create(place, model, who="Ada", spot_checks=0.2) as made:
+    with Store.create(place, model, who="Ada", settings=StoreSettings(spot_checks=0.2)) as made:
         yield made

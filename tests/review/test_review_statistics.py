@@ -11,7 +11,7 @@ from muslin.data.dataset import Target
 from muslin.models.bundle import Bundle, seal
 from muslin.reporting.terminal.review import print_store_status
 from muslin.review.store import Store
-from muslin.review.values import Item, NewPrediction, NewProduct, value_of
+from muslin.review.values import Item, NewPrediction, NewProduct, StoreSettings, value_of
 from muslin.workflows.review_statistics import TargetStatistics, review_statistics
 from muslin.workflows.review_status import store_status
 from review_stores import decision_on
@@ -27,7 +27,9 @@ def store_of(
     """A store of products with these decisions of the model; of calibrated predictions, as `with_calibration` has."""
     path, bundle = folder / "model.muslin", bundle or with_calibration(small_bundle())
     seal(bundle, path)
-    store = Store.create(folder / "shop.db", path, who="Ada", **{"spot_checks": 0.5, "precision": 0.9} | settings)
+    store = Store.create(
+        folder / "shop.db", path, who="Ada", settings=StoreSettings(**{"spot_checks": 0.5, "precision": 0.9} | settings)
+    )
     random, target = np.random.default_rng(5), bundle.targets[0]
     data = bundle.calibration_data[target.name]
     rows = random.integers(len(data), size=len(decisions))

@@ -1,6 +1,8 @@
 """What a person or a catalogue puts into a store is there, whoever asks, in SQLite as in PostgreSQL."""
 
 import os
+import random
+import string
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,9 +21,9 @@ from muslin.review.queue import LOCK_S
 from muslin.review.sampling import is_in_test, rank_of
 from muslin.review.schema import ITEMS, LOCKS
 from muslin.review.store import Store
-from muslin.review.values import Filters, NewPrediction, NewProduct
+from muslin.review.values import Filters, NewPrediction, NewProduct, StoreSettings
 from refusals import refuses
-from review_stores import CLASSES, PostgreSQL, confirm, decision_on, fill, new_product
+from review_stores import CLASSES, PostgreSQL, confirm, decision_on, fill, fingerprints, n_items, new_product
 from small_models import small_bundle
 
 
@@ -216,7 +218,7 @@ def test_adding_goes_on_where_it_was_killed(store: Store) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         store.put_products(catalogue, until_killed(), store.active.digest)
-    before = store.known_products(catalogue)
+    before = fingerprints(store)
     assert before
     assert store.add_catalogue("/shop/catalogue.csv", {"product": "sku"}) == catalogue
     ids = {product.name: product.id for product in store.products()}
@@ -233,7 +235,7 @@ def test_a_name_twice_and_an_unreadable_photo_are_counted(store: Store) -> None:
     counts = store.put_products(catalogue, [odd, new_product(3), new_product(3)], store.active.digest)
     assert (counts.added, counts.unchanged, counts.repeated, counts.unreadable) == (1, 1, 1, 1)
     assert store.counts("label").unreadable == 1
-    assert store.n_items("label") == 10
+    assert n_items(store) == 10
 
 
 def test_ranks_are_uniform_and_independent_of_the_test_part() -> None:
@@ -289,7 +291,7 @@ def test_search_finds_by_each_filter(store: Store) -> None:
         (Filters(since="2020-01-01", until="2100-01-01"), some[:2]), (Filters(since="2100-01-01"), []),
     ):  # fmt: skip
         assert [i.product for i in store.items("label", filters, "date")] == [i.product for i in expected], filters
-    assert store.n_items("label", Filters(state="open")) == 58
+    assert n_items(store, Filters(state="open")) == 58
     assert len({item.product for start in (0, 20, 40) for item in store.items("label", start=start, count=20)}) == 60
 
 
@@ -369,7 +371,9 @@ def test_labels_of_a_multilabel_target_are_decided(place: str, tmp_path: Path) -
 
 
 def test_what_was_decided_is_there_when_opened_again(place: str, model: Path) -> None:
-    with Store.create(place, model, who="Ada", seed=3, precision=0.99, data={"path": "shop"}) as store:
+    with Store.create(
+        place, model, who="Ada", settings=StoreSettings(3, precision=0.99, data={"path": "shop"})
+    ) as store:
         fill(store, 20)
         confirm(store, store.next_items("label", "Ada", 5))
         info, decided = store.info, list(store.decided("label"))
@@ -388,7 +392,7 @@ def test_any_name_comes_back_as_it_was(store: Store, name: str) -> None:
     for expected in ((1, 0), (0, 1)):
         counts = store.put_products(catalogue, [product], store.active.digest)
         assert (counts.added, counts.unchanged) == expected
-    assert store.known_products(catalogue) == {name: product.fingerprint}
+    assert fingerprints(store) == {name: product.fingerprint}
     (item,) = store.items("label", Filters(text=name.upper()))
     assert (item.name, item.photos, item.text) == (name, (name, "b.jpg"), name)
     store.decide([decision_on(item, note=name, shown={"text": name})], name)
@@ -405,3 +409,37 @@ def test_a_database_without_an_encoding_keeps_names(postgresql: PostgreSQL, mode
         store.put_products(catalogue, [replace(new_product(8), name="毛衣.jpg")], store.active.digest)
         assert [item.name for item in store.items("label", Filters(text="毛衣"))] == ["毛衣.jpg"]
         assert store.info.who == "Zoë"
+
+
+@pytest.mark.parametrize("length", [2_000, 2_001])
+def test_names_and_values_have_one_limit_in_both_databases(store: Store, length: int) -> None:
+    name = "".join(random.Random(0).choices(string.ascii_letters, k=length))  # which PostgreSQL cannot compress
+
+    def add_all() -> None:
+        predictions = {"label": NewPrediction(name, 0.5, "review", (name,))}
+        catalogue = store.add_catalogue("/shop/catalogue.csv", {})
+        store.put_products(catalogue, [NewProduct(name, "f", (), "", predictions)], store.active.digest)
+
+    if length > 2_000:
+        with refuses("review_text_too_long", size=length, limit=2_000):
+            add_all()
+        assert not list(store.products())
+    else:
+        add_all()
+        assert [item.value for item in store.items("label", Filters(values=(name,)))] == [name]
+
+
+def test_who_decides_has_a_name(store: Store, place: str, model: Path) -> None:
+    fill(store, 3)
+    (item, *_) = store.items("label")
+    calls = [
+        lambda who: store.decide([decision_on(item)], who),
+        lambda who: store.next_items("label", who),
+        lambda who: store.add_class("label", "Scarf", who),
+        lambda who: store.promote(store.active.digest, who, {}),
+        lambda who: Store.create(f"{place}2", model, who=who),
+    ]
+    for call in calls:
+        with refuses("review_who_empty"):
+            call(" ")
+    assert store.counts("label").queue.decided == 0

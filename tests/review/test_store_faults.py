@@ -23,8 +23,9 @@ from muslin.errors import DataError, StorageError
 from muslin.review import database
 from muslin.review.schema import INFO
 from muslin.review.store import Store
+from muslin.review.values import StoreSettings
 from refusals import refuses
-from review_stores import PostgreSQL, confirm, decision_on, fill
+from review_stores import PostgreSQL, confirm, decision_on, fill, n_items
 
 DECIDE = """
 import json, sys
@@ -88,7 +89,7 @@ def test_a_full_disk_while_adding_leaves_whole_pieces(small_disk: Path, model: P
         with refuses("disk_full", StorageError, path=str(place)):
             fill(store, 20_000)
         n_added = sum(1 for _ in store.products())
-        assert n_added == store.n_items("label") > 0
+        assert n_added == n_items(store) > 0
 
 
 def test_postgresql_restarted_under_load_loses_nothing(postgresql: PostgreSQL, model: Path) -> None:
@@ -136,7 +137,7 @@ def test_postgresql_restarted_under_load_loses_nothing(postgresql: PostgreSQL, m
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs Debian's package libfaketime")
 def test_a_clock_set_back_is_told_and_changes_no_order(place: str, model: Path) -> None:
-    with Store.create(place, model, who="Ada", spot_checks=0) as store:
+    with Store.create(place, model, who="Ada", settings=StoreSettings(spot_checks=0)) as store:
         fill(store, 60)
         confirm(store, store.next_items("label", "Ada", 2))
         store.next_items("label", "Bo", 2)  # whose locks seem to last for longer than any, once the clock is back
@@ -213,7 +214,18 @@ DAMAGES = [
     "DELETE FROM info WHERE key = 'seed'",
     "UPDATE info SET value = '\"much\"' WHERE key = 'spot_checks'",
     "UPDATE info SET value = '{' WHERE key = 'version'",
+    "UPDATE info SET value = '7' WHERE key = 'spot_checks'",
+    "UPDATE info SET value = 'true' WHERE key = 'seed'",
+    "UPDATE info SET value = '0.1' WHERE key = 'precision'",
+    "UPDATE info SET value = '\"mostly\"' WHERE key = 'guarantee'",
     "UPDATE models SET targets = '[{}]'",
+    "UPDATE models SET targets = '[]'",
+    "UPDATE models SET targets = replace(targets, 'multiclass', 'regression')",
+    "UPDATE promotions SET kind = 'bribed'",
+    "UPDATE products SET rank = 4",
+    "UPDATE items SET probability = 'high'",
+    "UPDATE items SET probability = -1",
+    "UPDATE items SET decision = 'perhaps'",
     "UPDATE products SET photos = '['",
     "UPDATE products SET photos = '[5]'",
     "UPDATE predictions SET candidates = '5'",
@@ -240,6 +252,8 @@ def test_content_that_muslin_did_not_write_is_damage(tmp_path: Path, sound: Path
     with refuses("store_damaged", DataError, path=str(path)), Store.open(path) as store:
         assert store.info
         assert store.targets
+        assert store.promotions()
+        assert list(store.products())
         store.next_items("label", "Ada")
 
 

@@ -16,7 +16,7 @@ from test_review_routes import Page
 import muslin
 from muslin.data.synthetic import make_garments
 from muslin.review.store import Store
-from muslin.review.values import NewDecision
+from muslin.review.values import NewDecision, StoreSettings
 from muslin.studio.review_routes import ReviewRoom
 from muslin.workflows.review_add import add_catalogue
 from review_shop import make_review_shop
@@ -106,7 +106,9 @@ def test_a_candidate_is_trained_and_promoted_while_no_studio_runs(tmp_path: Path
     source = write_garments(trained, shop / "first")
     settings = {"epochs": 2, "batch_size": 20, "max_steps": 12}
     run = muslin.train(source, recipe="quick", out=shop / "run", settings=settings)
-    with Store.create(shop / "shop.db", run.model, who="Ada", data=run.record["source"], spot_checks=0.5) as store:
+    with Store.create(
+        shop / "shop.db", run.model, who="Ada", settings=StoreSettings(data=run.record["source"], spot_checks=0.5)
+    ) as store:
         add_catalogue(store, write_garments(new, shop / "catalogue"))
         names = new.dataset.targets[0].classes
         store.decide(

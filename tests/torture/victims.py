@@ -191,7 +191,7 @@ def review_add(inputs: Inputs) -> Victim:
             names = [product.name for product in store.products()]
             readable = sum(product.error is None for product in store.products())
             assert len(names) == len(set(names))
-            assert {store.n_items(target.name) for target in store.targets} == {readable}
+            assert {len(store.items(target.name, count=PRODUCTS + 1)) for target in store.targets} == {readable}
 
     return Victim(job, check, outcome)
 

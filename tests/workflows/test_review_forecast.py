@@ -17,6 +17,7 @@ from muslin.evaluation.learning_curve import FRACTIONS, forecast
 from muslin.learn.recipes import LinearProbeRecipe, recipe
 from muslin.models.bundle import seal
 from muslin.review.store import Store
+from muslin.review.values import StoreSettings
 from muslin.workflows.review_add import add_catalogue
 from muslin.workflows.review_forecast import REPEATS, forecast_review, learning_curve
 from muslin.workflows.training_data import Callbacks
@@ -88,7 +89,9 @@ def test_curve_stops(photos: Dataset) -> None:
 def test_store_forecasts_what_more_decisions_bring(photos: Dataset, tmp_path: Path) -> None:
     folder = Path(str(photos.origin).removesuffix(", photos in folders"))
     run = muslin.train(folder, recipe="photo", out=tmp_path / "run", settings=SETTINGS)
-    with Store.create(tmp_path / "s.db", run.model, who="Ada", data=run.record["source"], spot_checks=0.5) as store:
+    with Store.create(
+        tmp_path / "s.db", run.model, who="Ada", settings=StoreSettings(data=run.record["source"], spot_checks=0.5)
+    ) as store:
         garments = make_garments(30, seed=9, size_px=40, colour=True).dataset
         (tmp_path / "new").mkdir()
         for number in range(30):

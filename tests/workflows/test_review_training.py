@@ -17,7 +17,7 @@ from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError
 from muslin.models.bundle import open_bundle
 from muslin.review.store import Store
-from muslin.review.values import NewDecision
+from muslin.review.values import NewDecision, StoreSettings
 from muslin.workflows import review_predict
 from muslin.workflows.review_add import add_catalogue
 from muslin.workflows.review_dataset import ReviewData, read_review_data, read_sealed_test
@@ -93,7 +93,9 @@ def shop(first_run: Any, tmp_path: Path) -> Iterator[Shop]:
     table = write_table(tmp_path / "catalogue.csv", photos)
     names, source = garments.dataset.targets[0].classes, first_run.record["source"]
     truth = {f"p{number}": names[label] for number, label in enumerate(garments.true_labels)}
-    with Store.create(tmp_path / "s.db", first_run.model, who="Ada", data=source, spot_checks=0.5) as store:
+    with Store.create(
+        tmp_path / "s.db", first_run.model, who="Ada", settings=StoreSettings(data=source, spot_checks=0.5)
+    ) as store:
         add_catalogue(store, table)
         names_of = {str(photo): f"p{number}" for number, photo in enumerate(photos)}
         for product in store.products():
@@ -126,7 +128,7 @@ def test_only_the_complete_random_sample_is_random(shop: Shop) -> None:
 
 def test_without_first_data_the_random_sample_comes_first(first_run: Any, tmp_path: Path) -> None:
     photos = write_photos(make_garments(N_CATALOGUE, seed=4), tmp_path / "photos")
-    with Store.create(tmp_path / "s.db", first_run.model, who="Ada", spot_checks=0.5) as store:
+    with Store.create(tmp_path / "s.db", first_run.model, who="Ada", settings=StoreSettings(spot_checks=0.5)) as store:
         add_catalogue(store, write_table(tmp_path / "catalogue.csv", photos))
         shop = Shop(store, dict.fromkeys((each.name for each in store.products()), store.targets[0].classes[0]), photos)
         sample = shop.sample()

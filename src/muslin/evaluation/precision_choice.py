@@ -6,7 +6,7 @@ from typing import Any
 
 from muslin.data.dataset import Target
 from muslin.evaluation.intervals import Interval
-from muslin.evaluation.selective import CalibrationData, Guarantee, acceptance_policy, highest_precision
+from muslin.evaluation.selective import MIN_PRECISION, CalibrationData, Guarantee, acceptance_policy, highest_precision
 from muslin.messages import Message
 
 STANDARD_PRECISIONS = (0.90, 0.95, 0.98, 0.99)
@@ -15,8 +15,6 @@ STANDARD_PRECISIONS = (0.90, 0.95, 0.98, 0.99)
 MIN_ACCEPTED = 0.5
 """The chosen precision accepts at least this share of what the lowest accepts, because a guarantee of few predictions
 saves little work: fewer errors may cost at most half of what is saved."""
-
-_LOWEST = 0.5  # a guarantee of less is of no use
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def acceptance_table(
         return ()
     highest = highest_precision(target, data, guarantee)
     rows = []
-    for precision in sorted({*STANDARD_PRECISIONS, *([highest] if highest >= _LOWEST else [])}):
+    for precision in sorted({*STANDARD_PRECISIONS, *([highest] if highest >= MIN_PRECISION else [])}):
         policy = acceptance_policy(target, data, precision, guarantee, explain=False)
         counts = policy.accepted, policy.n, policy.expected_coverage, policy.coverage_interval
         rows.append(AcceptanceRow(precision, *counts, precision == highest))

@@ -33,6 +33,8 @@ ACCEPT, REVIEW, OUT_OF_SCOPE = range(3)
 _BY_ACCEPTED = np.array([REVIEW, ACCEPT], np.uint8)
 
 DEFAULT_PRECISION = 0.98
+MIN_PRECISION = 0.5
+"""The lowest precision target: a guarantee of less is of no use."""
 SET_COVERAGE = 0.90
 """Share of prediction sets that are to hold the true class."""
 GUARANTEES = ("overall", "per-class")
@@ -295,8 +297,7 @@ def acceptance_policy(
     Raises:
         DataError: `precision` is out of range, or `guarantee` is not in GUARANTEES.
     """
-    if not 0.5 <= precision < 1:
-        raise DataError("precision_range", found=precision)
+    check_precision_target(precision)
     scope = check_guarantee(guarantee)
     if label_thresholds is None:
         default = default_thresholds([target]).get(target.name, ())
@@ -332,6 +333,15 @@ def acceptance_policy(
     )
 
 
+def check_precision_target(precision: float) -> None:
+    """
+    Raises:
+        DataError: a precision target that is not from MIN_PRECISION to below 1.
+    """
+    if not MIN_PRECISION <= precision < 1:
+        raise DataError("precision_range", found=precision)
+
+
 def check_guarantee(text: str) -> Guarantee:
     """`text`, if it names a guarantee.
 
@@ -365,7 +375,7 @@ def _unsupported(
 ) -> Message:
     """Why a precision cannot be guaranteed: too few images or groups, or too many errors; and what would help."""
     highest, precision = max_precision(confidence, correct, groups), names["precision_target"]
-    params = {**names, "n": len(confidence), "max_precision": highest if 0.5 <= highest < precision else None}
+    params = {**names, "n": len(confidence), "max_precision": highest if MIN_PRECISION <= highest < precision else None}
     units, needed = len(confidence), images_needed(precision)
     if groups is not None:
         units = params["groups"] = len(np.unique(groups))

@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from muslin.errors import DataError, MuslinError, StorageError
 from muslin.library_errors import reason_of
-from muslin.review.schema import DamagedValueError
+from muslin.review.schema import DamagedValueError, TooLongError
 from muslin.storage.local_path import url_of
 from muslin.strict_json import json_text
 
@@ -132,6 +132,8 @@ def database_errors(name: str) -> Iterator[None]:
         raise _translated(error, name) from error
     except OverflowError as error:  # SQLite's, of a number above 64 bits
         raise DataError("review_number_range") from error
+    except TooLongError as error:
+        raise DataError("review_text_too_long", text=error.start, size=error.size, limit=error.limit) from error
     except DamagedValueError as error:
         raise DataError("store_damaged", path=name, reason=error.place) from error
     except (JSONDecodeError, UnicodeDecodeError) as error:  # also what muslin did not write

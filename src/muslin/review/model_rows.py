@@ -72,6 +72,8 @@ def model_of(row: Any) -> ModelRow:
     """A row of `models`."""
     try:
         targets = tuple(Target(t["name"], tuple(t["classes"]), t["kind"]) for t in row.targets)
+        if not targets or not all(target.kind in ("multiclass", "multilabel") for target in targets):
+            raise ValueError
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedValueError("models.targets") from error
     return ModelRow(row.digest, row.name, row.size, targets, row.record, row.added_at)

@@ -2,10 +2,9 @@
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import insert
 
@@ -15,10 +14,11 @@ from muslin.review.database import Database
 from muslin.review.migrations import MIGRATIONS, create_tables, migrate, version_of
 from muslin.review.model_rows import add_model, add_promotion
 from muslin.review.schema import INFO
-from muslin.review.settings import check_share
+from muslin.review.settings import check_settings
+from muslin.review.values import StoreSettings
 
 
-def create_database(place: str | Path, model: Path, who: str, settings: Mapping[str, Any]) -> Database:
+def create_database(place: str | Path, model: Path, who: str, settings: StoreSettings) -> Database:
     """Make the tables with the settings and the first model: all of it or nothing.
 
     Raises:
@@ -26,8 +26,8 @@ def create_database(place: str | Path, model: Path, who: str, settings: Mapping[
         StorageError: there is a store, or another file or table.
         BundleError: the model cannot be opened.
     """
-    check_share(settings["spot_checks"])
-    values = {**settings, "id": secrets.token_hex(8), "created_at": now_text(), "who": who}
+    check_settings(settings)
+    values = {**vars(settings), "id": secrets.token_hex(8), "created_at": now_text(), "who": who}
     database = Database(place)
     if database.is_sqlite and "\0" in database.name:  # which no file's name has
         raise StorageError("write_failed", path=database.name, reason="NUL")

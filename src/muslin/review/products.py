@@ -159,13 +159,6 @@ def count_known(connection: Connection, products: Mapping[str, str]) -> dict[int
     return dict(counts)
 
 
-def read_fingerprints(connection: Connection, catalogue: int) -> dict[str, str]:
-    """The fingerprint of each product of a catalogue, by its name."""
-    here = PRODUCTS.c.catalogue == catalogue
-    rows = connection.execute(select(PRODUCTS.c.name, PRODUCTS.c.fingerprint).where(here))
-    return {row.name: row.fingerprint for row in rows}
-
-
 def read_product(connection: Connection, product: int) -> Product:
     """
     Raises:

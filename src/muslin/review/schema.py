@@ -28,6 +28,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DontWrapMixin
+
+from muslin.evaluation.selective import DECISIONS as TRIAGE
+from muslin.review.values import DRAWN, KINDS, PROMOTION_KINDS
 
 METADATA = MetaData()
 
@@ -47,6 +51,49 @@ class AnyText(TypeDecorator[str]):
         return str(json.loads(value[1:])) if value is not None and value.startswith(_MARK) else value
 
 
+class TooLongError(ValueError, DontWrapMixin):
+    """A text that is too long for an index of PostgreSQL. `Database` makes a DataError of it.
+
+    Attributes:
+        start: how it begins.
+        size: in bytes.
+        limit: what it may have.
+    """
+
+    def __init__(self, start: str, size: int, limit: int) -> None:
+        super().__init__(start)
+        self.start, self.size, self.limit = start, size, limit
+
+
+class KeyText(AnyText):
+    """Text that is searched or compared, so that it is in an index. PostgreSQL's B-tree takes rows of a third of its
+    page of 8 KiB, 2,704 bytes, for all columns of an index together; SQLite has the same limit here, so that a store
+    can move from the one to the other.
+
+    Args:
+        limit: in bytes, as it is written.
+
+    Raises:
+        TooLongError: what is written is longer.
+    """
+
+    cache_ok = True
+
+    def __init__(self, limit: int = 2_000) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        written = super().process_bind_param(value, dialect)
+        if written is not None and value is not None and (size := len(written.encode())) > self.limit:
+            raise TooLongError(value[:60], size, self.limit)
+        return written
+
+
+SHORT = 500
+"""Bytes of a text that is in an index beside another one: the name of a target."""
+
+
 class DamagedValueError(ValueError):
     """A value that muslin did not write: a store may come from anywhere. `Database` makes a DataError of it.
 
@@ -57,6 +104,44 @@ class DamagedValueError(ValueError):
     def __init__(self, place: str) -> None:
         super().__init__(place)
         self.place = place
+
+
+class Share(TypeDecorator[float]):
+    """A number from 0 to 1.
+
+    Raises:
+        DamagedValueError: what is read is none.
+    """
+
+    impl = Float
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+            raise DamagedValueError("0–1")
+        return value
+
+
+class OneOf(TypeDecorator[str]):
+    """One of a few texts.
+
+    Raises:
+        DamagedValueError: what is read is none of them.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, *choices: str) -> None:
+        super().__init__()
+        self.choices = choices
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if value not in self.choices:
+            raise DamagedValueError("/".join(self.choices))
+        return str(value)
 
 
 class JsonOf(TypeDecorator[Any]):
@@ -122,7 +207,7 @@ PROMOTIONS = Table(
     METADATA,
     Column("id", NUMBER, primary_key=True),
     Column("digest", AnyText, ForeignKey("models.digest"), nullable=False),
-    Column("kind", AnyText, nullable=False),  # `init`, `promote` or `undo`
+    Column("kind", OneOf(*PROMOTION_KINDS), nullable=False),
     Column("who", AnyText, nullable=False),
     Column("at", AnyText, nullable=False),
     Column("metrics", JsonOf(dict), nullable=False),  # the comparison on which it rests
@@ -134,7 +219,7 @@ CATALOGUES = Table(
     "catalogues",
     METADATA,
     Column("id", NUMBER, primary_key=True),
-    Column("path", AnyText, nullable=False, unique=True),  # absolute
+    Column("path", KeyText(), nullable=False, unique=True),  # absolute
     Column("read_options", JsonOf(dict), nullable=False),
     Column("added_at", AnyText, nullable=False),
     sqlite_autoincrement=True,
@@ -143,8 +228,8 @@ CATALOGUES = Table(
 CLASSES = Table(
     "classes",
     METADATA,
-    Column("target", AnyText, primary_key=True),
-    Column("name", AnyText, primary_key=True),
+    Column("target", KeyText(SHORT), primary_key=True),
+    Column("name", KeyText(), primary_key=True),
     Column("who", AnyText, nullable=False),
     Column("at", AnyText, nullable=False),
 )
@@ -155,12 +240,12 @@ PRODUCTS = Table(
     METADATA,
     Column("id", NUMBER, primary_key=True),
     Column("catalogue", NUMBER, ForeignKey("catalogues.id"), nullable=False),
-    Column("name", AnyText, nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
+    Column("name", KeyText(), nullable=False),  # as `muslin.catalogue.product_rows.RowsOfProduct.name`
     Column("fingerprint", AnyText, nullable=False),  # of its photos' contents; another one means that it has changed
     Column("photos", JsonOf(list), nullable=False),  # names, in order
     Column("text", AnyText, nullable=False),  # the cells of its rows
     Column("search", Text, nullable=False),  # name and text, as `searchable` writes them
-    Column("rank", Float, nullable=False),  # uniform in [0, 1), fixed when it is added; see `muslin.review.sampling`
+    Column("rank", Share, nullable=False),  # uniform in [0, 1), fixed when it is added; see `muslin.review.sampling`
     Column("in_test", Boolean, nullable=False),  # in the sealed test part, fixed when it is added
     Column("error", AnyText),  # why no photo can be read
     Column("added_at", AnyText, nullable=False),
@@ -175,25 +260,25 @@ PREDICTIONS = Table(
     "predictions",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("target", AnyText, primary_key=True),
+    Column("target", KeyText(SHORT), primary_key=True),
     Column("digest", AnyText, ForeignKey("models.digest"), primary_key=True),
     Column("fingerprint", AnyText, nullable=False),  # of the product when it was predicted
-    Column("value", AnyText, nullable=False),
-    Column("probability", Float, nullable=False),
-    Column("decision", AnyText, nullable=False),  # of `muslin.evaluation.selective.DECISIONS`
+    Column("value", KeyText(), nullable=False),
+    Column("probability", Share, nullable=False),
+    Column("decision", OneOf(*TRIAGE), nullable=False),
     Column("candidates", JsonOf(list), nullable=False),  # the prediction set, the most probable first
 )
 
 ITEMS = Table(
     "items",
     METADATA,
-    Column("target", AnyText, primary_key=True),
+    Column("target", KeyText(SHORT), primary_key=True),
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("value", AnyText, nullable=False),
-    Column("probability", Float, nullable=False),
-    Column("decision", AnyText, nullable=False),
+    Column("value", KeyText(), nullable=False),
+    Column("probability", Share, nullable=False),
+    Column("decision", OneOf(*TRIAGE), nullable=False),
     Column("is_accepted", Boolean, nullable=False),
-    Column("rank", Float, nullable=False),
+    Column("rank", Share, nullable=False),
     Column("decided", NUMBER, ForeignKey("decisions.id")),  # what counts for the product as it is now, or NULL
 )
 """A row for each target of each readable product: the active model's prediction, and the decision that counts. It
@@ -227,19 +312,19 @@ DECISIONS = Table(
     METADATA,
     Column("id", NUMBER, primary_key=True),  # the order that counts, whatever the clocks say
     Column("product", NUMBER, ForeignKey("products.id"), nullable=False),
-    Column("target", AnyText, nullable=False),
-    Column("kind", AnyText, nullable=False),  # a row of `muslin.review.values.KINDS`
-    Column("value", AnyText),  # of the kind `value` only
+    Column("target", KeyText(SHORT), nullable=False),
+    Column("kind", OneOf(*KINDS), nullable=False),
+    Column("value", KeyText()),  # of the kind `value` only
     Column("undoes", NUMBER, ForeignKey("decisions.id")),  # of the kind `undo` only
     Column("note", AnyText, nullable=False),
-    Column("who", AnyText, nullable=False),
+    Column("who", KeyText(), nullable=False),
     Column("at", AnyText, nullable=False),
     Column("seconds", Float),  # that it took
     Column("digest", AnyText, nullable=False),  # of the model whose prediction was shown
     Column("fingerprint", AnyText, nullable=False),  # of the product that was shown
-    Column("drawn", AnyText, nullable=False),  # of `muslin.review.values.DRAWN`, as the store knows it
+    Column("drawn", OneOf(*DRAWN), nullable=False),  # as the store knows it
     Column("shown", JsonOf(dict), nullable=False),  # what was shown: value, probability, decision, view
-    Column("request", AnyText, nullable=False),  # the client's own id of this decision: sent again, it is no second one
+    Column("request", KeyText(), nullable=False),  # the client's own id of it: sent again, it is no second decision
     UniqueConstraint("request"),
     sqlite_autoincrement=True,
 )
@@ -251,7 +336,7 @@ LOCKS = Table(
     "locks",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("target", AnyText, primary_key=True),
+    Column("target", KeyText(SHORT), primary_key=True),
     Column("who", AnyText, nullable=False),
     Column("page", AnyText, nullable=False),  # which of the person's pages, such as two tabs
     Column("expires", Float, nullable=False),  # seconds since 1970, by the clock of the machine that writes

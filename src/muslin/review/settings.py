@@ -7,11 +7,12 @@ from sqlalchemy import Connection, func, select, update
 
 from muslin.data.dataset import Target
 from muslin.errors import DataError, unknown
+from muslin.evaluation.selective import GUARANTEES, MIN_PRECISION, check_guarantee, check_precision_target
 from muslin.messages import Message
 from muslin.review.clock import now_text
 from muslin.review.model_rows import active_digest, read_model
 from muslin.review.schema import DECISIONS, INFO, DamagedValueError
-from muslin.review.values import StoreInfo
+from muslin.review.values import StoreInfo, StoreSettings
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "id": (str,),
@@ -30,9 +31,23 @@ def read_info(connection: Connection) -> StoreInfo:
     """The settings."""
     values: dict[str, Any] = {row.key: row.value for row in connection.execute(select(INFO))}
     for name, kinds in _KINDS.items():
-        if name not in values or not isinstance(values[name], kinds):
+        if name not in values or not isinstance(values[name], kinds) or not _makes_sense(name, values[name]):
             raise DamagedValueError(f"info.{name}")
     return StoreInfo(**{name: values[name] for name in StoreInfo.__dataclass_fields__})
+
+
+def _makes_sense(name: str, value: Any) -> bool:
+    """Whether a value of the right type is in its range, because anybody may have written a store."""
+    if isinstance(value, bool):
+        return name == "data"
+    match name:
+        case "spot_checks":
+            return 0 <= float(value) <= 1
+        case "precision":
+            return value is None or MIN_PRECISION <= float(value) < 1
+        case "guarantee":
+            return value in GUARANTEES
+    return True
 
 
 def find_target(connection: Connection, name: str) -> Target:
@@ -46,6 +61,28 @@ def find_target(connection: Connection, name: str) -> Target:
         if target.name == name:
             return target
     raise DataError("review_target_unknown", **unknown(name, [target.name for target in targets]))
+
+
+def check_settings(settings: StoreSettings) -> None:
+    """
+    Raises:
+        DataError: a setting is out of its range.
+    """
+    check_share(settings.spot_checks)
+    check_guarantee(settings.guarantee)
+    if settings.precision is not None:
+        check_precision_target(settings.precision)
+
+
+def check_who(who: str) -> str:
+    """`who`, the name of a person.
+
+    Raises:
+        DataError: it is blank.
+    """
+    if not who.strip():
+        raise DataError("review_who_empty")
+    return who
 
 
 def check_share(share: float) -> None:

@@ -24,7 +24,7 @@ from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.opening import create_database, open_database
 from muslin.review.schema import CLASSES
-from muslin.review.settings import clock_notes, find_target, raise_share, read_info
+from muslin.review.settings import check_who, clock_notes, find_target, raise_share, read_info
 from muslin.review.similar import SimilarProducts
 from muslin.review.values import (
     SORTS,
@@ -45,6 +45,7 @@ from muslin.review.values import (
     Receipt,
     SpotChecks,
     StoreInfo,
+    StoreSettings,
     refused_at,
 )
 from muslin.text import is_safe_name
@@ -53,6 +54,7 @@ PACE_DECISIONS = 200
 """Last decisions of a person from which the pace is told."""
 
 _ALL = Filters()
+_DEFAULTS = StoreSettings()
 
 
 class Store:
@@ -62,7 +64,8 @@ class Store:
         StorageError: the database is locked by another process, full, cannot be reached, read or written. Nothing of
             the call is in the store then, except where PostgreSQL broke the connection while it was committing:
             send the same requests again.
-        DataError: the database is damaged.
+        DataError: the database is damaged, or a name or value is too long for it; where a person is named (`who`),
+            that the name is empty.
     """
 
     def __init__(self, database: Database) -> None:
@@ -71,32 +74,18 @@ class Store:
         self._similar = SimilarProducts()
 
     @classmethod
-    def create(
-        cls,
-        place: str | Path,
-        model: Path,
-        *,
-        who: str,
-        data: Any = None,
-        seed: int = 0,
-        spot_checks: float = 0.05,
-        precision: float | None = None,
-        guarantee: str = "overall",
-    ) -> "Store":
+    def create(cls, place: str | Path, model: Path, *, who: str, settings: StoreSettings = _DEFAULTS) -> "Store":
         """Make a store with a first model, which is active.
 
         Args:
             place: a path of a new SQLite file, or a URL of PostgreSQL: `postgresql://user@host/database`.
-            data: what the model was trained on, as JSON.
-            seed: of the ranks that decide which products are in the random sample.
-            spot_checks: share of the products in the random sample, 0 to 1.
 
         Raises:
             StorageError: there is a store, or another file or table.
             BundleError: the model cannot be opened.
+            DataError: a setting is out of range, or `who` is no name.
         """
-        settings = {"seed": seed, "spot_checks": spot_checks, "precision": precision, "guarantee": guarantee}
-        return cls(create_database(place, Path(model), who, settings | {"data": data}))
+        return cls(create_database(place, Path(model), check_who(who), settings))
 
     @classmethod
     def open(cls, place: str | Path) -> "Store":
@@ -163,6 +152,7 @@ class Store:
         """
         if not name.strip() or name != name.strip() or not is_safe_name(name):
             raise DataError("review_class_name", name=name)
+        check_who(who)
         with self._database.writing() as connection:
             find_target(connection, target)
             if name not in model_rows.known_classes(connection, target):
@@ -191,11 +181,6 @@ class Store:
         """Per catalogue how many of these products it has, by their names and fingerprints."""
         with self._database.reading() as connection:
             return product_rows.count_known(connection, products)
-
-    def known_products(self, catalogue: int) -> dict[str, str]:
-        """The fingerprint of each product of a catalogue, by its name."""
-        with self._database.reading() as connection:
-            return product_rows.read_fingerprints(connection, catalogue)
 
     def products(self, catalogue: int | None = None) -> Iterator[Product]:
         """All products, or those of a catalogue, in the order in which they were added."""
@@ -257,6 +242,7 @@ class Store:
         Args:
             page: tells the pages of one person apart, such as two tabs.
         """
+        check_who(who)
         with self._database.writing() as connection:
             find_target(connection, target)
             spot_checks = read_info(connection).spot_checks
@@ -283,12 +269,6 @@ class Store:
             spot_checks = read_info(connection).spot_checks
             found = search.found_products(connection, target, filters, sort, start, count, spot_checks)
             return self._items(connection, target, found)
-
-    def n_items(self, target: str, filters: Filters = _ALL) -> int:
-        """How many items the filters leave."""
-        with self._database.reading() as connection:
-            find_target(connection, target)
-            return search.count_found(connection, target, filters, read_info(connection).spot_checks)
 
     def item(self, product: int, target: str) -> Item:
         """
@@ -321,6 +301,7 @@ class Store:
             DataError: an unknown product, target, kind or value, or a request that was another decision's; its
                 parameter `index` says which of the decisions it is about.
         """
+        check_who(who)
         with self._database.writing() as connection:
             known: dict[str, tuple[Target, tuple[str, ...]]] = {}
             for index, decision in enumerate(new):
@@ -346,6 +327,7 @@ class Store:
         Raises:
             DataError: as `undo`.
         """
+        check_who(who)
         with self._database.writing() as connection:
             return [decisions.undo_decision(connection, number, who, request) for number, request in undos]
 
@@ -441,6 +423,7 @@ class Store:
         Raises:
             DataError: no such model, other targets, or missing predictions.
         """
+        check_who(who)
         with self._database.writing() as connection:
             model_rows.add_promotion(connection, digest, "promote", who, metrics)
 
@@ -455,6 +438,7 @@ class Store:
         Raises:
             DataError: there is none, or it has not predicted products that came later.
         """
+        check_who(who)
         with self._database.writing() as connection:
             digest = model_rows.previous_digest(model_rows.read_promotions(connection))
             if digest is None:

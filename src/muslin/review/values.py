@@ -19,6 +19,9 @@ shop's; or that an earlier decision does not count."""
 DECIDED_KINDS = tuple(kind for kind in KINDS if kind != "undo")
 """What a decision that counts says."""
 
+PROMOTION_KINDS = ("init", "promote", "undo")
+"""How a model became the active one."""
+
 DRAWN = ("spot_check", "random", "uncertain", "asked")
 """Why a person is asked: a random product that the model accepted; a random one that it did not; one that it was
 uncertain of; one that the person looked for."""
@@ -185,24 +188,33 @@ class Item:
 
 
 @dataclass(frozen=True)
-class StoreInfo:
-    """The settings of a store.
+class StoreSettings:
+    """The settings with which a store is made.
 
     Attributes:
-        id: random, of this store.
-        seed: of the ranks.
+        seed: of the ranks that decide which products are in the random sample.
         spot_checks: share of the products in the random sample, 0 to 1.
         precision: target of the accepted predictions, 0 to 1; None for the model's default.
         guarantee: `overall` or `per-class`.
         data: what the first model was trained on, as JSON; None where not known.
     """
 
+    seed: int = 0
+    spot_checks: float = 0.05
+    precision: float | None = None
+    guarantee: str = "overall"
+    data: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreInfo(StoreSettings):
+    """A store's settings, as they are now, and who made it.
+
+    Attributes:
+        id: random, of this store.
+    """
+
     id: str
-    seed: int
-    spot_checks: float
-    precision: float | None
-    guarantee: str
-    data: Any
     created_at: str
     who: str
 

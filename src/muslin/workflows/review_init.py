@@ -14,6 +14,7 @@ from muslin.evaluation.selective import check_guarantee
 from muslin.messages import Log, Message, no_log, plain
 from muslin.models.predictor import MODEL_FILE, Predictor
 from muslin.review.store import Store
+from muslin.review.values import StoreSettings
 from muslin.storage.local_path import check_local
 from muslin.workflows.run_folder import Run, absolute_source
 
@@ -88,10 +89,8 @@ def init(
     source = _source(predictor.path, options)
     for note in (*chosen.notes, *([] if source else [Message("review_data_unknown")])):
         log(note)
-    with Store.create(
-        place, predictor.path, who=who, data=source, seed=options.seed, spot_checks=options.spot_checks,
-        precision=chosen.precision, guarantee=options.guarantee,
-    ) as store:  # fmt: skip
+    settings = StoreSettings(options.seed, options.spot_checks, chosen.precision, options.guarantee, source)
+    with Store.create(place, predictor.path, who=who, settings=settings) as store:
         data = None if source is None else str(source["data"])
         return MadeStore(
             store.name, store.active.digest, chosen.precision, options.guarantee, options.spot_checks, data,
