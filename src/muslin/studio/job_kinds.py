@@ -7,6 +7,7 @@ imports what it needs itself.
 import itertools
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,6 +101,7 @@ def _check_train(root: Path, body: Body) -> dict[str, Any]:
         "recipe": recipe,
         "settings": settings,
         "time_budget_s": budget_s,
+        "snapshots": body.get("snapshots") is not False,
         "name": _new_name(body),
     }  # fmt: skip
 
@@ -157,8 +159,7 @@ def train(job: Job, params: Params) -> dict[str, Any]:
     from muslin.workflows.train import run_plan
     from muslin.workflows.training_plan import TrainOptions, plan_training
 
-    names = ("recipe", "seed", "settings", "test", "time_budget_s", "read_options", "exclude", "corrections")
-    options = TrainOptions(**{name: params[name] for name in names})
+    options = TrainOptions(**{each.name: params[each.name] for each in fields(TrainOptions) if each.name in params})
     callbacks = _training_callbacks(job)
     plan = plan_training(params["data"], options, callbacks)
     out = params["name"] and f"runs/{params['name']}"

@@ -26,7 +26,7 @@ JOBS_SCHEMAS: dict[str, Schema] = {
     ),
 }  # fmt: skip
 
-ONE_JOB = object_of(job=ref("Job"))
+ONE_JOB = ref("Job")
 
 JOBS_OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/api/jobs"): Operation(
@@ -34,7 +34,7 @@ JOBS_OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/jobs/start"): Operation(
         "Start a job in a process of its own.", ONE_JOB,
-        request_of(("kind", "who"), kind={"enum": list(JOBS)}, who=NAME, params=ANY_OBJECT),
+        request_of(("kind",), kind={"enum": list(JOBS)}, who=or_null(STRING), params=ANY_OBJECT),
     ),
     ("POST", "/api/jobs/get"): Operation("How far a job is.", ONE_JOB, request_of(("id",), id=ref("JobId"))),
     ("POST", "/api/jobs/stop"): Operation(

@@ -23,16 +23,16 @@ def jobs_routes(jobs: Jobs) -> list[Route]:
 
     async def start(request: Request) -> Response:
         body = await json_body(request)
-        kind, who, params = text_of(body, "kind"), text_of(body, "who")[:MAX_WHO], value_of(body, "params", dict)
-        return response_of(request, {"job": await queue.run(lambda: jobs.start(kind, who, params))})
+        kind, who, params = text_of(body, "kind"), str(body.get("who") or "")[:MAX_WHO], value_of(body, "params", dict)
+        return response_of(request, await queue.run(lambda: jobs.start(kind, who, params)))
 
     async def get(request: Request) -> Response:
         job = text_of(await json_body(request), "id")
-        return response_of(request, {"job": await queue.run(lambda: jobs.get(job))})
+        return response_of(request, await queue.run(lambda: jobs.get(job)))
 
     async def stop(request: Request) -> Response:
         job = text_of(await json_body(request), "id")
-        return response_of(request, {"job": await queue.run(lambda: jobs.stop(job))})
+        return response_of(request, await queue.run(lambda: jobs.stop(job)))
 
     return [
         Route("/api/jobs", listing, methods=["GET"]),

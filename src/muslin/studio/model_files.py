@@ -7,6 +7,7 @@ from typing import Any
 
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import DataError
+from muslin.workflows.run_folder import run_of_snapshot
 
 MODEL_SUFFIXES = (".muslin",)
 MAX_ENTRIES = 20_000  # files per listing; a home folder has more, and takes minutes
@@ -54,9 +55,10 @@ def path_within(root: Path, name: str) -> Path:
 def model_rows(root: Path) -> list[dict[str, Any]]:
     """For each model below `root` its path, its name (of its run's folder, or its own) and its size in bytes.
 
-    Newest first, at most MAX_MODELS.
+    Newest first, at most MAX_MODELS. Snapshots belong to their run, and are not listed.
     """
     paths = [path for path in files_below(root) if path.suffix.lower() in MODEL_SUFFIXES and _is_utf_8(str(path))]
+    paths = [path for path in paths if not run_of_snapshot(path)]
     newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_MODELS]
     return [
         {

@@ -61,10 +61,11 @@ def validation_images(root: Path, model: Path, name: str, target: str, count: in
 
 def _read(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     from muslin.models.predictor import Predictor
+    from muslin.workflows.run_folder import run_of_snapshot
 
     model = Path(params["model"])
     predictor = Predictor.open(model, 1, params["name"], graph="float32").with_cache()
-    part = _select_part(Path(params["root"]), model.parent, predictor)
+    part = _select_part(Path(params["root"]), run_of_snapshot(model) or model.parent, predictor)
     images: Dataset = part.images
     images = images.take(np.unique(np.linspace(0, len(images) - 1, min(params["count"], len(images))).astype(int)))
     pixels = np.empty((len(images), *predictor.bundle.preprocessing.shape), np.uint8)

@@ -38,7 +38,7 @@ MAX_RECORD_BYTES = 64 * 2**20
 @dataclass(frozen=True)
 class Run:
     """A folder with `run.json`, `history.jsonl`, `checkpoint.safetensors` and, once finished, `model.muslin`,
-    `evaluation.json`, `report.html` and images.
+    `evaluation.json`, `report.html` and images; and `snapshots/`, if it keeps the network after each epoch.
 
     `run.json` records how the run was made; its `status` is `training` or `finished`.
     """
@@ -59,6 +59,16 @@ class Run:
         for path in self.folder.glob("checkpoint-fold-*.safetensors"):
             with suppress(OSError):
                 path.unlink()
+
+    def snapshot(self, epoch: int) -> Path:
+        """The network after an epoch, if the run keeps snapshots."""
+        return self.folder / "snapshots" / f"{epoch:04}.muslin"
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The epochs of which there is a snapshot, in order."""
+        paths = (self.folder / "snapshots").glob("*.muslin")
+        return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
 
     @property
     def excluded(self) -> Path:
@@ -140,6 +150,12 @@ class Run:
             **{name: record.get(name) for name in names},
             **{name: record["data"].get(name) for name in ("fixes", "unreadable")},
         }
+
+
+def run_of_snapshot(path: Path) -> Path | None:
+    """The run's folder of a snapshot; None for another file."""
+    run = path.parent.parent
+    return run if path.parent.name == "snapshots" and path.stem.isdecimal() and (run / "run.json").is_file() else None
 
 
 def record_content(record: dict[str, Any]) -> bytes:
@@ -273,6 +289,8 @@ def command_to_repeat(
     exclude: str | Path | None = None,
     corrections: str | Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
+    *,
+    snapshots: bool = False,
 ) -> str:
     """The command that repeats a run; without a recipe one that chooses it.
 
@@ -284,7 +302,7 @@ def command_to_repeat(
     options = names | source["read_options"]
     if "shape" in options:
         options["shape"] = "x".join(map(str, options["shape"]))
-    options |= {"exclude": exclude, "corrections": corrections}
+    options |= {"exclude": exclude, "corrections": corrections, "snapshots": snapshots}
     options["max_unreadable"] = None if max_unreadable == MAX_UNREADABLE else f"{max_unreadable:g}"
     if recipe:
         defaults = RECIPES[recipe.name].to_dict().items()

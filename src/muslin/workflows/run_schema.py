@@ -75,6 +75,7 @@ RESULTS = frozenset(["images_seen", "train_s", "test", "validation"])
 _OPTIONAL = {
     "start_model": Object({"path": str, "sha256": str}, required=frozenset(["path", "sha256"])),
     "calibration_reason": _TEXT_OR_NONE,
+    "snapshots": bool,
     "images_seen": AnyOf((None, COUNT)),
     "train_s": Number(0, 1e9),
 }

@@ -36,6 +36,7 @@ from muslin.workflows.network_folds import all_but_test, cross_fit_networks, wit
 from muslin.workflows.run_data import edit_as_run
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_results import cross_fit, write_results
+from muslin.workflows.snapshots import Snapshots
 from muslin.workflows.training_data import Callbacks, OnProgress, ShouldStop, TrainingData, prepare_data, read_source
 from muslin.workflows.training_plan import TrainingPlan, TrainOptions, plan_training
 
@@ -63,8 +64,8 @@ def train(
         recipe, seed: see `TrainOptions`.
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
         on_progress, log, should_stop: see `Callbacks`.
-        options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `corrections`, `max_unreadable`; see
-            `TrainOptions`.
+        options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `corrections`, `max_unreadable`,
+            `snapshots`; see `TrainOptions`.
 
     Raises:
         MuslinError: the data, the recipe or the folder cannot be used; no run is left behind.
@@ -99,6 +100,8 @@ def run_plan(
         log(Message("gpu_unused", names=list(dict.fromkeys(found))))
     if plan.calibration_reason:
         log(plan.calibration_reason)
+    if plan.options.snapshots and isinstance(plan.choice.recipe, LinearProbeRecipe):
+        log(Message("snapshots_linear_probe"))
     with _resume_command(run), locked_folder(run.folder, "run_locked"):
         return finish_run(run, plan.data, callbacks)
 
@@ -141,7 +144,9 @@ def _planned_record(plan: TrainingPlan) -> dict[str, Any]:
         "calibration_reason": plan.calibration_reason,
         "expected_s": plan.choice.expected_s,
         "seed": options.seed,
-        "command": runs.command_to_repeat(plan.source, recipe, options.seed, *files, options.max_unreadable),
+        "command": runs.command_to_repeat(
+            plan.source, recipe, options.seed, *files, options.max_unreadable, snapshots=options.snapshots
+        ),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": network["parameters"],
         "epochs": total_epochs(len(parts.train), recipe) if isinstance(recipe, SGDRecipe) else recipe.epochs,
@@ -149,6 +154,7 @@ def _planned_record(plan: TrainingPlan) -> dict[str, Any]:
         "exclude": _source_of(options.exclude, plan.excluded),
         "corrections": _source_of(options.corrections, plan.corrections),
         "max_unreadable": options.max_unreadable,
+        **({"snapshots": True} if options.snapshots else {}),
         **({"start_model": plan.data.start.record} if plan.data.start else {}),
         "data": runs.describe_data(dataset, parts),
         "compute": asdict(choose_compute_settings()),
@@ -256,14 +262,18 @@ def _train_network(
     recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
     checkpoint = _checkpoint(run, record)
 
+    features = None if has_steps(checkpoint) else data.features
+    net = initial_network(dataset, parts, recipe, seed=seed, features=features)
+    snapshots = Snapshots(run, record, net, data) if record.get("snapshots") else None
+
     def on_progress(progress: "Progress") -> None:
+        if progress.row and snapshots and isinstance(recipe, SGDRecipe):
+            snapshots.after_epoch(progress.row, progress.epochs)
         if progress.row:
             run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
         callbacks.on_progress(progress)
 
     options: dict[str, Any] = {"on_progress": on_progress, "should_stop": callbacks.should_stop}
-    features = None if has_steps(checkpoint) else data.features
-    net = initial_network(dataset, parts, recipe, seed=seed, features=features)
     if isinstance(recipe, SGDRecipe):
         train, validation = (training_arrays(dataset, i) for i in (parts.train, validation_subset(parts)))
         compute = ComputeSettings(**record["compute"])

@@ -44,6 +44,7 @@ class TrainOptions:
             copy.
         corrections: a CSV that corrects labels, such as an audit's `corrections.csv`. The run keeps a copy.
         max_unreadable: maximum share of unreadable photos; they are left out and listed.
+        snapshots: whether the run keeps the network after each epoch. The weights are the same with and without.
     """
 
     recipe: str = AUTO
@@ -55,6 +56,7 @@ class TrainOptions:
     exclude: str | Path | None = None
     corrections: str | Path | None = None
     max_unreadable: float = MAX_UNREADABLE
+    snapshots: bool = False
 
 
 @dataclass(frozen=True, eq=False)

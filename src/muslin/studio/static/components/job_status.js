@@ -3,7 +3,7 @@
 import { ask } from "/static/api.js";
 import { announce } from "/static/dom.js";
 import { Component, html } from "/static/html.js";
-import { t, tOr } from "/static/texts.js";
+import { messageText, t, tOr } from "/static/texts.js";
 import { Button } from "./controls.js";
 import { ErrorNotice, Progress } from "./notices.js";
 
@@ -54,7 +54,7 @@ export class JobStatus extends Component {
       <div class="jobhead"><strong>${tOr(`job.kind.${job.kind}`, job.kind)}</strong> <span class="soft">${t(`job.${jobState(job)}`)}</span>
         ${job.is_running && html`<${Progress} label=${tOr(`job.kind.${job.kind}`, job.kind)} value=${job.progress} />`}
         ${job.is_running && !hideStop && html`<${Button} onclick=${this.stop}>${t("stop")}<//>`}</div>
-      ${last && html`<p class="soft jobline">${last}</p>`}
+      ${last && html`<p class="soft jobline">${messageText(last)}</p>`}
       ${job.error && html`<${ErrorNotice} error=${job.error} />`}
       ${error && html`<${ErrorNotice} error=${error} />`}
       ${children?.(job)}
