@@ -16,6 +16,8 @@ CODES = {
     "ArrowUp": 38,
     "ArrowRight": 39,
     "ArrowDown": 40,
+    "Home": 36,
+    "End": 35,
 }
 WAIT_S = 30
 

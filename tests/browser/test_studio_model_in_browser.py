@@ -46,6 +46,17 @@ def top(page):
     return float(page.run("document.querySelector('.side .verdict .number').textContent").split()[0])
 
 
+def open_layer(page, name):
+    """Go to a layer in the drawing of the network by keys alone: one Tab stop, arrows inside, Enter opens."""
+    tab_to(page, "e.matches('.cardbutton')")
+    press(page, "Home")
+    for _ in range(40):
+        if page.run("document.activeElement.dataset.key") == name:
+            break
+        press(page, "ArrowRight")
+    press(page, "Enter")
+
+
 def test_preprocessing_steps_are_images_with_switches(page, address):
     page.visit(f"{address}/#{MODEL}&tab=preprocessing")
     until(page, "document.querySelectorAll('.strip .step').length >= 2")
@@ -53,12 +64,11 @@ def test_preprocessing_steps_are_images_with_switches(page, address):
 
 
 def test_escape_leads_from_a_value_back_to_the_network(page, address):
-    page.visit(f"{address}/#{MODEL}&tab=network")
+    page.visit(f"{address}/#{MODEL}&tab=network&unfolded=[]")
     until(page, "document.querySelectorAll('.node').length > 3")
     page.run("[...document.querySelectorAll('.toolbar button')].find(b => b.textContent === 'Unfold all').click()")
     until(page, "[...document.querySelectorAll('.node .title')].some(t => t.textContent === 'block1_conv1')")
-    tab_to(page, "e.dataset.key === 'block1_conv1'")
-    press(page, "Enter")
+    open_layer(page, "block1_conv1")
     until(page, "document.querySelectorAll('.layer-step').length > 0")
     shown, runtime = page.run(
         "[...document.querySelectorAll('.checked strong')].map(s => Number(s.textContent.replace('−', '-')))"
@@ -146,8 +156,7 @@ def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     tab_to(page, "e.matches('.tabs a') && e.textContent === 'Network'")
     press(page, "Enter")
     until(page, "document.querySelectorAll('.node').length > 3")
-    tab_to(page, "e.matches('.cardbutton') && e.dataset.key === 'stem'")
-    press(page, "Enter")
+    open_layer(page, "stem")
     until(page, "document.querySelector('.large .map') && document.querySelector('.layer-step')")
     tab_to(page, "e.matches('.large .map')")
     press(page, "ArrowRight")

@@ -222,10 +222,12 @@ def test_a_model_without_a_run_has_no_data(folder: Path) -> None:
     assert (error.value.code, error.value.status) == ("run_without_data", 404)
 
 
-def test_a_drawing_has_the_size_of_the_model(folder: Path) -> None:
+def test_a_drawing_has_the_size_of_the_model_or_is_resized(folder: Path) -> None:
     workspace = Workspace(folder)
     inspection = {"model": "quick.muslin", "image": "drawing:" + "_" * 85 + "8"}  # 64 white pixels
     assert np.array_equal(workspace.inspection({"inspection": inspection}).pixels, np.full((8, 8, 1), 255))
+    other = workspace.inspection({"inspection": inspection | {"image": "drawing:" + "_" * 341 + "8"}})  # 16 × 16
+    assert np.array_equal(other.pixels, np.full((8, 8, 1), 255))
     with pytest.raises(MuslinError) as error:
         workspace.inspection({"inspection": inspection | {"image": "drawing:AAA"}})
     assert (error.value.code, error.value.params) == ("drawing_size", {"height": 8, "width": 8})

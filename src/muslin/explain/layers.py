@@ -62,7 +62,8 @@ class Layer:
         op: ONNX's name of the operator.
         kind: a row of `LAYER_KINDS`, or the operator's name in lower case.
         kind_names: the kind's name per language.
-        detail: what it does, in words.
+        details: what it does, in words, per language; empty where the bundle does not say.
+        purposes: what its kind is for, per language; empty for an unknown kind.
         inputs: the layers it takes.
         shape: (channels, rows, columns) or (features,), without the number of images.
         parameters: numbers that training could change.
@@ -81,7 +82,8 @@ class Layer:
     op: str
     kind: str
     kind_names: Mapping[str, str]
-    detail: str
+    details: Mapping[str, str]
+    purposes: Mapping[str, str]
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
     parameters: int = 0
@@ -298,7 +300,8 @@ def _layer(
         op=node.op,
         kind=kind,
         kind_names={language: _kind_name(kind, node.op, language) for language in LANGUAGES},
-        detail=layer_detail(row) if row else "",
+        details={language: layer_detail(row, language) if row else "" for language in LANGUAGES},
+        purposes={language: kind_words(kind, language).purpose for language in LANGUAGES},
         inputs=inputs,
         shape=shape,
         parameters=parameters,

@@ -72,9 +72,9 @@ SCHEMAS: dict[str, Schema] = {
         how={"enum": ["mean", "first"]},
     ),
     "Layer": object_of(
-        name=STRING, op=STRING, kind=STRING, kind_names=map_of(STRING), detail=STRING, inputs=list_of(STRING),
-        shape=list_of(COUNT), parameters=COUNT, multiply_adds=COUNT, multiply_adds_share=NUMBER, block=or_null(STRING),
-        auxiliary=BOOLEAN, residual=BOOLEAN, column=COUNT, kernel=or_null(ref("Kernel")),
+        name=STRING, op=STRING, kind=STRING, kind_names=map_of(STRING), details=map_of(STRING), purposes=map_of(STRING),
+        inputs=list_of(STRING), shape=list_of(COUNT), parameters=COUNT, multiply_adds=COUNT, multiply_adds_share=NUMBER,
+        block=or_null(STRING), auxiliary=BOOLEAN, residual=BOOLEAN, column=COUNT, kernel=or_null(ref("Kernel")),
         edits=list_of({"enum": list(MODEL_EDITS)}), unsupported=or_null(ref("Message")), has_arithmetic=BOOLEAN,
     ),
     "Kernel": object_of(
@@ -87,7 +87,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Target": object_of(
         name=STRING, kind={"enum": ["multiclass", "multilabel"]}, classes=list_of(STRING), scores=or_null(STRING),
-        attribution_layers=list_of(STRING),
+        is_calibrated=BOOLEAN, attribution_layers=list_of(STRING),
     ),
     "Step": object_of(
         name={"enum": list(STEPS)}, title=ref("Message"), text=ref("Message"), image=ref("Png"),

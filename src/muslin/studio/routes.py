@@ -24,6 +24,7 @@ from muslin.explain.feature_map_sheets import feature_map_sheet, kernel_sheet
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
+from muslin.models.bundle import Bundle
 from muslin.models.predictor import MODEL_FILE
 from muslin.studio.home_routes import home_routes
 from muslin.studio.jobs import Jobs
@@ -140,6 +141,7 @@ def describe_model(model: InspectedModel, path: str) -> dict[str, Any]:
                 "kind": t.kind,
                 "classes": list(t.classes),
                 "scores": layered.scores.get(t.name) if layered else None,
+                "is_calibrated": is_calibrated(bundle, t.name),
                 "attribution_layers": list(attribution_layers(layered, t.name)) if layered else [],
             }
             for t in bundle.targets
@@ -148,6 +150,12 @@ def describe_model(model: InspectedModel, path: str) -> dict[str, Any]:
         "blocks": block_rows(layered) if layered else [],
         "unsupported": list(layered.unsupported) if layered else [model.error],
     }
+
+
+def is_calibrated(bundle: Bundle, target: str) -> bool:
+    """Whether the predicted probabilities are those of the network at another temperature."""
+    data = bundle.calibration_data.get(target)
+    return data is not None and bool(np.any(np.asarray(data.temperature) != 1))
 
 
 def block_rows(layered: LayeredModel) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -153,7 +154,7 @@ class Workspace:
             raise MuslinError("request_choice", name="image", choices=[f"{kind}:" for kind in IMAGE_KINDS])
         bundle = self.model(text_of(named, "model")).bundle
         if kind == "drawing":
-            return _drawing_pixels(name, bundle.preprocessing.shape), {"preprocessed": True}
+            return _drawing(name, bundle.preprocessing.shape)
         number = integer_of({"golden": name}, "golden", 0, len(bundle.golden_pixels) - 1)
         return bundle.golden_pixels[number], {"preprocessed": True}
 
@@ -194,13 +195,16 @@ class Workspace:
         return {"on": on, "part": part, "seen_images": seen, "target": target.name} | found
 
 
-def _drawing_pixels(text: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """The pixels of a drawing: one byte a gray pixel, as base64 for links."""
+def _drawing(text: str, shape: tuple[int, int, int]) -> tuple[Any, dict[str, Any]]:
+    """A drawing, one byte a gray pixel, as base64 for links: of the model's size as its pixels, another as a file."""
     height, width, channels = shape
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
         content = b""
-    if len(content) != height * width or max(height, width) > MAX_DRAWING_PX:
+    pixels, side = np.frombuffer(content, np.uint8), math.isqrt(len(content))
+    if len(content) == height * width and max(height, width) <= MAX_DRAWING_PX:
+        return pixels.reshape(height, width, 1).repeat(channels, axis=2), {"preprocessed": True}
+    if not 8 <= side <= MAX_DRAWING_PX or len(content) != side * side:
         raise MuslinError("drawing_size", height=height, width=width)
-    return np.frombuffer(content, np.uint8).reshape(height, width, 1).repeat(channels, axis=2)
+    return encode_png(pixels.reshape(side, side, 1)), {"name": "drawing"}

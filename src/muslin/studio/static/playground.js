@@ -32,6 +32,7 @@ export async function page() {
   let models = [];
   try { models = (await get("/api/models")).models; } catch { /* the playground needs none */ }
   if (!state.model && models.length) adopt({ model: models[0].path, image: "golden:0" });
+  if (state.model && !state.image) adopt({ image: "golden:0" }); // the header's link names only the model
   let about = null;
   if (state.model) {
     try { about = await ask("/api/model", { model: state.model }); } catch { adopt({ model: "", image: "" }); }

@@ -3,8 +3,8 @@
 export const DEFAULTS = {
   page: "home", lang: "", data: "", run: "", model: "", image: "", tab: "preprocessing",
   steps: {}, image_edits: {}, model_edits: [],
-  layer: "", channel: 0, at: [], tta_view: "original", range: "layer", unfolded: [], auxiliary: false,
-  target: "", label: "", versus: "", attributionLayer: "", checks: false,
+  layer: "", channel: 0, at: [], tta_view: "original", range: "layer", unfolded: null, auxiliary: false,
+  target: "", label: "", versus: "", pair: true, attributionLayer: "", checks: false,
   store: "", view: "queue", filters: {}, sort: "confidence", start: 0,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
 };
@@ -18,7 +18,7 @@ function parse(hash) {
       const value = CODED.has(name) ? JSON.parse(text)
         : typeof DEFAULTS[name] === "number" ? Number(text)
           : typeof DEFAULTS[name] === "boolean" ? text === "1" : text;
-      const kind = Array.isArray(DEFAULTS[name]) ? Array.isArray(value) : typeof value === typeof DEFAULTS[name];
+      const kind = Array.isArray(DEFAULTS[name] ?? []) ? Array.isArray(value) : typeof value === typeof DEFAULTS[name];
       if (kind && value !== null && !Number.isNaN(value)) found[name] = value;
     } catch { /* of a link that was cut off, the rest still works */ }
   }

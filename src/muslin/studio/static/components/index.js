@@ -2,11 +2,14 @@
 
 export { Button, ButtonLink, Choice, Field, Select, Switch } from "./controls.js";
 export { Confirm, Dialog } from "./dialog.js";
+export { FeatureMap } from "./feature_map.js";
 export { FileDrop } from "./file_drop.js";
 export { ImageGrid } from "./image_grid.js";
 export { JobStatus, jobState } from "./job_status.js";
 export { LineChart } from "./line_chart.js";
 export { Load } from "./load.js";
+export { MapSheet } from "./map_sheet.js";
 export { EmptyState, ErrorNotice, Notice, Progress } from "./notices.js";
 export { Table } from "./table.js";
 export { Tabs } from "./tabs.js";
+export { Cells, Legend, Savers, ValueTable, WeightField } from "./values.js";

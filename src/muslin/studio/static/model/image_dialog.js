@@ -1,0 +1,103 @@
+// The dialog to choose an image: a golden image of the model, one of the data set or of the folder, a file, the
+// clipboard, the camera, or a drawing.
+
+import { get } from "/static/api.js";
+import { Button, Choice, Dialog, Load } from "/static/components/index.js";
+import { Component, html } from "/static/html.js";
+import { state } from "/static/state.js";
+import { t } from "/static/texts.js";
+import { Camera } from "./camera.js";
+import { DrawingBoard } from "./drawing_board.js";
+import { take, thumbnail, use } from "./image_sources.js";
+
+const SOURCES = { examples: Examples, folder: Folder, file: Upload, camera: Camera, drawing: DrawingBoard };
+
+export class ImageDialog extends Component {
+  constructor() {
+    super();
+    this.state = { source: "examples", trouble: "" };
+  }
+
+  componentDidMount() {
+    document.addEventListener("paste", this.pasted);
+  }
+
+  componentWillUnmount() {
+    document.removeEventListener("paste", this.pasted);
+  }
+
+  fail = (trouble) => this.setState({ trouble });
+
+  use = (image) => {
+    use(image);
+    this.props.close();
+  };
+
+  take = async (blob) => {
+    if (!blob) return;
+    try {
+      await take(blob);
+      this.props.close();
+    } catch (error) { this.fail(error.message); }
+  };
+
+  pasted = (event) => {
+    const item = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+    if (!item) return;
+    event.preventDefault();
+    this.take(item);
+  };
+
+  render({ model, close }, { source, trouble }) {
+    const Source = SOURCES[source];
+    return html`<${Dialog} title=${t("chooseImage")} close=${close}>
+      <${Choice} legend=${t("from")} name="source" value=${source} hideLegend onchange=${(name) => this.setState({ source: name, trouble: "" })} choices=${Object.keys(SOURCES).map((name) => [name, t(`source.${name}`)])} />
+      <p class="error" role="alert">${trouble}</p>
+      <div class="sources"><${Source} key=${source} model=${model} use=${this.use} take=${this.take} fail=${this.fail} /></div><//>`;
+  }
+}
+
+function Examples({ model, use: choose }) {
+  return html`<p class="soft">${t("goldenText")}</p>
+    <${Tiles} model=${model} use=${choose} tiles=${Array.from({ length: model.golden_images }, (_, n) => ({ image: `golden:${n}`, words: t("example", { n: n + 1 }) }))} />`;
+}
+
+function Folder({ model, use: choose }) {
+  return html`<${Load} of="folder" from=${() => get("/api/images?start=0")}>${({ images, more, unnamable }) => html`
+    ${images.length ? html`<${Tiles} model=${model} use=${choose} tiles=${images.map((name) => ({ image: `file:${name}`, words: name }))} />` : html`<p class="soft">${t("noImages")}</p>`}
+    ${more && html`<p class="soft">${t("onlyFirst", { n: images.length })}</p>`}${unnamable > 0 && html`<p class="soft">${t("unnamable", { n: unnamable })}</p>`}`}<//>`;
+}
+
+/** Images to choose from: [{image, words}]. */
+export function Tiles({ model, tiles, use: choose }) {
+  return html`<ul class="tiles">${tiles.map(({ image, words }) => html`<li key=${image}><${Tile} model=${model} image=${image} words=${words} choose=${() => choose(image)} /></li>`)}</ul>`;
+}
+
+class Tile extends Component {
+  render({ model, image, words, choose }, { isBroken }) {
+    return html`<button type="button" class="tile" aria-pressed=${String(state.image === image)} onclick=${choose}>
+      ${isBroken ? html`<span class="broken">${t("unreadable")}</span>` : html`<img src=${thumbnail(model.path, image, 112)} alt="" loading="lazy" class=${model.input[0] <= 64 ? "small" : null} onerror=${() => this.setState({ isBroken: true })} />`}
+      <span>${words}</span></button>`;
+  }
+}
+
+function Upload({ take: give, fail }) {
+  const paste = async () => {
+    try {
+      for (const item of await navigator.clipboard.read()) {
+        const type = item.types.find((name) => name.startsWith("image/"));
+        if (type) { await give(await item.getType(type)); return; }
+      }
+      fail(t("clipboardEmpty"));
+    } catch { fail(t("pasteByKeyOnly")); }
+  };
+  const dropped = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    give(event.dataTransfer.files[0]);
+  };
+  return html`<div class="drop" ondragover=${(event) => event.preventDefault()} ondrop=${dropped}>
+      <label for="file">${t("chooseFile")}</label><input type="file" accept="image/*" id="file" onchange=${(event) => give(event.target.files[0])} />
+      <p class="soft">${t("dropOrPaste")}</p><${Button} onclick=${paste}>${t("paste")}<//></div>
+    <p class="soft">${t("uploadPrivacy")}</p>`;
+}

@@ -1,0 +1,66 @@
+// The image and the prediction, with the prediction before the changes, and the true label where it is known.
+
+import { askOnce } from "/static/api.js";
+import { Button, ErrorNotice, Load } from "/static/components/index.js";
+import { announce } from "/static/dom.js";
+import { Component, classes, html } from "/static/html.js";
+import { inspection, link, set, state } from "/static/state.js";
+import { count, percent, signed, t, tOr } from "/static/texts.js";
+import { ImageDialog } from "./image_dialog.js";
+import { thumbnail } from "./image_sources.js";
+
+const MAX_CLASSES = 12; // bars beside the image
+
+export class Side extends Component {
+  close = () => this.setState({ isChoosing: false });
+
+  /** The predictions, with what was asked about: the page may be ahead of them. */
+  async predict() {
+    const named = inspection(), result = await askOnce("/api/predict", { inspection: named }), [first] = Object.values(result.predictions);
+    if (first) announce(`${first.label} ${percent(first.probability)}`);
+    return { ...result, named };
+  }
+
+  render({ model, trouble }, { isChoosing, isWhole }) {
+    const isSmall = model.input[0] <= 64 && !/^(file|upload|sample):/.test(state.image);
+    return html`<aside class=${classes("side", isWhole && "whole")} aria-label=${t("prediction")}>
+      <div class="given"><img src=${thumbnail(state.model, state.image, 220)} alt=${t("imageChosen")} class=${classes(isSmall && "small")} />
+        <${Button} kind="main" data-key="change" onclick=${() => this.setState({ isChoosing: true })}>${t("changeImage")}<//></div>
+      <div class="predictions">
+        <${ErrorNotice} error=${trouble} />
+        <${Load} of=${inspection()} from=${this.predict}>${(result) => html`
+          ${model.targets.map((target) => html`<${Prediction} target=${target} found=${result.predictions[target.name]} before=${result.unchanged?.[target.name]} truth=${result.labels?.[target.name]} isNamed=${model.targets.length > 1} />`)}
+          <${Changes} named=${result.named} />`}<//>
+        <${Button} kind="quiet" class="onphone" aria-expanded=${Boolean(isWhole)} onclick=${() => this.setState({ isWhole: !isWhole })}>${t(isWhole ? "model.fewerClasses" : "model.allClasses")}<//>
+      </div>
+      ${isChoosing && html`<${ImageDialog} model=${model} close=${this.close} />`}
+    </aside>`;
+  }
+}
+
+/** One target's prediction: the class, whether it is the true one, and the probabilities as bars. */
+function Prediction({ target, found, before, truth, isNamed }) {
+  const order = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MAX_CLASSES);
+  return html`<section class="prediction">
+    ${isNamed && html`<h3>${target.name}</h3>`}
+    <p class="verdict"><strong>${found.label}</strong> <span class="number">${percent(found.probability)}</span></p>
+    ${truth && html`<p class=${classes("truth", truth !== found.label && "failed")}><span aria-hidden="true">${truth === found.label ? "✓" : "✗"}</span> ${t(truth === found.label ? "model.truthSame" : "model.truthOther", { label: truth })}</p>`}
+    ${before && before.label !== found.label && html`<p class="soft">${t("before", { label: before.label, percent: percent(before.probability) })}</p>`}
+    <ul class="bars">${order.map(([name, p]) => html`<li key=${name}><${Bar} target=${target} name=${name} p=${p} was=${before?.probabilities[name]} isTrue=${truth === name} /></li>`)}</ul>
+    ${target.classes.length > MAX_CLASSES && html`<p class="soft">${t("moreClasses", { n: count(target.classes.length - MAX_CLASSES) })}</p>`}
+  </section>`;
+}
+
+function Bar({ target, name, p, was, isTrue }) {
+  return html`<a href=${link({ tab: "attribution", target: target.name, label: name, layer: "", at: [] })} title=${t("whyThis", { class: name })}>
+    <span class="name">${name}${isTrue && html` <span class="truemark" title=${t("model.trueLabel")}>✓</span>`}</span>
+    <span class="bar" aria-hidden="true"><i style=${{ width: `${100 * p}%` }}></i>${was !== undefined && html`<b style=${{ left: `${100 * was}%` }}></b>`}</span>
+    <span class="number">${percent(p)}${was !== undefined && Math.abs(p - was) >= 0.0005 && html`<small> (${signed(100 * (p - was), 2)})</small>`}</span></a>`;
+}
+
+/** How many changes the prediction is made with, and a way back from all of them. */
+function Changes({ named: { steps = {}, image_edits = {}, model_edits = [] } }) {
+  const n = model_edits.length + Object.keys(image_edits).length + Object.keys(steps).length;
+  if (!n) return null;
+  return html`<p class="changed">${t("changedNote", { n })} <${Button} kind="quiet" data-key="reset" onclick=${() => set({ model_edits: [], image_edits: {}, steps: {} }, true)}>${t("resetAll")}<//></p>`;
+}
