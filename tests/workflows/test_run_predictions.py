@@ -12,7 +12,6 @@ from command_line import FinishedRun
 from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.data.synthetic import SyntheticDataset
-from muslin.models.predictor import Predictor
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_predictions import RunPredictions, known_predictions, parts_of_run, run_predictions
 from refusals import refuses
@@ -53,7 +52,7 @@ def test_predictions_of_a_run_are_those_of_its_report(sliced_run: FinishedRun) -
 
 def test_parts_of_a_run_are_those_it_was_trained_with(sliced_run: FinishedRun) -> None:
     run = Run(sliced_run.folder)
-    parts = parts_of_run(Predictor.open(run.model))
+    parts = parts_of_run(run.record)
     found = {part: run_predictions(run, part) for part in parts}
     assert {part: len(each) for part, each in found.items()} == run.record["data"]["split_sizes"]
     indices = np.concatenate([each.indices for each in found.values()])

@@ -189,7 +189,8 @@ def evaluate_multiclass(
     true, probabilities = labels[labelled].astype(np.int64), probabilities[labelled]
     predicted = predict_classes(Target("", tuple(classes)), probabilities, (threshold,))
     confusion = confusion_matrix(true, predicted, len(classes))
-    per_class = tuple(_class_metrics(name, i, confusion) for i, name in enumerate(classes))
+    counts = zip(classes, *_counts_of_classes(confusion), strict=True)
+    per_class = tuple(class_metrics(*row) for row in counts)
     correct = int(confusion.trace())
     groups = None if groups is None else groups[labelled]
     n_groups = count_groups(groups)
@@ -263,9 +264,13 @@ def check_probabilities(probabilities: NDArray[Any], shape: tuple[int, int], cla
         raise DataError("probability_range", row=row, class_name=classes[column], found=found)
 
 
-def _class_metrics(name: str, index: int, confusion: NDArray[np.int64]) -> ClassMetrics:
-    correct = int(confusion[index, index])
-    support, predicted = int(confusion[index].sum()), int(confusion[:, index].sum())
+def _counts_of_classes(confusion: NDArray[np.int64]) -> tuple[list[int], list[int], list[int]]:
+    """Per class its images, those predicted as it, and those of both."""
+    return confusion.sum(axis=1).tolist(), confusion.sum(axis=0).tolist(), confusion.diagonal().tolist()
+
+
+def class_metrics(name: str, support: int, predicted: int, correct: int) -> ClassMetrics:
+    """The metrics of a class from its counts; see ClassMetrics."""
     precision, recall = rate_with_interval(correct, predicted), rate_with_interval(correct, support)
     f1 = f1_with_interval(correct, predicted, support)
     return ClassMetrics(name, support, predicted, correct, *precision, *recall, *f1)

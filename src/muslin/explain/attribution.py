@@ -14,6 +14,7 @@ For global pooling and a linear layer this is class activation mapping (Zhou et 
 and bias kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -99,11 +100,7 @@ def attribute(
         ExplanationError: no such target, class or layer, or no way back from the scores to the layer.
     """
     layered = trace.layered
-    classes = layered.target(target).classes
-    for name in (label,) if versus is None else (label, versus):
-        if name not in classes:
-            nearest = unknown(str(name)[:80], classes)
-            raise ExplanationError("explained_class_unknown", target=target, **nearest)
+    classes = check_classes(layered, target, label, versus)
     choices = attribution_layers(layered, target)
     if not choices:
         raise ExplanationError("attribution_unavailable", target=target)
@@ -111,13 +108,9 @@ def attribute(
     if layer not in choices:
         raise ExplanationError("attribution_layer_unknown", **unknown(str(layer)[:80], choices))
     scores = trace.values[layered.scores[target]]
-    seed = np.zeros(scores.shape)
     views = range(len(scores)) if tta_view == "both" else [min(VIEWS.index(tta_view), len(scores) - 1)]
-    for i in views:
-        seed[i, classes.index(label)] += 1 / len(views)
-        if versus is not None:
-            seed[i, classes.index(versus)] -= 1 / len(views)
-    slopes, bias, is_exact = _back_propagate(trace, layered.scores[target], layer, seed)
+    seed = seed_of(classes, label, versus, len(scores), views)
+    slopes, bias, is_exact = back_propagate(trace, layered.scores[target], layer, seed)
     empty = trace.of_empty_image.values[layer].astype(np.float64)
     bias += float((slopes * empty).sum())
     contributions = (slopes * (trace.values[layer] - empty)).sum(1)
@@ -130,6 +123,31 @@ def attribute(
     if is_exact and difference > EXACT_TOLERANCE * max(1.0, abs(score)):
         is_exact, reason = False, Message("attribution_rounding", difference=difference)
     return Attribution(target, label, versus, layer, tta_view, cells, bias, score, is_exact, reason)
+
+
+def check_classes(layered: LayeredModel, target: str, label: str, versus: str | None) -> tuple[str, ...]:
+    """The target's classes.
+
+    Raises:
+        ExplanationError: no such target, or no such class.
+    """
+    classes = layered.target(target).classes
+    for name in (label,) if versus is None else (label, versus):
+        if name not in classes:
+            nearest = unknown(str(name)[:80], classes)
+            raise ExplanationError("explained_class_unknown", target=target, **nearest)
+    return classes
+
+
+def seed_of(classes: Sequence[str], label: str, versus: str | None, count: int, views: Sequence[int]) -> Float:
+    """The weights of the scores, float64 (count, classes), whose sum is that of `label`, less that of `versus`: the
+    mean of these views."""
+    seed = np.zeros((count, len(classes)))
+    for i in views:
+        seed[i, classes.index(label)] += 1 / len(views)
+        if versus is not None:
+            seed[i, classes.index(versus)] -= 1 / len(views)
+    return seed
 
 
 def default_layer(layered: LayeredModel, target: str) -> str:
@@ -167,7 +185,7 @@ def attribution_layers(layered: LayeredModel, target: str) -> tuple[str, ...]:
     return tuple(reversed(names))
 
 
-def _back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple[Float, float, bool]:
+def back_propagate(trace: Trace, scores: str, layer: str, seed: Float) -> tuple[Float, float, bool]:
     """The score's slope in each value of `layer`, what stays with the operators between, and whether exactly."""
     slopes: dict[str, Float] = {scores: seed}
     bias, is_exact = 0.0, True

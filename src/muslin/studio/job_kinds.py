@@ -117,16 +117,30 @@ def _new_name(body: Body) -> str | None:
 
 
 def _check_resume(root: Path, body: Body) -> dict[str, Any]:
+    name = text_of(body, "run")
+    _check_run_data(root, name)
+    return {"run": name}
+
+
+def _check_run_data(root: Path, name: str) -> None:
     """The run must lie in the folder, and so must the data that its `run.json` names: anybody may have written it."""
     from muslin.workflows.run_folder import Run
 
-    name = text_of(body, "run")
     source = Run(path_within(root, name)).record["source"]
     if source is not None:
         check_schema(source, SOURCE)
         for path in (source["data"], source["test"], source["read_options"].get("images")):
             check_within(root, path)
-    return {"run": name}
+
+
+def _check_predictions(root: Path, body: Body) -> dict[str, Any]:
+    from muslin.data.dataset import PARTS
+
+    name, parts = text_of(body, "run"), value_of(body, "parts", list) or ["test"]
+    if any(part not in PARTS for part in parts):
+        raise MuslinError("request_choice", name="parts", choices=list(PARTS))
+    _check_run_data(root, name)
+    return {"run": name, "parts": parts}
 
 
 def _check_tag(root: Path, body: Body) -> dict[str, Any]:
@@ -243,11 +257,23 @@ def download(job: Job, params: Params) -> dict[str, Any]:
     return {"data": params["data"], "origin": copy.origin}
 
 
+def predictions(job: Job, params: Params) -> dict[str, Any]:
+    """Predict the images of these parts of a run, which the mistakes and the data room then show from the cache."""
+    from muslin.workflows.run_folder import Run
+    from muslin.workflows.run_predictions import run_predictions
+
+    for done, part in enumerate(params["parts"]):
+        job.report(done / len(params["parts"]), at_once=True, part=part)
+        run_predictions(Run(Path(params["run"])), part, log=job.log)
+    return dict(params)
+
+
 JOBS: Mapping[str, JobKind] = {
     "train": JobKind(_check_train, train),
     "resume": JobKind(_check_resume, resume),
     "audit": JobKind(_check_audit, audit, takes_steps=False),
     "tag": JobKind(_check_tag, tag),
     "download": JobKind(_check_download, download, takes_steps=False),
+    "predictions": JobKind(_check_predictions, predictions, takes_steps=False),
 }
 """A new kind is a new row."""

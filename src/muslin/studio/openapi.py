@@ -26,6 +26,7 @@ from muslin.studio.api_schemas import (
 )
 from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
 from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
+from muslin.studio.mistakes_openapi import MISTAKES_OPERATIONS, MISTAKES_SCHEMAS
 from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
 
 MAP = map_of(NUMBER)
@@ -109,6 +110,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     **JOBS_SCHEMAS,
     **HOME_SCHEMAS,
+    **MISTAKES_SCHEMAS,
     **REVIEW_SCHEMAS,
 }  # fmt: skip
 
@@ -121,6 +123,10 @@ ATTRIBUTION = object_of(
     **{"class": STRING}, target=STRING, versus=or_null(STRING), layer=STRING, tta_view={"enum": ["both", *VIEWS]},
     bias=NUMBER, sum=NUMBER, score=NUMBER, is_exact=BOOLEAN, reason=ref("Message"), range=NUMBER, rows=COUNT,
     columns=COUNT, cells=list_of(list_of(NUMBER)), difference=NUMBER, layers=list_of(STRING),
+)  # fmt: skip
+CHANNELS = object_of(
+    layer=STRING, channels=list_of(object_of(channel=COUNT, contribution=NUMBER)), rest=NUMBER, bias=NUMBER,
+    score=NUMBER,
 )  # fmt: skip
 PREDICTION = object_of(
     steps=list_of(ref("Step")), predictions=ref("Predictions"), unchanged=or_null(ref("Predictions")),
@@ -211,12 +217,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/attribution"): Operation(
         "What counts for and against a class.", ATTRIBUTION, request_of(("inspection", "target", "class"), **ONE_CLASS)
     ),
+    ("POST", "/api/channels"): Operation(
+        "The channels of a layer that count most for and against a class.", CHANNELS,
+        request_of(("inspection", "target", "class"), **ONE_CLASS),
+    ),
     ("POST", "/api/sanity-checks"): Operation(
         "Whether the attribution depends on the weights and marks what matters.", ANY_OBJECT,
         request_of(("inspection", "target", "class"), **ONE_CLASS, seed=COUNT),
     ),
     **JOBS_OPERATIONS,
     **HOME_OPERATIONS,
+    **MISTAKES_OPERATIONS,
     **REVIEW_OPERATIONS,
 }  # fmt: skip
 

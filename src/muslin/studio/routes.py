@@ -20,6 +20,7 @@ from starlette.routing import Route
 from muslin.errors import MuslinError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import Attribution, attribution_layers
+from muslin.explain.channels import channel_contributions
 from muslin.explain.feature_map_sheets import feature_map_sheet, kernel_sheet
 from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
@@ -29,6 +30,8 @@ from muslin.models.predictor import MODEL_FILE
 from muslin.studio.home_routes import home_routes
 from muslin.studio.jobs import Jobs
 from muslin.studio.jobs_routes import jobs_routes
+from muslin.studio.mistakes import RunsOfFolder
+from muslin.studio.mistakes_routes import mistakes_routes
 from muslin.studio.model_files import image_page, model_rows
 from muslin.studio.openapi import description
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
@@ -90,6 +93,7 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
         *jobs_routes(Jobs(workspace.root)),
         *home_routes(workspace.root),
+        *mistakes_routes(RunsOfFolder(workspace.root, workspace.data)),
         *review_routes(room or ReviewRoom.of(workspace.root)),
     ]
 
@@ -263,6 +267,13 @@ def _attribution(inspection: Inspection, body: Body) -> Attribution:
     return inspection.attribute(target, label, body.get("versus"), layer=body.get("layer"), tta_view=tta_view)
 
 
+def channels(inspection: Inspection, body: Body) -> dict[str, Any]:
+    """The channels of a layer that count most for a class."""
+    target, label = text_of(body, "target"), text_of(body, "class")
+    layer, trace = body.get("layer"), inspection.trace
+    return channel_contributions(trace, target, label, body.get("versus"), layer=layer).to_dict()
+
+
 INSPECTION_ROUTES: dict[str, Callable[[Inspection, Body], Any]] = {
     "effects": lambda inspection, body: inspection.effects(),
     "feature-maps": lambda inspection, body: feature_map_sheet(
@@ -273,6 +284,7 @@ INSPECTION_ROUTES: dict[str, Callable[[Inspection, Body], Any]] = {
     "kernels": lambda inspection, body: kernel_sheet(inspection.model.layered, text_of(body, "layer")),
     "pixels": pixels,
     "arithmetic": value_arithmetic,
+    "channels": channels,
     "attribution": attribution,
     "sanity-checks": lambda inspection, body: inspection.sanity_checks(
         _attribution(inspection, body), integer_of(body, "seed", 0)

@@ -101,14 +101,24 @@ class RunPredictions:
 
         For `multilabel` the mean over the labels that are known.
         """
-        probabilities, labels = self.probabilities[target.name], self.labels[target.name]
-        if target.kind == "multilabel":
-            known = labels != UNKNOWN
-            losses = np.where(known, _nats(np.where(labels == 1, probabilities, 1 - probabilities)), 0)
-            counts = known.sum(axis=1)
-            return np.where(counts > 0, losses.sum(axis=1) / np.maximum(counts, 1), np.nan).astype(np.float32)
-        found = probabilities[np.arange(len(self)), np.maximum(labels, 0)]
-        return np.where(labels == UNKNOWN, np.nan, _nats(found)).astype(np.float32)
+        return _losses(self.probabilities[target.name], self.labels[target.name], target)
+
+    def loss_of(self, target: Target, place: int) -> float:
+        """The `loss` of one image."""
+        one = slice(place, place + 1)
+        return float(_losses(self.probabilities[target.name][one], self.labels[target.name][one], target)[0])
+
+
+def _losses(
+    probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]], target: Target
+) -> NDArray[np.float32]:
+    if target.kind == "multilabel":
+        known = labels != UNKNOWN
+        losses = np.where(known, _nats(np.where(labels == 1, probabilities, 1 - probabilities)), 0)
+        counts = known.sum(axis=1)
+        return np.where(counts > 0, losses.sum(axis=1) / np.maximum(counts, 1), np.nan).astype(np.float32)
+    found = probabilities[np.arange(len(labels)), np.maximum(labels, 0)]
+    return np.where(labels == UNKNOWN, np.nan, _nats(found)).astype(np.float32)
 
 
 def _nats(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -149,11 +159,16 @@ def run_predictions(run: Run, part: str = "test", *, log: Log = no_log) -> RunPr
     return computed
 
 
-def parts_of_run(predictor: Predictor) -> tuple[str, ...]:
-    """The parts of which a model's run has predictions: the test set first. After cross-fitting, no validation set."""
-    seen = predictor.bundle.seen_images
-    has_validation = seen is not None and len(seen.validation) > 0
-    return ("test", *(["validation"] if has_validation else []), *(["train"] if seen else []))
+def parts_of_run(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts of which a finished run has predictions: the test set first. After cross-fitting, no validation set,
+    because the model was trained on it too.
+
+    Args:
+        record: the run's `run.json`.
+    """
+    sizes = record["data"]["split_sizes"]
+    parts = ("test", "train") if "validation" in record else ("test", "validation", "train")
+    return tuple(part for part in parts if sizes.get(part))
 
 
 def _predict(predictor: Predictor, data: RunData, part: str, log: Log) -> RunPredictions:
