@@ -7,7 +7,7 @@ proofs and measurements: docs/explanation/selective-prediction.md.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,8 +140,7 @@ class AcceptancePolicy:
         return self.accepted / self.n if self.n else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Triage:
+class Triage(NamedTuple):
     """The predictions and decisions of one target for `n` images, as arrays.
 
     Attributes:
@@ -443,7 +442,7 @@ def _triage_one(
 def concat_triages(parts: Sequence[Triage]) -> Triage:
     """One or more of one policy as one, in order."""
     first, arrays = parts[0], dict[str, Any]()
-    for name, value in vars(first).items():
+    for name, value in first._asdict().items():
         if isinstance(value, np.ndarray):
             arrays[name] = np.concatenate([getattr(part, name) for part in parts])
-    return replace(first, **arrays)
+    return first._replace(**arrays)

@@ -65,12 +65,15 @@ def ready_pixels(images: Any, preprocessing: Preprocessing) -> Pixels | None:
     Returns:
         uint8 (n, height, width, channels) of the preprocessing.
     """
-    shape = preprocessing.shape
+    shape, pixels = preprocessing.shape, None
     one_image = (shape, shape[:2]) if shape[2] == 1 else (shape,)
-    pixels = None
     if isinstance(images, np.ndarray):
-        if images.dtype == np.uint8 and (images.shape[1:] == shape or images.shape in one_image):
-            pixels = images.reshape(-1, *shape)
+        if images.dtype != np.uint8:
+            return None
+        if images.shape[1:] == shape:
+            pixels = images
+        elif images.shape in one_image:
+            pixels = images.reshape(1, *shape)
     elif isinstance(images, list) and all(_is_array(image, one_image) for image in images):
         arrays = [image.reshape(1, *shape) for image in images]
         pixels = np.concatenate(arrays) if arrays else np.empty((0, *shape), np.uint8)

@@ -206,9 +206,11 @@ class Predictions(Sequence[Prediction]):
     ) -> None:
         self.arrays, self.precision = arrays, precision
         self._targets, self._images = targets, images
-        self._readable: Sequence[int] = range(len(images))
-        if not isinstance(images, UnnamedImages):
-            self._readable = [place for place, image in enumerate(images) if image.error is None]
+        self._unnamed = images if type(images) is UnnamedImages else None  # isinstance takes longer for a Sequence
+        if self._unnamed is None:
+            self._readable: Sequence[int] = [place for place, image in enumerate(images) if image.error is None]
+        else:
+            self._readable = range(len(images))
 
     @property
     def readable(self) -> NDArray[np.int64]:
@@ -238,8 +240,8 @@ class Predictions(Sequence[Prediction]):
         return f"<Predictions for {plural(len(self), 'image')}>"
 
     def _make(self, place: int) -> Prediction:
-        if isinstance(self._images, UnnamedImages):
-            return Prediction(self._images.name_of(place), self._predictions(place))
+        if self._unnamed is not None:
+            return Prediction(self._unnamed.name_of(place), self._predictions(place))
         image = self._images[place]
         if image.error is not None:
             return image

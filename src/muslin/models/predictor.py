@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muslin.data.dataset import Target
 from muslin.data.photo_roles import ProductPhoto
@@ -337,8 +338,7 @@ class Predictor:
     ) -> Predictions:
         """The predictions from those without predictions, and the values of the readable images."""
         precision, policies = self.rules.for_predictions(precision, guarantee)
-        output = self._to_output(values)
-        probabilities, is_ood = output.probabilities, output.is_ood
+        probabilities, is_ood = self._calibrated(values), self._is_ood(values)
         arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
         if self.has_vectors:
             vectors = iter(values[VECTOR])
@@ -397,11 +397,15 @@ class Predictor:
         return values
 
     def _to_output(self, values: Values) -> ModelOutput:
-        data, threshold = self.bundle.calibration_data, self.rules.ood_threshold
-        raw = {t.name: values[t.name] for t in self.targets}
-        calibrated = {t.name: calibrate_probabilities(t, raw[t.name], data.get(t.name)) for t in self.targets}
-        scores = values.get(OOD_SCORE)
-        is_ood = None
-        if scores is not None and threshold is not None:
-            is_ood = np.array([scores.item() > threshold]) if len(scores) == 1 else scores[:, 0] > threshold
-        return ModelOutput(raw, calibrated, is_ood, values.get(VECTOR))
+        raw = {target.name: values[target.name] for target in self.targets}
+        return ModelOutput(raw, self._calibrated(values), self._is_ood(values), values.get(VECTOR))
+
+    def _calibrated(self, values: Values) -> dict[str, Floats]:
+        data = self.bundle.calibration_data
+        return {t.name: calibrate_probabilities(t, values[t.name], data.get(t.name)) for t in self.targets}
+
+    def _is_ood(self, values: Values) -> NDArray[np.bool_] | None:
+        scores, threshold = values.get(OOD_SCORE), self.rules.ood_threshold
+        if scores is None or threshold is None:
+            return None
+        return np.array([scores.item() > threshold]) if len(scores) == 1 else scores[:, 0] > threshold
