@@ -28,6 +28,7 @@ from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
 from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
 from muslin.studio.mistakes_openapi import MISTAKES_OPERATIONS, MISTAKES_SCHEMAS
 from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
+from muslin.studio.walk_openapi import WALK_OPERATIONS
 
 MAP = map_of(NUMBER)
 RANGE = list_of(NUMBER, minItems=2, maxItems=2)
@@ -37,9 +38,10 @@ MESSAGE_OR_TEXT: Schema = {"anyOf": [ref("Message"), STRING]}
 SCHEMAS: dict[str, Schema] = {
     "ModelPath": NAME | {"description": "A model's path below the studio's folder, with /."},
     "ImageName": STRING | {
-        "pattern": "^(file|upload|golden|drawing|sample):.",
+        "pattern": "^(file|upload|golden|drawing|sample|example):.",
         "description": "`file:PATH` below the folder, `upload:KEY`, `golden:NUMBER` of the model, `sample:DATA:INDEX` "
-        "of a data set (DATA percent-encoded), or `drawing:BASE64`: one byte per gray pixel."
+        "of a data set (DATA percent-encoded), `example:NUMBER` of the model's run as `/api/walk` numbers its images, or "
+        "`drawing:BASE64`: one byte per gray pixel."
     },
     "LayerName": NAME | {"description": "As `/api/model` lists them."},
     "TargetName": NAME,
@@ -228,6 +230,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     **JOBS_OPERATIONS,
     **HOME_OPERATIONS,
     **MISTAKES_OPERATIONS,
+    **WALK_OPERATIONS,
     **REVIEW_OPERATIONS,
 }  # fmt: skip
 

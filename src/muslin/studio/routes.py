@@ -38,6 +38,7 @@ from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_o
 from muslin.studio.responses import Handler, json_body, response_of
 from muslin.studio.review_routes import ReviewRoom, review_routes
 from muslin.studio.work_queue import WorkQueue
+from muslin.studio.walk_routes import WALK_ROUTES
 from muslin.studio.workspace import Workspace
 
 LISTING_THREADS = 4  # for requests that only list files
@@ -94,6 +95,7 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         *jobs_routes(Jobs(workspace.root)),
         *home_routes(workspace.root),
         *mistakes_routes(RunsOfFolder(workspace.root, workspace.data)),
+        *(route("POST", path, partial(answer, workspace)) for path, answer in WALK_ROUTES.items()),
         *review_routes(room or ReviewRoom.of(workspace.root)),
     ]
 

@@ -15,24 +15,28 @@ import numpy as np
 from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
 
+from muslin.data.dataset import Target
 from muslin.data.photos import IMAGE_SUFFIXES
-from muslin.errors import MuslinError
+from muslin.errors import DataError, MuslinError
 from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.images import encode_png
 from muslin.images.decode_worker import decode_in_worker
 from muslin.studio.data_sets import DataSets
 from muslin.studio.inspection_cache import InspectionCache
+from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.model_worker import open_within_limits
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.uploads import UploadCache
-from muslin.studio.validation_worker import validation_images
+from muslin.studio.validation_worker import ValidationImages, validation_images
+from muslin.studio.walk_examples import Examples, labelled_examples, max_examples
 
 MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory, up to some 100 MB
 MAX_DRAWING_PX = 128  # side of a drawing, which travels in the page's link
 ACCURACY_IMAGES = 500  # they take seconds, and give a 95 % interval of at most ± 4.4 points
 OPENERS = 2  # models that are opened at a time
-IMAGE_KINDS = ("file", "upload", "golden", "drawing", "sample")
+MAX_VALIDATION_BYTES = 200_000_000  # of the images of runs that stay in memory
+IMAGE_KINDS = ("file", "upload", "golden", "drawing", "sample", "example")
 
 ModelKey = tuple[Path, int, int]
 """A model's path, time of change and size."""
@@ -55,6 +59,8 @@ class Workspace:
         self._models: OrderedDict[ModelKey, Future[InspectedModel]] = OrderedDict()
         self._openers = CapacityLimiter(OPENERS)
         self._inspections = InspectionCache()
+        self._validation: MadeOnce[Any, ValidationImages] = MadeOnce(MAX_VALIDATION_BYTES, lambda v: v.pixels.nbytes)
+        self._examples: MadeOnce[Any, Examples] = MadeOnce(MAX_VALIDATION_BYTES, lambda e: e.pixels.nbytes)
 
     def model(self, name: str) -> InspectedModel:
         """The model at `name`, opened once as long as its file stays the same. Other models can be used meanwhile.
@@ -155,6 +161,9 @@ class Workspace:
         bundle = self.model(text_of(named, "model")).bundle
         if kind == "drawing":
             return _drawing(name, bundle.preprocessing.shape)
+        if kind == "example":
+            pixels = self.examples(text_of(named, "model")).pixels
+            return pixels[integer_of({"example": name}, "example", 0, len(pixels) - 1)], {"preprocessed": True}
         number = integer_of({"golden": name}, "golden", 0, len(bundle.golden_pixels) - 1)
         return bundle.golden_pixels[number], {"preprocessed": True}
 
@@ -169,6 +178,31 @@ class Workspace:
         if not model or self.model(text_of(named, "model")).bundle.preprocessing.shape == pixels.shape:
             return pixels, {"preprocessed": True}
         return encode_png(pixels), {"name": image.name}
+
+    def examples(self, name: str) -> Examples:
+        """Labelled images of the run of the model at `name`, with their predictions: those that the walk is taken over.
+
+        Raises:
+            DataError: the model has no target with one class per image, its run does not say what it was trained on,
+                or the data are not within the folder.
+        """
+        return self._examples.get(self._model_key(name), lambda: self._predict_examples(name))
+
+    def _predict_examples(self, name: str) -> Examples:
+        model = self.model(name)
+        target = walk_target(model)
+        images = self._validation_images(name, target.name, max_examples(model.bundle.preprocessing.shape))
+        probabilities = model.predictor.predict_pixels(images.pixels)[target.name]
+        found = labelled_examples(target, images.pixels, images.labels, probabilities, images.part, images.seen)
+        if not len(found.labels):
+            raise DataError("walk_without_labels", target=target.name)
+        return found
+
+    def _validation_images(self, name: str, target: str, count: int) -> ValidationImages:
+        key = self._model_key(name)
+        return self._validation.get(
+            (key, target, count), lambda: validation_images(self.root, key[0], name, target, count)
+        )
 
     def accuracy(self, body: Body) -> dict[str, Any]:
         """The accuracy before and after the edits, on the golden images or on the run's validation or test images.
@@ -188,11 +222,22 @@ class Workspace:
             labels = model.bundle.golden_probabilities[target.name].argmax(1)
         else:
             name = text_of(body["inspection"], "model")
-            path = file_within(self.root, name, MODEL_SUFFIXES)
-            images = validation_images(self.root, path, name, target.name, count)
+            images = self._validation_images(name, target.name, count)
             pixels, labels, part, seen = images.pixels, images.labels, images.part, images.seen
         found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target.name, labels)
         return {"on": on, "part": part, "seen_images": seen, "target": target.name} | found
+
+
+def walk_target(model: InspectedModel) -> Target:
+    """The first target with exactly one class for each image.
+
+    Raises:
+        DataError: there is none.
+    """
+    target = next((target for target in model.bundle.targets if target.kind == "multiclass"), None)
+    if target is None:
+        raise DataError("walk_target")
+    return target
 
 
 def _drawing(text: str, shape: tuple[int, int, int]) -> tuple[Any, dict[str, Any]]:
