@@ -43,12 +43,15 @@ const footer = document.createElement("footer");
 const dialogs = document.createElement("div");
 let page = null, shown = "";
 
+/** Whether the header names a page: a teacher's link can hide all but the walk. */
+const isShown = (name) => !state.hide.includes("pages") || name === "walk";
+
 function Header() {
   const theme = stored("theme") || "auto";
   const skip = (event) => { event.preventDefault(); main.focus(); };
   return html`<a class="skip" href="#main" onclick=${skip}>${t("skip")}</a>
-    <a class="brand" href=${roomLink("home")}>muslin <span>studio</span></a>
-    <nav aria-label=${t("pages")}>${Object.entries(PAGES).filter(([, one]) => one.words).map(([name, one]) => html`
+    <a class="brand" href=${roomLink(isShown("home") ? "home" : "walk")}>muslin <span>studio</span></a>
+    <nav aria-label=${t("pages")}>${Object.entries(PAGES).filter(([name, one]) => one.words && isShown(name)).map(([name, one]) => html`
       <a key=${name} href=${roomLink(name)} aria-current=${shown === name ? "page" : null}>${t(one.words)}</a>`)}</nav>
     <span class="grow"></span>
     <label class="pick"><span class="visuallyhidden">${t("language")}</span>

@@ -7,8 +7,9 @@ export const DEFAULTS = {
   target: "", label: "", versus: "", pair: true, attributionLayer: "", checks: false,
   store: "", view: "queue", filters: {}, sort: "confidence", start: 0,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
+  stage: "", walk: {}, hide: [],
 };
-const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel", "filters"]);
+const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel", "filters", "walk", "hide"]);
 
 function parse(hash) {
   const found = structuredClone(DEFAULTS);
@@ -39,7 +40,7 @@ export function link(changes = {}) {
   return "#" + words.toString();
 }
 
-const SHARED = ["lang", "data", "run", "model"]; // what stays open from one page to the next
+const SHARED = ["lang", "data", "run", "model", "hide"]; // what stays open, or hidden, from one page to the next
 
 /** The link to another page: with what is open in all of them, and nothing else of the page before. */
 export function roomLink(page, changes = {}) {
