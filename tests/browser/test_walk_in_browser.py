@@ -119,7 +119,8 @@ def saved_sheet(page):
     """The content of the file that the page offers for saving."""
     page.run(
         "window.kept = new Promise(done => { const make = URL.createObjectURL;"
-        "URL.createObjectURL = blob => { if (blob.type === 'text/html') done(blob.text()); return make.call(URL, blob); }; });"
+        "URL.createObjectURL = blob => {"
+        "if (blob.type === 'text/html') done(blob.text()); return make.call(URL, blob); }; });"
         "HTMLAnchorElement.prototype.click = () => {}; 0"
     )
     tap(page, ".walkfoot button")

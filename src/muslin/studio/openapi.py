@@ -40,7 +40,7 @@ SCHEMAS: dict[str, Schema] = {
     "ImageName": STRING | {
         "pattern": "^(file|upload|golden|drawing|sample|example):.",
         "description": "`file:PATH` below the folder, `upload:KEY`, `golden:NUMBER` of the model, `sample:DATA:INDEX` "
-        "of a data set (DATA percent-encoded), `example:NUMBER` of the model's run as `/api/walk` numbers its images, or "
+        "of a data set (DATA percent-encoded), `example:NUMBER` of the images of a run as `/api/walk` numbers them, or "
         "`drawing:BASE64`: one byte per gray pixel."
     },
     "LayerName": NAME | {"description": "As `/api/model` lists them."},

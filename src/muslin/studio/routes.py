@@ -37,8 +37,8 @@ from muslin.studio.openapi import description
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.responses import Handler, json_body, response_of
 from muslin.studio.review_routes import ReviewRoom, review_routes
-from muslin.studio.work_queue import WorkQueue
 from muslin.studio.walk_routes import WALK_ROUTES
+from muslin.studio.work_queue import WorkQueue
 from muslin.studio.workspace import Workspace
 
 LISTING_THREADS = 4  # for requests that only list files

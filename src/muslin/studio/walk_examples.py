@@ -45,7 +45,7 @@ class Examples:
     @cached_property
     def predicted(self) -> Integers:
         """int64 (n,): the most probable class of each image."""
-        return self.probabilities.argmax(1).astype(np.int64)
+        return np.asarray(self.probabilities.argmax(1), np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """What the page needs of all images, as JSON values."""
