@@ -71,7 +71,7 @@ def atomic_file(
                 os.replace(temporary, path)
             else:
                 _rename_to_new(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _rename_to_new(temporary: Path, path: Path) -> None:
@@ -105,7 +105,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 os.sync()  # once: flushing a hundred thousand photos one by one would take minutes
             check_absent(path)
             os.rename(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def check_absent(path: Path) -> None:
@@ -238,7 +238,7 @@ def write_atomically(path: str | Path, content: bytes | str) -> None:
         file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut, where the system can open folders."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

@@ -101,6 +101,7 @@ class OpenData:
         self.unreadable: dict[str, Any] = dict(found["unreadable"])
         self.targets = tuple(Target(each["name"], tuple(each["classes"]), each["kind"]) for each in found["targets"])
         self._labels, end = _unpack_labels(found["targets"], content, len(self))
+        self._indices: dict[str, int] | None = None
         self.parts: NDArray[np.object_] | None = None
         if found["has_parts"]:
             names = np.array([*PARTS, ""], dtype=object)
@@ -108,6 +109,12 @@ class OpenData:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def index_of(self, sample: str) -> int | None:
+        """The index of the image with this id; None where there is none."""
+        if self._indices is None:
+            self._indices = {str(each): index for index, each in enumerate(self.ids)}
+        return self._indices.get(sample)
 
     def target(self, name: str | None) -> Target | None:
         """The target called `name`, or the first; None where the data have no labels.

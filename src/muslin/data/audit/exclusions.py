@@ -25,11 +25,16 @@ def write_exclusions(out: str | Path | Output, header: Sequence[str], rows: Iter
     Raises:
         StorageError: the file exists, the disk is full or the place cannot be written.
     """
+    Output.of(out).write(csv_text(header, rows))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """What `write_exclusions` writes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows([escape_formula(_written(cell)) for cell in row] for row in rows)
-    Output.of(out).write(text.getvalue())
+    return text.getvalue()
 
 
 def _written(name: str) -> str:

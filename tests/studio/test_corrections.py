@@ -1,0 +1,161 @@
+"""Decisions on the images of a data set: written before they are told, by several studios, where `train` reads them."""
+
+import csv
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from muslin.data.audit.corrections import read_corrections
+from muslin.data.audit.exclusions import read_exclusions
+from muslin.data.dataset import Target
+from muslin.errors import DataError, StorageError
+from muslin.studio.corrections import Corrections, NewDecision
+from refusals import refuses
+
+LABEL = Target("label", ("bag", "coat: no", "shirt"))
+TAGS = Target("tags", ("lace", "wool"), "multilabel")
+
+
+def label(request: str, sample: str, name: str, after: int = 0, target: str = "label") -> NewDecision:
+    return NewDecision(request, "label", "train", sample, target, name, after=after)
+
+
+def opened(root: Path, *targets: Target) -> Corrections:
+    return Corrections(root.resolve(), "imports/shop", targets or (LABEL,))
+
+
+def in_table(found: Corrections) -> list[tuple[str, str]]:
+    return [(each.id, each.label) for each in read_corrections(found.labels_path)]
+
+
+def test_a_decision_is_where_train_reads_it(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.decide([label("1", "=a", "shirt"), NewDecision("2", "exclude", "train", "b")], "Li")
+    assert in_table(found) == [("=a", "shirt")]
+    assert read_exclusions(found.excluded_path) == [("train", "b")]
+    with found.labels_path.open(newline="") as file:
+        [row] = csv.DictReader(file)
+    assert (row["who"], row["part"], row["target"]) == ("Li", "train", "label")
+    assert row["when"]
+
+
+def test_the_last_label_counts_and_undo_brings_back(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    [first] = found.decide([label("1", "a", "shirt")], "Li")
+    [second] = found.decide([label("2", "a", "coat: no", first.number)], "Li")
+    assert in_table(found) == [("a", "coat: no")]
+    found.decide([NewDecision("3", "undo", "train", "a", "label", undoes=second.number)], "Li")
+    assert in_table(found) == [("a", "shirt")]
+    found.decide([NewDecision("4", "undo", "train", "a", "label", undoes=first.number)], "Li")
+    assert in_table(found) == []
+    assert len(found.history()) == 4
+
+
+def test_an_excluded_image_can_come_back(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.decide([NewDecision("1", "exclude", "", "a")], "Li")
+    found.decide([NewDecision("2", "include", "", "a", after=1)], "Li")
+    assert read_exclusions(found.excluded_path) == []
+
+
+def test_several_labels_of_an_image_are_apart(tmp_path: Path) -> None:
+    found = opened(tmp_path, TAGS)
+    found.decide([label("1", "a", "lace: yes", target="tags"), label("2", "a", "wool: no", target="tags")], "Li")
+    found.decide([label("3", "a", "lace: no", 1, "tags")], "Li")
+    assert in_table(found) == [("a", "wool: no"), ("a", "lace: no")]
+
+
+def test_the_later_of_two_tabs_is_told(tmp_path: Path) -> None:
+    here, there = opened(tmp_path), opened(tmp_path)
+    here.decide([label("1", "a", "shirt")], "Li")
+    [receipt] = there.decide([label("2", "a", "bag")], "Ann")
+    assert receipt.earlier is not None
+    assert (receipt.earlier.who, receipt.earlier.label) == ("Li", "shirt")
+    assert [each.label for each in here.current()] == ["bag"]
+
+
+def test_a_decision_that_is_sent_again_counts_once(tmp_path: Path) -> None:
+    [first] = opened(tmp_path).decide([label("1", "a", "shirt")], "Li")
+    [again] = opened(tmp_path).decide([label("1", "a", "shirt")], "Li")
+    assert again.is_repeated
+    assert again.number == first.number
+    assert len(opened(tmp_path).history()) == 1
+
+
+def test_a_torn_end_of_the_journal_is_dropped(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.decide([label("1", "a", "shirt")], "Li")
+    journal = found.labels_path.with_name("shop.journal")
+    with journal.open("ab") as file:
+        file.write(b'01234567 {"before": [nu')
+    assert [each.id for each in opened(tmp_path).current()] == ["a"]
+    opened(tmp_path).decide([label("2", "b", "bag")], "Li")
+    assert [each.id for each in opened(tmp_path).current()] == ["a", "b"]
+
+
+def test_a_table_behind_its_journal_is_written_again(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.decide([label("1", "a", "shirt")], "Li")
+    before = found.labels_path.read_bytes()
+    found.decide([label("2", "b", "bag")], "Li")
+    found.labels_path.write_bytes(before)  # as a kill between the journal and the table leaves it
+    opened(tmp_path).decide([label("2", "b", "bag")], "Li")
+    assert in_table(found) == [("a", "shirt"), ("b", "bag")]
+
+
+def test_edits_of_the_table_are_taken_over(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.decide([label("1", "a", "shirt"), label("2", "b", "bag")], "Li")
+    found.labels_path.write_text("id,label\na,bag\nc,shirt\n")
+    found.decide([label("3", "d", "bag")], "Li")
+    assert in_table(found) == [("a", "bag"), ("c", "shirt"), ("d", "bag")]
+
+
+def test_a_table_without_journal_is_kept(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.labels_path.parent.mkdir(parents=True)
+    found.labels_path.write_text("part,id,target,label,suggested\n,a,label,bag,shirt\n,b,label,bag,\n")
+    found.decide([label("3", "d", "bag")], "Li")
+    assert in_table(found) == [("a", "shirt"), ("d", "bag")]
+
+
+def test_an_undo_of_nothing_is_refused(tmp_path: Path) -> None:
+    with refuses("decision_unknown", DataError, number=7):
+        opened(tmp_path).decide([NewDecision("1", "undo", "", "a", undoes=7)], "Li")
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "studio").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "studio" / "corrections").symlink_to(tmp_path / "elsewhere")
+    with refuses("corrections_outside", StorageError):
+        opened(tmp_path / "studio").decide([label("1", "a", "bag")], "Li")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_says_so(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    assert opened(tmp_path).current() == []
+    with refuses("write_denied", StorageError):
+        opened(tmp_path).decide([label("1", "a", "bag")], "Li")
+    tmp_path.chmod(0o755)
+
+
+def _decide_many(root: Path, who: str) -> None:
+    found = opened(root)
+    for n in range(40):
+        found.decide([label(f"{who}{n}", f"{who}{n}", "bag")], who)
+
+
+def test_two_studios_write_one_file(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_decide_many, args=(tmp_path, who)) for who in ("a", "b")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert sorted(in_table(opened(tmp_path))) == sorted((f"{who}{n}", "bag") for who in "ab" for n in range(40))
+    assert [each.number for each in opened(tmp_path).history()] == list(range(1, 81))
