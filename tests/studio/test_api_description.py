@@ -35,6 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.new("RGB", (40, 30), (200, 30, 30)).save(folder / "red.png")
     (folder / "page.jpg").write_bytes(b"<html>")
     make_review_shop(folder / "review", 30)
+    for name in ("bag", "shoe"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (20, 30), (100 * i, 30, 30)).save(folder / "photos" / name / f"{i}.png")
     return folder
 
 
@@ -52,6 +56,8 @@ def names(folder: Path) -> dict[str, list[Any]]:
         "ReviewTarget": [LABEL.name],
         "Person": ["Ada", "Bo"],
         "ProductId": [1, 2, 30],
+        "DataName": ["photos", "gone"],
+        "SampleIndex": [0, 1, 3],
     }
 
 

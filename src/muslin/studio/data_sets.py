@@ -23,7 +23,7 @@ from muslin.errors import DataError, ImageError, MuslinError, unknown
 from muslin.images.decode_worker import decode_in_worker
 from muslin.images.decoder import Pixels
 from muslin.messages import Message
-from muslin.studio.model_files import MAX_DEPTH, MAX_ENTRIES
+from muslin.studio.model_files import MAX_DEPTH, MAX_ENTRIES, path_within
 from muslin.studio.thumbnail_worker import small_pixels, small_pixels_of_file
 from muslin.workers import WorkerEnded, WorkerPool
 
@@ -256,15 +256,12 @@ def data_path(root: Path, name: str) -> Path | None:
     """
     if name in DATASETS:
         return None
-    missing = DataError("data_not_in_folder", name=name[:200])
-    if "\0" in name or "\\" in name or any(part == "" or part.startswith(".") for part in name.split("/")):
-        raise missing
     try:
-        path = (root / name).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise missing from error
-    if not path.is_relative_to(root) or path == root:
-        raise missing
+        path = path_within(root, name)
+    except DataError as error:
+        raise DataError("data_not_in_folder", name=name[:200]) from error
+    if path == root:
+        raise DataError("data_not_in_folder", name=name[:200])
     return path
 
 

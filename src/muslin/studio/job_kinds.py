@@ -165,6 +165,13 @@ def _check_download(root: Path, body: Body) -> dict[str, Any]:
     return {"data": body["data"]}
 
 
+def _check_map(root: Path, body: Body) -> dict[str, Any]:
+    run = body.get("run") or ""
+    if run:
+        path_within(root, text_of(body, "run"))
+    return {"data": data_within(root, body), "run": run}
+
+
 # ── In the process ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -268,6 +275,20 @@ def predictions(job: Job, params: Params) -> dict[str, Any]:
     return dict(params)
 
 
+def similarity_map(job: Job, params: Params) -> dict[str, Any]:
+    """Compute the map of a data set, which `muslin.studio.data_room` then finds in the cache."""
+    from muslin.studio.data_room import DataRoom
+    from muslin.studio.data_sets import DataSets
+
+    room = DataRoom(DataSets(Path.cwd().resolve()))
+    opened = room.data.open(params["data"])
+    try:
+        found = room.make_map(opened, params["run"], job.report)
+    finally:
+        room.data.close()
+    return {"method": found.method, "by": found.by, "points": len(found.indices)}
+
+
 JOBS: Mapping[str, JobKind] = {
     "train": JobKind(_check_train, train),
     "resume": JobKind(_check_resume, resume),
@@ -275,5 +296,6 @@ JOBS: Mapping[str, JobKind] = {
     "tag": JobKind(_check_tag, tag),
     "download": JobKind(_check_download, download, takes_steps=False),
     "predictions": JobKind(_check_predictions, predictions, takes_steps=False),
+    "map": JobKind(_check_map, similarity_map, takes_steps=False),
 }
 """A new kind is a new row."""

@@ -24,6 +24,7 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
+from muslin.studio.data_openapi import DATA_OPERATIONS, DATA_SCHEMAS
 from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
 from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
 from muslin.studio.mistakes_openapi import MISTAKES_OPERATIONS, MISTAKES_SCHEMAS
@@ -110,6 +111,7 @@ SCHEMAS: dict[str, Schema] = {
             "layer", "kind", "kind_names", "step_kind", "index", "tta_view", "runtime_value", "input_layer", "value",
         ],
     },
+    **DATA_SCHEMAS,
     **JOBS_SCHEMAS,
     **HOME_SCHEMAS,
     **MISTAKES_SCHEMAS,
@@ -227,6 +229,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Whether the attribution depends on the weights and marks what matters.", ANY_OBJECT,
         request_of(("inspection", "target", "class"), **ONE_CLASS, seed=COUNT),
     ),
+    **DATA_OPERATIONS,
     **JOBS_OPERATIONS,
     **HOME_OPERATIONS,
     **MISTAKES_OPERATIONS,

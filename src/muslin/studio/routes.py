@@ -27,6 +27,8 @@ from muslin.explain.layers import VIEWS, Layer, LayeredModel, ViewName
 from muslin.images import encode_png, shrink
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import MODEL_FILE
+from muslin.studio.data_room import DataRoom
+from muslin.studio.data_routes import data_routes
 from muslin.studio.home_routes import home_routes
 from muslin.studio.jobs import Jobs
 from muslin.studio.jobs_routes import jobs_routes
@@ -96,6 +98,7 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         *home_routes(workspace.root),
         *mistakes_routes(RunsOfFolder(workspace.root, workspace.data)),
         *(route("POST", path, partial(answer, workspace)) for path, answer in WALK_ROUTES.items()),
+        *data_routes(DataRoom(workspace.data)),
         *review_routes(room or ReviewRoom.of(workspace.root)),
     ]
 

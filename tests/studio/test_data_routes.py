@@ -1,0 +1,158 @@
+"""The paths of the data room: what a page sees of a data set, and decides."""
+
+import io
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+
+from asgi_client import ask
+from muslin.data.audit.corrections import read_corrections
+from muslin.errors import MuslinError
+from muslin.studio.data_room import DataRoom
+from muslin.studio.data_routes import data_routes
+from muslin.studio.data_sets import DataSets
+from muslin.studio.routes import routes
+
+N = 4
+"""Photos of each class."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of two classes in two parts, from dark to bright."""
+    root = tmp_path_factory.mktemp("room").resolve()
+    for part in ("train", "test"):
+        for number, name in enumerate(("bag", "shoe")):
+            folder = root / "shop" / part / name
+            folder.mkdir(parents=True)
+            for i in range(N):
+                Image.new("RGB", (60, 30), (40 * i, 40 * i, 200 * number)).save(folder / f"{name}{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def room(root: Path) -> Iterator[DataRoom]:
+    found = DataRoom(DataSets(root))
+    yield found
+    found.data.close()
+
+
+class Page:
+    """What a page asks for."""
+
+    def __init__(self, room: DataRoom) -> None:
+        self.app = Starlette(routes=data_routes(room))
+
+    def ask(self, path: str, **body: Any) -> Any:
+        status, content = ask(self.app, "POST", f"/api/data/{path}", {"data": "shop", **body})
+        assert status == 200, content
+        return json.loads(content)
+
+    def order(self, **body: Any) -> list[int]:
+        _, content = ask(self.app, "POST", "/api/data/list", {"data": "shop", **body})
+        header, start = _header(content)
+        assert header["dtype"] == "int32"
+        return np.frombuffer(content, "<i4", offset=start).tolist()
+
+
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    [length] = struct.unpack_from("<I", content)
+    return json.loads(content[4 : 4 + length]), 4 + length
+
+
+def test_a_data_set_says_what_it_holds(room: DataRoom) -> None:
+    found = Page(room).ask("open")
+    assert found["n"] == 4 * N
+    assert found["targets"][0]["classes"] == ["bag", "shoe"]
+    assert found["parts"] == ["train", "test"]
+    assert found["corrections"] == "corrections/shop.csv"
+
+
+def test_filters_choose_by_class_part_text_and_state(room: DataRoom) -> None:
+    page = Page(room)
+    rows = page.ask("rows", images=list(range(4 * N)))["rows"]
+    of = {row["index"]: row for row in rows}
+    shoes = page.order(filters={"classes": ["shoe"], "parts": ["test"]})
+    assert len(shoes) == N
+    assert all(of[i]["part"] == "test" and of[i]["label"] == 1 for i in shoes)
+    assert sorted(of[i]["id"].split("/")[-1] for i in page.order(filters={"text": "BAG2"})) == ["bag2.png"] * 2
+    assert page.order(filters={"state": "unlabelled"}) == []
+    assert page.order(descending=True) == list(reversed(range(4 * N)))
+    assert sorted(page.order(sort="random")) == list(range(4 * N))
+
+
+def test_a_sheet_holds_thumbnails_in_the_asked_order(room: DataRoom) -> None:
+    page = Page(room)
+    first = page.order(filters={"text": "train/shoe/shoe3"})[0]
+    query = f"data=shop&side=32&images={first},0"
+    status, content = ask(page.app, "GET", "/api/data/sheet", query=query)
+    assert status == 200
+    header, start = _header(content)
+    assert [(tile["width"], tile["height"]) for tile in header["tiles"]] == [(32, 16), (32, 16)]
+    image = np.asarray(Image.open(io.BytesIO(content[start:])))
+    assert image[8, 8].tolist() == [120, 120, 200]
+
+
+def test_a_decision_changes_label_count_and_file(room: DataRoom, root: Path) -> None:
+    page = Page(room)
+    index = page.order(filters={"classes": ["bag"]})[0]
+    new = {"request": "r1", "index": index, "kind": "label", "label": "shoe"}
+    [receipt] = page.ask("decide", who="Li", decisions=[new])["receipts"]
+    [row] = page.ask("rows", images=[index])["rows"]
+    assert (row["label"], row["given"]) == (1, 0)
+    assert row["decisions"][0]["who"] == "Li"
+    assert page.order(filters={"state": "decided"}) == [index]
+    assert read_corrections(root / "corrections" / "shop.csv")[0].label == "shoe"
+    undo = {"request": "r2", "index": index, "kind": "undo", "undoes": receipt["number"], "after": receipt["number"]}
+    page.ask("decide", who="Li", decisions=[undo])
+    assert page.order(filters={"state": "decided"}) == []
+    assert [each["is_undone"] for each in page.ask("history")["decisions"]] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "body", [{"label": "dress"}, {"kind": "drop"}, {"index": 4 * N}, {"index": -1}, {"request": ""}, {"kind": "undo"}]
+)
+def test_a_wrong_decision_is_refused_before_writing(room: DataRoom, root: Path, body: dict[str, Any]) -> None:
+    app = Starlette(routes=routes(root))
+    new = {"request": "r", "index": 0, "kind": "label", "label": "shoe"} | body
+    before = Page(room).ask("history")["n"]
+    with pytest.raises(MuslinError):
+        ask(app, "POST", "/api/data/decide", {"data": "shop", "who": "Li", "decisions": [new]})
+    assert Page(room).ask("history")["n"] == before
+
+
+def test_the_map_is_kept_and_sorts_by_similarity(
+    room: DataRoom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    opened, page = room.data.open("shop"), Page(room)
+    assert room.map(opened) is None
+    made = room.make_map(opened, "", lambda done: None)
+    assert made.by == "pixels"
+    assert made.points.shape == (4 * N, 2)
+    like = page.order(filters={"text": "test/shoe/shoe3"})[0]
+    nearest = page.order(sort="similarity", descending=True, like=like)[:2]
+    assert like in nearest
+    assert sorted(str(opened.ids[i]).split("/")[-1] for i in nearest) == ["shoe3.png"] * 2
+
+
+def test_without_an_audit_there_are_no_findings(room: DataRoom) -> None:
+    assert Page(room).ask("findings") == {"audit": None, "counts": {}, "skipped": {}, "findings": []}
+
+
+def test_findings_name_images_by_their_index(room: DataRoom, root: Path) -> None:
+    from muslin.workflows.audit import audit
+
+    audit(root / "shop", out=root / "audits" / "shop", checks=["identical", "small_class"])
+    found = Page(room).ask("findings")
+    assert found["counts"]["identical"] == len([each for each in found["findings"] if each["kind"] == "identical"]) > 0
+    ids = room.data.open("shop").ids
+    first = next(each for each in found["findings"] if each["kind"] == "identical")
+    assert len({str(ids[i]).split("/")[-1] for i in first["images"]}) == 1
