@@ -2,6 +2,7 @@
 
     python benchmarks/review_loop.py features FEATURES.npz [--data fashion-mnist]
     python benchmarks/review_loop.py loop FEATURES.npz [--seeds 10] [--precision 0.98] [--spot-checks 0.05]
+    python benchmarks/review_loop.py sealed FEATURES.npz [--seeds 10] [--precision 0.98]
     python benchmarks/review_loop.py guarantee FEATURES.npz [--draws 200] [--precision 0.98] [--spot-checks 0.05]
 
 A simulated shop: some labelled images make the first model, others are its catalogue, and the rest play the future. An
@@ -11,10 +12,11 @@ backbone are replaced by kept features, reduced to their 64 principal components
 
 `loop`: accuracy and accepted share on the future after 250, 500, 1,000 and 2,000 decisions, against a model from as
 many decisions on products drawn at random. Half of the loop's random sample is sealed for the test part, and so does
-not train; the other method uses all of its own. `guarantee`: two rounds of 500 decisions, each with a promotion; the
-precision of what is accepted then, of the future and of the products of the catalogue that are still open, and how
-often it is below the target. `features` writes the features of a data set: for photos those of the recipe `photo`;
-otherwise of a network trained on its first 20,000 images, which are left out.
+not train; the other method uses all of its own. `sealed` is the other method with half of its products sealed, as a
+store with `--spot-checks 1` has them. `guarantee`: two rounds of 500 decisions, each with a promotion; the precision of
+what is accepted then, of the future and of the products of the catalogue that are still open, and how often it is below
+the target. `features` writes the features of a data set: for photos those of the recipe `photo`; otherwise of a network
+trained on its first 20,000 images, which are left out.
 """
 
 import argparse
@@ -52,7 +54,7 @@ Indices = NDArray[np.int64]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", choices=["features", "loop", "guarantee"])
+    parser.add_argument("question", choices=["features", "loop", "sealed", "guarantee"])
     parser.add_argument("features")
     parser.add_argument("--data", default="fashion-mnist", help="of `features`")
     parser.add_argument("--seeds", type=int, default=10)
@@ -70,12 +72,15 @@ def main() -> None:
     population = read_population(Path(arguments.features))
     names = ("first", "catalogue", "precision", "spot_checks")
     settings = {name: getattr(arguments, name) for name in names}
-    if arguments.question == "loop":
-        measured = measure_loop(population, settings, arguments.seeds)
-    else:
-        measured = measure_guarantee(population, settings, arguments.draws)
-    kind = "review_loop" if arguments.question == "loop" else "review_guarantee"
-    name = f"{kind}_{Path(arguments.features).stem}_{100 * arguments.spot_checks:g}"
+    measure, count = {
+        "loop": (measure_loop, arguments.seeds),
+        "sealed": (measure_sealed, arguments.seeds),
+        "guarantee": (measure_guarantee, arguments.draws),
+    }[arguments.question]
+    measured = measure(population, settings, count)
+    name = f"review_{arguments.question}_{Path(arguments.features).stem}"
+    if arguments.question != "sealed":  # which has no random sample
+        name += f"_{100 * arguments.spot_checks:g}"
     write_result(head, {"features": Path(arguments.features).name, **settings, **measured}, name=name)
 
 
@@ -335,6 +340,27 @@ def measure_loop(population: Population, settings: dict[str, Any], seeds: int) -
             shop.store.close()
         each.append(row)
     return {"each": each, "rows": [_loop_row(each, step) for step in STEPS if str(step) in each[0]]}
+
+
+def measure_sealed(population: Population, settings: dict[str, Any], seeds: int) -> dict[str, Any]:
+    """Per number of random decisions, of which every second one is sealed for testing, the means over seeds."""
+    each: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            shop = Shop(population, Path(folder), seed, settings)
+            random, row = np.random.default_rng([seed, 1]).permutation(shop.catalogue), {"seed": seed}
+            for step in (n for n in STEPS if n <= len(random)):
+                drawn = random[:step:2]
+                labels = population.labels[drawn]
+                model = shop.train(*shop.dataset(drawn, labels, np.ones(len(drawn), dtype=bool)))
+                row[str(step)] = model.measure(shop.future)
+            shop.store.close()
+        print(row)
+        each.append(row)
+    names = ("accuracy", "accepted", "precision")
+    steps = [step for step in STEPS if str(step) in each[0]]
+    means = ({name: float(np.mean([row[str(step)][name] for row in each])) for name in names} for step in steps)
+    return {"each": each, "rows": [{"decisions": step, **mean} for step, mean in zip(steps, means, strict=True)]}
 
 
 def _loop_row(each: list[dict[str, Any]], step: int) -> dict[str, Any]:
