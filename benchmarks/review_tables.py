@@ -24,6 +24,21 @@ def review_loop(results: Sequence[Result]) -> Table:
     ), rows
 
 
+def review_sealed(results: Sequence[Result]) -> Table:
+    """Per data set and number of random decisions, of which half are sealed, the accuracy and the accepted share."""
+    rows = [
+        (
+            result["features"].removesuffix(".npz"),
+            f"{row['decisions']:,}",
+            percent(row["accuracy"]),
+            percent(row["accepted"]),
+        )
+        for result in results
+        for row in result["rows"]
+    ]
+    return ("features", "decisions", "accuracy", "accepted"), rows
+
+
 def review_guarantee(results: Sequence[Result]) -> Table:
     """Per data set how often what is accepted after two rounds misses the precision."""
     names = {"future": "future products", "open": "products still open", "naive": "future, if all decisions calibrated"}

@@ -374,6 +374,7 @@ TABLES = {
     ),
     "products": Table(from_rows(guarantee_tables.products), ("products_*.json",)),
     "review_loop": Table(from_rows(review_tables.review_loop), ("review_loop_*.json",)),
+    "review_sealed": Table(from_rows(review_tables.review_sealed), ("review_sealed_*.json",)),
     "review_guarantee": Table(from_rows(review_tables.review_guarantee), ("review_guarantee_*.json",)),
 }
 
