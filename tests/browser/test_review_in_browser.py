@@ -483,7 +483,7 @@ def test_the_status_shows_a_forecast_with_its_band(page, address, folder, shop):
         "messages": list(found.messages),
     }
     with Store.open(folder / shop) as store:
-        work = cache_folder() / "review-work" / store.info.id
+        work = cache_folder() / "review-work" / f"{store.info.id}-forecast"
     work.mkdir(parents=True)
     write_state(work, first_state("forecast", "Ana") | {"is_running": False, "result": result})  # as its process does
     open_view(page, address, shop, "&view=status")

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from asgi_client import ask
 from muslin.errors import DataError, MuslinError
 from muslin.review.store import Store
-from muslin.studio.review_routes import ReviewRoom, review_routes
+from muslin.studio.review_routes import PAGE_ROUTES, STORE_ROUTES, WORK_ROUTES, ReviewRoom, review_routes
 from review_shop import make_review_shop
 from small_models import LABEL
 
@@ -400,3 +400,22 @@ def test_times_of_a_filter_are_compared_in_utc(page):
     assert len(page.post("items", filters={"since": earlier, "until": later})["items"]) == 1
     assert page.post("items", filters={"since": later})["items"] == []
     assert page.refusal("items", filters={"since": "last week"}).params == {"name": "since"}
+
+
+ODD_VALUES = (None, -1, 10**30, float("nan"), "\ud800", "x" * 3000, [[1]])
+FIELDS = ("store", "target", "who", "page", "count", "filters", "sort", "start", "product", "products", "decisions")
+
+
+@pytest.mark.parametrize("path", [*STORE_ROUTES, *PAGE_ROUTES, *WORK_ROUTES])
+def test_odd_values_are_answered_or_refused_everywhere(page, path):
+    known = {"product": 1, "name": "Hat", "undos": [{"decision": 1, "request": "undo"}]}
+    known["decisions"] = [page.decision(page.post("items", count=1)["items"][0])]
+    statuses = set()
+    for field in (*FIELDS, "undos", "name", "undo", "digest", "class_name"):
+        for value in ODD_VALUES:
+            try:
+                page.post(path, **known | {field: value})
+            except MuslinError as error:
+                statuses.add(error.status)
+                str(error).encode()
+    assert statuses <= {400, 403, 404, 409, 413}

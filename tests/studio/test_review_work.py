@@ -37,10 +37,10 @@ def page(tmp_path: Path) -> Iterator[Page]:
     room.close()
 
 
-def ended(page: Page) -> Any:
+def ended(page: Page, which: str = "work") -> Any:
     """What was last started, once it runs no more."""
     end = time.monotonic() + MAX_S
-    while (work := page.post("work")["work"])["is_running"]:
+    while (work := page.post("work")[which])["is_running"]:
         assert time.monotonic() < end, work
         time.sleep(0.05)
     return work
@@ -54,7 +54,7 @@ def pid_of_work(cache: Path) -> int:
 
 
 def test_a_store_on_which_nothing_was_started_says_so(page):
-    assert page.post("work") == {"work": None, "is_allowed": True}
+    assert page.post("work") == {"work": None, "forecast": None, "is_allowed": True}
 
 
 def test_a_training_that_cannot_be_is_told(page):
@@ -64,8 +64,18 @@ def test_a_training_that_cannot_be_is_told(page):
 
 def test_a_forecast_that_cannot_be_is_told(page):
     assert page.refusal("forecast", target="size").code == "request_choice"
-    assert page.post("forecast", class_name="Bag")["work"]["kind"] == "forecast"
-    assert ended(page)["error"]["code"] == "forecast_recipe"
+    assert page.post("forecast", class_name="Bag")["forecast"]["kind"] == "forecast"
+    assert ended(page, "forecast")["error"]["code"] == "forecast_recipe"
+
+
+def test_a_forecast_and_a_training_keep_each_others_result(page):
+    page.post("forecast")
+    assert page.refusal("train").code == "review_work_running"
+    ended(page, "forecast")
+    page.post("train")
+    assert page.refusal("forecast").code == "review_work_running"
+    assert ended(page)["error"]["code"] == "review_nothing_decided"
+    assert page.post("work")["forecast"]["error"]["code"] == "forecast_recipe"
 
 
 def test_a_store_has_one_work_at_a_time(page):
@@ -95,7 +105,7 @@ def test_a_store_that_nobody_named_trains_nothing(tmp_path):
     room = ReviewRoom.of(tmp_path / "shop")
     page = Page(room)
     assert page.refusal("train").code == "review_serve_needed"
-    assert page.post("work") == {"work": None, "is_allowed": False}
+    assert page.post("work") == {"work": None, "forecast": None, "is_allowed": False}
     room.close()
 
 

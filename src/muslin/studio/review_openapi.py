@@ -175,15 +175,17 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
         request_of(("store", "who"), **ONE_STORE, who=ref("Person"), digest=TEXT, undo=BOOLEAN),
     ),
     ("POST", "/api/review/forecast"): Operation(
-        "Begin to compute what more decided products would bring, of any class or of one.", object_of(work=WORK),
+        "Begin to compute what more decided products would bring, of any class or of one.", object_of(forecast=WORK),
         request_of(("store", "target", "who"), **ONE_TARGET, who=ref("Person"), class_name=TEXT),
     ),
     ("POST", "/api/review/work"): Operation(
         "How far the last training, promotion or forecast is, and whether the store allows one.",
-        object_of(work=or_null(WORK), is_allowed=BOOLEAN), request_of(tuple(ONE_STORE), **ONE_STORE),
+        object_of(work=or_null(WORK), forecast=or_null(WORK), is_allowed=BOOLEAN),
+        request_of(tuple(ONE_STORE), **ONE_STORE),
     ),
     ("POST", "/api/review/stop"): Operation(
         "Tell the training, promotion or forecast that is running to stop.",
-        object_of(work=or_null(WORK), is_allowed=BOOLEAN), request_of(tuple(ONE_STORE), **ONE_STORE),
+        object_of(work=or_null(WORK), forecast=or_null(WORK), is_allowed=BOOLEAN),
+        request_of(tuple(ONE_STORE), **ONE_STORE),
     ),
 }  # fmt: skip

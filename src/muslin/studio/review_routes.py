@@ -274,12 +274,12 @@ def forecast(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]
     """Begin to compute what more decided products would bring, of any class or of `class_name`."""
     target = target_named(opened.store, body).name
     class_name = short_text(body, "class_name", default="") or None
-    return {"work": works.start(opened, "forecast", short_text(body, "who"), target=target, class_name=class_name)}
+    return {"forecast": works.start(opened, "forecast", short_text(body, "who"), target=target, class_name=class_name)}
 
 
 def work(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
-    """How far the last training or promotion is, and whether this store allows one."""
-    return {"work": works.of(opened), "is_allowed": opened.is_named}
+    """How far the last training or promotion is, and the last forecast, and whether this store allows one."""
+    return {"work": works.of(opened), "forecast": works.of(opened, "forecast"), "is_allowed": opened.is_named}
 
 
 def stop(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:

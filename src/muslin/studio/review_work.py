@@ -17,7 +17,9 @@ from muslin.studio.review_stores import OpenStore
 
 
 class ReviewWork:
-    """At most one work for each store. Safe to use from several threads at once.
+    """At most one work for each store at a time. Safe to use from several threads at once.
+
+    A forecast has a folder of its own, so that neither it nor a training replaces what the other found.
 
     Args:
         root: the folder in which runs are written.
@@ -36,30 +38,34 @@ class ReviewWork:
         if not opened.is_named:
             raise MuslinError("review_serve_needed", store=opened.name)
         state = first_state(kind, who)
+        if any(_folder(opened, other).is_running for other in WORKS):
+            raise StorageError("review_work_running", store=opened.name)
         try:
-            _folder(opened).start(self._root, state, WORKS[kind], {"place": opened.place, "who": who} | of_work)
+            _folder(opened, kind).start(self._root, state, WORKS[kind], {"place": opened.place, "who": who} | of_work)
         except StorageError as error:
             if error.code == LOCKED:
                 raise StorageError("review_work_running", store=opened.name) from error
             raise
         return _shown(state)
 
-    def of(self, opened: OpenStore) -> dict[str, Any] | None:
-        """The state of what was last started on the store; None where nothing was."""
-        state = _folder(opened).state
+    def of(self, opened: OpenStore, kind: str = "train") -> dict[str, Any] | None:
+        """The state of the last forecast of the store, or of what else was last started; None where nothing was."""
+        state = _folder(opened, kind).state
         return state and _shown(state)
 
     def stop(self, opened: OpenStore) -> None:
         """Tell what is running to stop after its step."""
-        _folder(opened).stop()
+        for kind in WORKS:
+            _folder(opened, kind).stop()
 
 
 def _shown(state: dict[str, Any]) -> dict[str, Any]:
     return {name: state[name] for name in ("kind", "is_running", "lines", "error", "result")}
 
 
-def _folder(opened: OpenStore) -> JobFolder:
-    return JobFolder(cache_folder() / "review-work" / opened.store.info.id, "review_work_ended")
+def _folder(opened: OpenStore, kind: str) -> JobFolder:
+    name = opened.store.info.id + ("-forecast" if kind == "forecast" else "")
+    return JobFolder(cache_folder() / "review-work" / name, "review_work_ended")
 
 
 # ── In the process ───────────────────────────────────────────────────────────────────────────────────────

@@ -106,13 +106,12 @@ class Models extends Component {
     const { session, changed } = this.props;
     clearTimeout(this.timer);
     try {
-      const wasRunning = this.state.work?.is_running, found = await requests.work({ store: session.store });
+      const before = running(this.state), found = await requests.work({ store: session.store });
       this.setState({ ...found, error: "" });
-      if (found.work?.kind === "forecast" && found.work.result) this.setState({ forecast: found.work.result }); // until another is made
-      if (found.work?.is_running) this.timer = setTimeout(() => this.look(), POLL_MS);
-      else if (wasRunning) {
-        if (["promote", "undo_promotion"].includes(found.work.kind)) await session.modelChanged();
-        announce(workText(found.work));
+      if (running(found)) this.timer = setTimeout(() => this.look(), POLL_MS);
+      else if (before) {
+        if (["promote", "undo_promotion"].includes(before.kind)) await session.modelChanged();
+        announce(workText(before.kind === "forecast" ? found.forecast : found.work));
         changed();
       }
     } catch (error) {
@@ -130,7 +129,7 @@ class Models extends Component {
   }
 
   render({ session, models: { active, models, promotions } }, { work, is_allowed, error, forecast }) {
-    const isBusy = !is_allowed || work?.is_running || !session.who, unsent = session.outbox.waitingCount;
+    const runs = running({ work, forecast }), isBusy = !is_allowed || runs || !session.who, unsent = session.outbox.waitingCount;
     const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
     const ordered = [...models].sort((a, b) => (b.digest === active) - (a.digest === active) || b.added_at.localeCompare(a.added_at));
     return html`<section class="panel" aria-labelledby="models"><h2 id="models">${t("review.models")}</h2>
@@ -142,9 +141,9 @@ class Models extends Component {
       ${unsent > 0 && html`<p class="note">${tn("review.unsentFirst", unsent)}</p>`}
       <div class="buttons"><button type="button" class="main" disabled=${isBusy || unsent > 0} onclick=${() => this.start(requests.train)}>${t("review.train")}</button>
         <button type="button" disabled=${isBusy || promotions.at(-1)?.kind !== "promote"} onclick=${() => this.start(requests.promote, { undo: true })}>${t("review.undoPromotion")}</button>
-        ${work?.is_running && html`<button type="button" class="stop" onclick=${() => this.start(requests.stop)}>${t("review.stop")}</button>`}</div>
-      <div class="worklog" aria-live="polite">${error && html`<p class="error">${error}</p>`}${work && html`<${WorkState} work=${work} />`}</div>
-      <${HowManyMore} target=${session.target} forecast=${forecast} isOff=${isBusy} start=${(more) => this.start(requests.forecast, { target: session.target.name, ...more })} />
+        ${runs && html`<button type="button" class="stop" onclick=${() => this.start(requests.stop)}>${t("review.stop")}</button>`}</div>
+      <div class="worklog" aria-live="polite">${error && html`<p class="error">${error}</p>`}${work && html`<${WorkState} work=${work} />`}${forecast && !forecast.result && html`<${WorkState} work=${forecast} />`}</div>
+      <${HowManyMore} target=${session.target} forecast=${forecast?.result} isOff=${isBusy} start=${(more) => this.start(requests.forecast, { target: session.target.name, ...more })} />
       <h3>${t("review.promotions")}</h3>
       <ol class="past">${promotions.toReversed().map((one) => html`<li key=${one.id}>${t(`review.promotion.${one.kind}`)}: ${name(one.digest)} <span class="soft">${one.who}, ${when(one.at)}</span></li>`)}</ol>
     </section>`;
@@ -174,6 +173,9 @@ function Band({ forecast: { accepted_now: now, accepted_interval: [low, high] },
 }
 
 const POLL_MS = 800;
+
+/** The training, promotion or forecast that runs. */
+const running = ({ work, forecast }) => [work, forecast].find((one) => one?.is_running);
 
 /** What the last work says, and how it ended. */
 function WorkState({ work }) {
