@@ -3,6 +3,7 @@
 Functions take arrays: `labels` and `predicted` int64 (n,), indices of classes; `probabilities` float32 (n, classes).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,6 +56,7 @@ class Examples:
         return {
             "part": self.part,
             "seen_images": self.seen,
+            "requested": max_examples(self.pixels.shape[1:]),
             "n": len(self.labels),
             "labels": self.labels.tolist(),
             "predicted": self.predicted.tolist(),
@@ -66,7 +68,7 @@ class Examples:
         }
 
 
-def max_examples(shape: tuple[int, int, int]) -> int:
+def max_examples(shape: Sequence[int]) -> int:
     """How many images of (height, width, channels) the walk is taken over, at most."""
     return int(min(MAX_EXAMPLES, max(1, MAX_EXAMPLE_BYTES // int(np.prod(shape)))))
 

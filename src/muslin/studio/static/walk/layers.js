@@ -53,7 +53,7 @@ function Switches({ model, walk, answers, image, found, strongest, lowest }) {
 
 /** Measure the edited network once, and keep the result. */
 async function measured({ walk, answers, image, edited, changed, found }) {
-  const [{ predictions }, tried] = await Promise.all([predict(edited), accuracy(edited, walk.target, walk.examples ? "data" : "golden")]);
+  const [{ predictions }, tried] = await Promise.all([predict(edited), accuracy(edited, walk.target, walk)]);
   const one = { label: predictions[walk.target].label, n: tried.n, before: tried.before.accuracy, after: tried.after.accuracy };
   const all = { ...answers.get("tried"), [changed]: one };
   const rows = Object.entries(all).map(([name, row]) => [`walk.layers.${name}.sheet`, { n: row.n, before: percent(row.before), after: percent(row.after), label: row.label }]);

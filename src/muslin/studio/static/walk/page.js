@@ -2,7 +2,7 @@
 
 import { get } from "/static/api.js";
 import { ButtonLink, EmptyState, Load } from "/static/components/index.js";
-import { html } from "/static/html.js";
+import { Component, createRef, html } from "/static/html.js";
 import { link, roomLink, set, state } from "/static/state.js";
 import { t } from "/static/texts.js";
 import { isDone, stepAnswers } from "./answers.js";
@@ -35,9 +35,29 @@ function Models({ models }) {
     <li class="card" key=${one.path}><h3><a href=${link({ model: one.path })}>${one.name}</a></h3><p class="path soft">${one.path}</p></li>`)}</ul>`;
 }
 
-function Steps({ model, walk }) {
-  const names = shownSteps();
-  const name = names.includes(state.stage) ? state.stage : names[0];
+const stepNow = (names) => (names.includes(state.stage) ? state.stage : names[0]);
+
+/** The steps of one model. A new step begins at its title, for the eye and for the keyboard. */
+class Steps extends Component {
+  constructor() {
+    super();
+    this.title = createRef();
+    this.shown = stepNow(shownSteps());
+  }
+
+  componentDidUpdate() {
+    const name = stepNow(shownSteps());
+    if (name === this.shown) return;
+    this.shown = name;
+    this.title.current?.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+
+  render({ model, walk }) { return stepView(model, walk, this.title); }
+}
+
+function stepView(model, walk, title) {
+  const names = shownSteps(), name = stepNow(names);
   if (!name) return html`<${EmptyState} title=${t("walk.allHidden")} />`;
   const at = names.indexOf(name), Step = STEPS[name];
   const to = (one) => link({ stage: one, walk: state.walk });
@@ -45,7 +65,7 @@ function Steps({ model, walk }) {
   return html`<nav class="walksteps" aria-label=${t("walk.steps")}><ol>${names.map((one) => html`
       <li key=${one}><a href=${to(one)} aria-current=${one === name ? "step" : null}>${isDone(model.path, one) && html`<span aria-label=${t("walk.done")}>✓</span> `}${t(`walk.${one}.name`)}</a></li>`)}</ol></nav>
     <article key=${name}>
-      <h1>${t(`walk.${name}.title`)}</h1>
+      <h1 ref=${title} tabindex="-1">${t(`walk.${name}.title`)}</h1>
       <p class="lead">${t(`walk.${name}.lead`)}</p>
       <${Step} model=${model} walk=${walk} answers=${answers} />
       <${Own} name=${name} answers=${answers} />
