@@ -129,9 +129,15 @@ def saved_sheet(page):
 
 def test_my_own_photo_is_compared_and_cut_out(page, address):
     page.visit(f"{address}/#{WALK}&stage=photo")
-    until(page, "document.querySelector('article select')")
-    index = page.run("[...document.querySelector('article select').options].findIndex(o => o.value === 'mine.png')")
-    choose(page, "article .field select", index)
+    until(page, "document.querySelector('.drop + p button')")
+    tap(page, ".drop + p button")
+    until(page, "document.querySelector('dialog .segments')")
+    tap(page, "dialog .segments label", 1)
+    until(page, "document.querySelector('dialog .tile img')")
+    tile = page.run(
+        "[...document.querySelectorAll('dialog .tile')].findIndex(e => e.textContent.trim() === 'mine.png')"
+    )
+    tap(page, "dialog .tile", tile)
     until(page, "document.querySelectorAll('.walkgiven img').length > 2 && document.querySelector('.datatable tbody')")
     assert page.run("[...document.querySelectorAll('.walkgiven img')].every(i => i.complete && i.naturalWidth > 0)")
     fill(page, ".sliders input", "0.25")

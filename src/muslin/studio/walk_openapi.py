@@ -28,8 +28,8 @@ TRAINING = object_of(
     epochs=list_of(EPOCH),
 )  # fmt: skip
 EXAMPLES = object_of(
-    part={"enum": ["validation", "test"]}, seen_images=or_null({"type": "object"}), requested=COUNT, n=COUNT, labels=list_of(COUNT),
-    predicted=list_of(COUNT), probability=list_of(SHARE), probability_of_label=list_of(SHARE),
+    part={"enum": ["validation", "test"]}, seen_images=or_null({"type": "object"}), requested=COUNT, n=COUNT,
+    labels=list_of(COUNT), predicted=list_of(COUNT), probability=list_of(SHARE), probability_of_label=list_of(SHARE),
     thresholds=list_of(object_of(threshold=SHARE, n=COUNT, correct=COUNT, interval=list_of(SHARE))),
     group=list_of(COUNT), to_sort=list_of(COUNT),
 )  # fmt: skip

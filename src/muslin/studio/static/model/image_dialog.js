@@ -1,7 +1,7 @@
 // The dialog to choose an image: a golden image of the model, one of the data set or of the folder, a file, the
 // clipboard, the camera, or a drawing.
 
-import { get } from "/static/api.js";
+import { get, send } from "/static/api.js";
 import { Button, Choice, Dialog, Load } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { state } from "/static/state.js";
@@ -12,6 +12,7 @@ import { take, thumbnail, use } from "./image_sources.js";
 
 const SOURCES = { examples: Examples, folder: Folder, file: Upload, camera: Camera, drawing: DrawingBoard };
 
+/** With `onimage(image)` a chosen image goes there, and the model's page shows the one that it showed. */
 export class ImageDialog extends Component {
   constructor() {
     super();
@@ -29,14 +30,15 @@ export class ImageDialog extends Component {
   fail = (trouble) => this.setState({ trouble });
 
   use = (image) => {
-    use(image);
+    (this.props.onimage || use)(image);
     this.props.close();
   };
 
   take = async (blob) => {
     if (!blob) return;
     try {
-      await take(blob);
+      if (this.props.onimage) this.props.onimage((await send(blob)).image);
+      else await take(blob);
       this.props.close();
     } catch (error) { this.fail(error.message); }
   };

@@ -1,8 +1,9 @@
 // Step 3: what a convolution, a ReLU, pooling and dropout do: each can be turned off, or on.
 
+import { scaleOf } from "/static/colour.js";
 import { Load, Switch, Table } from "/static/components/index.js";
 import { Component, createRef, html } from "/static/html.js";
-import { colourOf, scaleOf } from "/static/colour.js";
+import { paint } from "/static/painting.js";
 import { set, state } from "/static/state.js";
 import { percent, t } from "/static/texts.js";
 import { Bars, Task } from "./parts.js";
@@ -95,12 +96,9 @@ class FeatureMap extends Component {
   }
 
   draw({ rows, columns, low, high, layer_range: range }, data, channel) {
-    const canvas = this.canvas.current, scale = scaleOf(...range), size = rows * columns;
-    canvas.width = columns;
-    canvas.height = rows;
-    const context = canvas.getContext("2d"), drawn = context.createImageData(columns, rows);
-    for (let i = 0; i < size; i++) drawn.data.set([...colourOf(low[channel] + data[channel * size + i] / 255 * (high[channel] - low[channel]), scale), 255], 4 * i);
-    context.putImageData(drawn, 0, 0);
+    const size = rows * columns, width = high[channel] - low[channel];
+    const values = Float32Array.from(data.subarray(channel * size, (channel + 1) * size), (code) => low[channel] + code / 255 * width);
+    paint(this.canvas.current, values, rows, columns, scaleOf(...range));
   }
 
   render({ words }, { error }) {

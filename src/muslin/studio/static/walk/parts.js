@@ -109,22 +109,3 @@ export class PixelGrid extends Component {
     return html`<table class="values"><caption>${t("walk.numbersAround")}</caption><tbody>${near(row, rows).map((y) => html`<tr>${near(column, columns).map((x) => html`<td class=${y === row && x === column ? "here" : null}>${this.valueAt(y, x)}</td>`)}</tr>`)}</tbody></table>`;
   }
 }
-
-/** An image that a response holds as a data: address, which the page's policy keeps from images. */
-export class DataImage extends Component {
-  componentWillUnmount() { URL.revokeObjectURL(this.address); }
-
-  addressOf(data) {
-    if (this.data !== data) {
-      URL.revokeObjectURL(this.address);
-      const bytes = Uint8Array.from(atob(data.slice(data.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-      this.address = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-      this.data = data;
-    }
-    return this.address;
-  }
-
-  render({ image, words = "" }) {
-    return html`<img class=${image.width <= 64 ? "small" : null} src=${this.addressOf(image.png)} alt=${words} />`;
-  }
-}

@@ -1,11 +1,13 @@
 // "My own photo is called a bag": what the network is given of it, step by step, and what helps.
 
-import { get, send } from "/static/api.js";
+import { send } from "/static/api.js";
 import { Button, ErrorNotice, FileDrop, Load, Select, Switch, Table } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
+import { ImageDialog } from "/static/model/image_dialog.js";
+import { Picture as DataImage } from "/static/model/preprocessing.js";
 import { roomLink, set, state } from "/static/state.js";
 import { count, messageText, number, percent, t } from "/static/texts.js";
-import { Bars, DataImage, Picture, Task } from "./parts.js";
+import { Bars, Picture, Task } from "./parts.js";
 import { compare, crop, predict } from "./requests.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
@@ -16,31 +18,33 @@ const change = (changes) => set({ walk: { ...state.walk, ...changes } }, true);
 
 export function Photo({ model, walk, answers }) {
   const { photo } = state.walk;
-  return html`<${Source} />${photo && html`<${Load} from=${() => predict({ model: model.path, image: photo })} of=${photo}>${(found) => html`
+  return html`<${Source} model=${model} />${photo && html`<${Load} from=${() => predict({ model: model.path, image: photo })} of=${photo}>${(found) => html`
     <${Given} found=${found} />
     <${Compared} ...${{ model, walk, photo }} />
     <${Mend} ...${{ model, walk, answers, photo, found }} />`}<//>`}`;
 }
 
-/** Where the photo comes from: a file, or an image of the folder. */
+/** Where the photo comes from: a file that is dropped here, or what the model's page offers. */
 class Source extends Component {
   take = async ([{ file }]) => {
     this.setState({ error: null });
-    try { change({ photo: (await send(file)).image, original: "", inverted: 0 }); } catch (error) { this.setState({ error }); }
+    try { this.use((await send(file)).image); } catch (error) { this.setState({ error }); }
   };
 
-  render(props, { error }) {
+  use = (photo) => change({ photo, original: "", inverted: 0 });
+
+  render({ model }, { error, isOpen }) {
     return html`<${FileDrop} accept="image/*" withFolder=${false} onfiles=${this.take}><p>${t("walk.photo.drop")}</p><//>
-      <${ErrorNotice} error=${error} />
-      <${Load} from=${() => get("/api/images?start=0")} of="images">${({ images }) => images.length > 0 && html`
-        <${Select} label=${t("walk.photo.folder")} value=${(state.walk.photo || "").replace(/^file:/, "")} onchange=${(name) => name && change({ photo: `file:${name}`, original: "", inverted: 0 })} choices=${[["", t("walk.choose")], ...images.map((name) => [name, name])]} />`}<//>`;
+      <p><${Button} onclick=${() => this.setState({ isOpen: true })}>${t("walk.photo.others")}<//></p>
+      ${isOpen && html`<${ImageDialog} model=${model} onimage=${this.use} close=${() => this.setState({ isOpen: false })} />`}
+      <${ErrorNotice} error=${error} />`;
   }
 }
 
 /** Every step from the file to the numbers that the network gets. */
 function Given({ found }) {
   return html`<h2>${t("walk.photo.given")}</h2><ol class="strip walkgiven">${found.steps.map((step) => html`<li class="step" key=${step.name}>
-    <h3>${messageText(step.title)}</h3><${DataImage} image=${step.image} /><p class="text">${messageText(step.text)}</p></li>`)}</ol>`;
+    <h3>${messageText(step.title)}</h3><${DataImage} data=${step.image.png} alt="" isSmall=${step.image.width <= 64} /><p class="text">${messageText(step.text)}</p></li>`)}</ol>`;
 }
 
 /** How the photo differs from the images that the model knows. */
@@ -91,7 +95,7 @@ class Mend extends Component {
     const inset = { left: `${100 * Math.min(box.left, box.right)}%`, top: `${100 * Math.min(box.top, box.bottom)}%`, width: `${100 * Math.abs(box.right - box.left)}%`, height: `${100 * Math.abs(box.bottom - box.top)}%` };
     return html`<${Task} text=${t("walk.photo.task")} done=${Boolean(answers.get("rows"))}>
       <${Select} label=${t("walk.photo.whatIsIt")} value=${answers.get("truth") || ""} onchange=${(truth) => answers.put({ truth })} choices=${[["", t("walk.choose")], ...walk.classes.map((name) => [name, name]), [NONE, t("walk.photo.noneOfThese")]]} />
-      <div class="beside walkbeside"><span class="walkcut"><${DataImage} image=${found.steps[0].image} words=${t("walk.photo.cutOf")} /><span class="walkbox" style=${inset} aria-hidden="true"></span></span>
+      <div class="beside walkbeside"><span class="walkcut"><${DataImage} data=${found.steps[0].image.png} alt=${t("walk.photo.cutOf")} /><span class="walkbox" style=${inset} aria-hidden="true"></span></span>
         <div class="sliders">${SIDES.map(slider)}
           <p class="buttons"><${Button} onclick=${this.cut}>${t("walk.photo.cut")}<//>${original && html`<${Button} onclick=${() => change({ photo: original, original: "" })}>${t("walk.photo.uncut")}<//>`}</p>
           <${ErrorNotice} error=${error} />
