@@ -8,8 +8,9 @@ export const DEFAULTS = {
   store: "", view: "queue", filters: {}, sort: "confidence", start: 0,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
   stage: "", walk: {}, hide: [],
+  part: "test", mistakes: "matrix", predicted: "", outcome: "", change: "", other: "", slice: "", value: "", why: "", matrix: {},
 };
-const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel", "filters", "walk", "hide"]);
+const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel", "filters", "walk", "hide", "matrix"]);
 
 function parse(hash) {
   const found = structuredClone(DEFAULTS);

@@ -31,7 +31,7 @@ export class JobStatus extends Component {
     clearTimeout(this.timer);
     const { id } = this.props;
     let job, error = null;
-    try { ({ job } = await ask("/api/jobs/get", { id })); } catch (fault) { error = fault; }
+    try { job = await ask("/api/jobs/get", { id }); } catch (fault) { error = fault; }
     if (this.isGone || id !== this.props.id) return;
     const wasRunning = this.state.job?.is_running ?? true;
     this.setState({ job: job ?? this.state.job, error });
