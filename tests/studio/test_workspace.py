@@ -20,6 +20,8 @@ from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
 from muslin.studio import model_worker, validation_worker
 from muslin.studio import workspace as workspace_module
+from muslin.studio.model_files import image_page
+from muslin.studio.model_images import model_images
 from muslin.studio.validation_worker import check_within
 from muslin.studio.workspace import MODELS_KEPT, Workspace
 from muslin.workers import WorkerPool
@@ -220,6 +222,19 @@ def test_a_model_without_a_run_has_no_data(folder: Path) -> None:
     with pytest.raises(DataError) as error:
         Workspace(folder).accuracy({"inspection": inspection, "on": "data"})
     assert (error.value.code, error.value.status) == ("run_without_data", 404)
+
+
+def test_charts_of_a_run_are_no_images(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in ("run/run.json", "run/learning_curves.svg", "coat.png"):
+        (tmp_path / name).touch()
+    assert image_page(tmp_path)["images"] == ["coat.png"]
+
+
+def test_test_images_of_a_model_need_its_run(folder: Path) -> None:
+    workspace = Workspace(folder)
+    with refuses("run_without_data", DataError):
+        model_images(workspace.data, (), {"model": "quick.muslin"})
 
 
 def test_a_drawing_has_the_size_of_the_model_or_is_resized(folder: Path) -> None:

@@ -73,9 +73,12 @@ def model_rows(root: Path) -> list[dict[str, Any]]:
 def image_page(root: Path, start: int = 0) -> dict[str, Any]:
     """MAX_IMAGES images below `root` from number `start` on, ordered by their paths, and whether there are more.
 
-    `unnamable` counts images left out because their path is not UTF-8, so that no link can name them.
+    `unnamable` counts images left out because their path is not UTF-8, so that no link can name them. The charts that a
+    run has drawn are no images to predict.
     """
-    paths = sorted(path for path in files_below(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = list(files_below(root))
+    runs = {path.parent for path in files if path.name == "run.json"}
+    paths = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and path.parent not in runs)
     names = [name for path in paths if _is_utf_8(name := path.relative_to(root).as_posix())]
     end = start + MAX_IMAGES
     return {"images": names[start:end], "more": len(names) > end, "unnamable": len(paths) - len(names)}

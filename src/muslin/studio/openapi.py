@@ -134,6 +134,7 @@ CHANNELS = object_of(
 )  # fmt: skip
 PREDICTION = object_of(
     steps=list_of(ref("Step")), predictions=ref("Predictions"), unchanged=or_null(ref("Predictions")),
+    labels=map_of(STRING) | {"description": "Per target the true label, where the image is of a data set."},
     notes=list_of(MESSAGE_OR_TEXT),
 )  # fmt: skip
 ARITHMETIC = object_of(
@@ -149,6 +150,10 @@ ACCURACIES = object_of(
     before=ref("Accuracy"), after=ref("Accuracy"), changed=COUNT,
 )  # fmt: skip
 MODELS = object_of(models=list_of(object_of(path=STRING, name=STRING, bytes=COUNT)))
+MODEL_IMAGES = object_of(
+    data=STRING, part={"enum": ["test", "file", "all"]}, total=COUNT, start=COUNT,
+    images=list_of(object_of(image=ref("ImageName"), labels=map_of(STRING))),
+)  # fmt: skip
 IMAGES = object_of(images=list_of(STRING), more=BOOLEAN, unnamable=COUNT)
 UPLOADED = object_of(image=STRING, width=COUNT, height=COUNT, notes=list_of(ref("Message")))
 
@@ -177,6 +182,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/images"): Operation("Keep an uploaded image while the studio runs.", UPLOADED, BYTES),
     ("POST", "/api/model"): Operation(
         "A model's layers, targets and metrics.", MODEL, request_of(("model",), model=ref("ModelPath"))
+    ),
+    ("POST", "/api/model/images"): Operation(
+        "The images that test a model, with their true labels.", MODEL_IMAGES,
+        request_of(("model",), model=ref("ModelPath"), start=COUNT, label=ref("ClassName")),
     ),
     ("POST", "/api/predict"): Operation(
         "The predictions, with and without edits, and the preprocessing steps.", PREDICTION,

@@ -35,6 +35,7 @@ from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.mistakes import RunsOfFolder
 from muslin.studio.mistakes_routes import mistakes_routes
 from muslin.studio.model_files import image_page, model_rows
+from muslin.studio.model_images import labels_of_sample, model_images
 from muslin.studio.openapi import description
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.responses import Handler, json_body, response_of
@@ -91,7 +92,8 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         Route("/api/images", images, methods=["GET", "POST"]),
         route("GET", "thumbnail", lambda query: thumbnail(workspace, query)),
         route("POST", "model", lambda body: describe_model(workspace.model(text_of(body, "model")), body["model"])),
-        route("POST", "predict", lambda body: predict(workspace.inspection(body), workspace.unchanged(body))),
+        route("POST", "model/images", lambda body: images_of_model(workspace, body)),
+        route("POST", "predict", lambda body: predict(workspace, body)),
         route("POST", "accuracy", workspace.accuracy),
         *(inspect(path, answer) for path, answer in INSPECTION_ROUTES.items()),
         *jobs_routes(Jobs(workspace.root)),
@@ -180,8 +182,15 @@ def block_rows(layered: LayeredModel) -> list[dict[str, Any]]:
     ]
 
 
-def predict(inspection: Inspection, unchanged: Inspection | None) -> dict[str, Any]:
-    """The predictions, and the preprocessing steps with their images; and the predictions without any change."""
+def images_of_model(workspace: Workspace, body: Body) -> dict[str, Any]:
+    """A page of the images that test a model, with their true labels."""
+    targets = workspace.model(text_of(body, "model")).bundle.targets
+    return model_images(workspace.data, targets, body)
+
+
+def predict(workspace: Workspace, body: Body) -> dict[str, Any]:
+    """The predictions, and the preprocessing steps with their images; the predictions before any change."""
+    inspection, unchanged = workspace.inspection(body), workspace.unchanged(body)
     steps = [
         {
             "name": step.name, "title": step.title, "text": step.text, "image": _step_png(step.pixels),
@@ -191,7 +200,9 @@ def predict(inspection: Inspection, unchanged: Inspection | None) -> dict[str, A
         for step in inspection.steps
     ]  # fmt: skip
     before = unchanged.predictions if unchanged else None
-    return {"steps": steps, "predictions": inspection.predictions, "unchanged": before, "notes": inspection.notes}
+    labels = labels_of_sample(workspace.data, inspection.inspected.bundle.targets, body["inspection"]["image"])
+    found = {"steps": steps, "predictions": inspection.predictions, "unchanged": before, "labels": labels}
+    return found | {"notes": inspection.notes}
 
 
 def _step_png(pixels: NDArray[Any]) -> dict[str, Any]:

@@ -28,8 +28,7 @@ export class Drawing extends Component {
     this.observer.observe(this.element.current);
     addEventListener("resize", this.measure);
     this.measure();
-    if (!leftLayer) return;
-    this.setState({ current: leftLayer }, () => this.focus(leftLayer));
+    if (leftLayer) this.focus(leftLayer);
     leftLayer = "";
   }
 

@@ -4,13 +4,14 @@
 import { get, send } from "/static/api.js";
 import { Button, Choice, Dialog, Load } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
-import { state } from "/static/state.js";
 import { t } from "/static/texts.js";
 import { Camera } from "./camera.js";
 import { DrawingBoard } from "./drawing_board.js";
-import { take, thumbnail, use } from "./image_sources.js";
+import { TestImages } from "./test_images.js";
+import { take, use } from "./image_sources.js";
+import { Tiles } from "./tiles.js";
 
-const SOURCES = { examples: Examples, folder: Folder, file: Upload, camera: Camera, drawing: DrawingBoard };
+const SOURCES = { examples: Examples, data: TestImages, folder: Folder, file: Upload, camera: Camera, drawing: DrawingBoard };
 
 /** With `onimage(image)` a chosen image goes there, and the model's page shows the one that it showed. */
 export class ImageDialog extends Component {
@@ -53,7 +54,7 @@ export class ImageDialog extends Component {
   render({ model, close }, { source, trouble }) {
     const Source = SOURCES[source];
     return html`<${Dialog} title=${t("chooseImage")} close=${close}>
-      <${Choice} legend=${t("from")} name="source" value=${source} hideLegend onchange=${(name) => this.setState({ source: name, trouble: "" })} choices=${Object.keys(SOURCES).map((name) => [name, t(`source.${name}`)])} />
+      <${Choice} legend=${t("from")} name="source" value=${source} hideLegend onchange=${(name) => this.setState({ source: name, trouble: "" })} choices=${Object.keys(SOURCES).map((name) => [name, t(name === "data" ? "model.source.data" : `source.${name}`)])} />
       <p class="error" role="alert">${trouble}</p>
       <div class="sources"><${Source} key=${source} model=${model} use=${this.use} take=${this.take} fail=${this.fail} /></div><//>`;
   }
@@ -68,19 +69,6 @@ function Folder({ model, use: choose }) {
   return html`<${Load} of="folder" from=${() => get("/api/images?start=0")}>${({ images, more, unnamable }) => html`
     ${images.length ? html`<${Tiles} model=${model} use=${choose} tiles=${images.map((name) => ({ image: `file:${name}`, words: name }))} />` : html`<p class="soft">${t("noImages")}</p>`}
     ${more && html`<p class="soft">${t("onlyFirst", { n: images.length })}</p>`}${unnamable > 0 && html`<p class="soft">${t("unnamable", { n: unnamable })}</p>`}`}<//>`;
-}
-
-/** Images to choose from: [{image, words}]. */
-export function Tiles({ model, tiles, use: choose }) {
-  return html`<ul class="tiles">${tiles.map(({ image, words }) => html`<li key=${image}><${Tile} model=${model} image=${image} words=${words} choose=${() => choose(image)} /></li>`)}</ul>`;
-}
-
-class Tile extends Component {
-  render({ model, image, words, choose }, { isBroken }) {
-    return html`<button type="button" class="tile" aria-pressed=${String(state.image === image)} onclick=${choose}>
-      ${isBroken ? html`<span class="broken">${t("unreadable")}</span>` : html`<img src=${thumbnail(model.path, image, 112)} alt="" loading="lazy" class=${model.input[0] <= 64 ? "small" : null} onerror=${() => this.setState({ isBroken: true })} />`}
-      <span>${words}</span></button>`;
-  }
 }
 
 function Upload({ take: give, fail }) {

@@ -22,10 +22,10 @@ export class Side extends Component {
   }
 
   render({ model, trouble }, { isChoosing, isWhole }) {
-    const isSmall = model.input[0] <= 64 && !/^(file|upload|sample):/.test(state.image);
+    const isSmall = model.input[0] <= 64 && !/^(file|upload):/.test(state.image);
     return html`<aside class=${classes("side", isWhole && "whole")} aria-label=${t("prediction")}>
       <div class="given"><img src=${thumbnail(state.model, state.image, 220)} alt=${t("imageChosen")} class=${classes(isSmall && "small")} />
-        <${Button} kind="main" data-key="change" onclick=${() => this.setState({ isChoosing: true })}>${t("changeImage")}<//></div>
+        <div><${Button} kind="main" data-key="change" onclick=${() => this.setState({ isChoosing: true })}>${t("changeImage")}<//><${Neighbours} model=${model} /></div></div>
       <div class="predictions">
         <${ErrorNotice} error=${trouble} />
         <${Load} of=${inspection()} from=${this.predict}>${(result) => html`
@@ -36,6 +36,15 @@ export class Side extends Component {
       ${isChoosing && html`<${ImageDialog} model=${model} close=${this.close} />`}
     </aside>`;
   }
+}
+
+/** The image before and after this one, where images are numbered. */
+function Neighbours({ model }) {
+  const [, before, number] = /^(golden:|sample:.*:)(\d+)$/.exec(state.image) || [];
+  if (!before) return null;
+  const to = (n) => set({ image: `${before}${n}`, image_edits: {}, steps: {} }, true), n = Number(number);
+  return html`<span class="neighbours"><${Button} kind="quiet" aria-label=${t("model.imageBefore")} disabled=${n === 0} onclick=${() => to(n - 1)}>←<//>
+    <${Button} kind="quiet" aria-label=${t("model.imageAfter")} disabled=${before === "golden:" && n + 1 >= model.golden_images} onclick=${() => to(n + 1)}>→<//></span>`;
 }
 
 /** One target's prediction: the class, whether it is the true one, and the probabilities as bars. */
