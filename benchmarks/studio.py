@@ -60,7 +60,7 @@ def home_page(address: str) -> dict[str, float]:
     with chromium() as page:
         begun = time.perf_counter()
         page.visit(address + "/")
-        until(page, "document.querySelector('.card')")
+        until(page, "document.querySelector('.row')")
         seconds = time.perf_counter() - begun
         size = page.run(
             "performance.getEntries().filter(e => 'transferSize' in e && !e.name.includes('/api/'))"

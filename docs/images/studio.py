@@ -21,7 +21,7 @@ from studio_server import running_studio  # noqa: E402
 MODEL = "page=model&model={model}&image=golden:1&tab="
 LAYER = "block1_conv1"  # of the recipe quick
 PAGES = {  # name: the part after the #, an element to wait for, width in px, colours, and a click
-    "studio-home": ("", ".card .thumbnails img", 1100, "light", ""),
+    "studio-home": ("", ".row .thumbnails img", 1100, "light", ""),
     "studio-preprocessing": (MODEL + "preprocessing", ".strip .step", 1280, "light", ""),
     "studio-network": (MODEL + "network", ".node canvas[width='126']", 1280, "light", ""),
     "studio-layer": (MODEL + f"network&layer={LAYER}&channel=4", ".layer-step", 1280, "light", ""),

@@ -96,10 +96,10 @@ def convolved(image, kernel, stride=1, padding=0):
 def test_the_home_page_lists_models_and_opens_one(page, address):
     start = time.monotonic()
     page.visit(f"{address}/")
-    until(page, "document.querySelector('.card .facts')?.textContent.includes('3 classes')")
+    until(page, "document.querySelector('.row .thumbnails img') !== null")
     assert time.monotonic() - start < 10
     assert page.console == []
-    page.run("document.querySelector('.card a').click()")
+    page.run("document.querySelector('.row a').click()")
     until(page, "document.querySelector('.strip .step') !== null")
     assert "model=garments.muslin" in page.run("location.hash")
 
@@ -239,8 +239,8 @@ def test_an_upload_that_is_no_image_is_refused(page, address, tmp_path):
 
 def test_the_playground_works_with_the_keyboard_alone(page, address):
     page.visit(f"{address}/")
-    until(page, "document.querySelector('.card a') !== null")
-    tab_to(page, "e.textContent === 'Open the kernel playground'")
+    until(page, "document.querySelector('.row a') !== null")
+    tab_to(page, "e.matches('.offers a') && e.textContent === 'Kernel playground'")
     press(page, "Enter")
     until(page, "document.querySelector('.arithmetic .big') !== null")
     tab_to(page, "e.textContent === 'Change image'")
@@ -283,7 +283,7 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
         assert page.run("document.documentElement.scrollWidth") <= width, name
 
     page.visit(f"{address}/#lang={language}")
-    until(page, "document.querySelector('.card .thumbnails img') !== null")
+    until(page, "document.querySelector('.row .thumbnails img') !== null")
     check("home")
     open_playground(page, address, f"&lang={language}&layer=first")
     page.run("document.querySelectorAll('details').forEach(d => d.open = true)")

@@ -141,8 +141,8 @@ def test_an_unsupported_operator_is_named_and_predicts(page, address):
 
 def test_a_model_is_explored_with_the_keyboard_alone(page, address):
     page.visit(f"{address}/")
-    until(page, "[...document.querySelectorAll('.card a')].some(a => a.textContent === 'run')")
-    tab_to(page, "e.matches('.card a') && e.textContent === 'run'")
+    until(page, "[...document.querySelectorAll('.rowlinks a')].some(a => a.ariaLabel === 'See inside: run')")
+    tab_to(page, "e.ariaLabel === 'See inside: run'")
     press(page, "Enter")
     until(page, "document.querySelector('.strip [role=switch]') !== null")
 

@@ -4,6 +4,7 @@ A folder is listed again only where it has changed, so that a page can ask often
 """
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from muslin.data.photos import PHOTO_SUFFIXES, is_hidden
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError
 from muslin.messages import Message
+from muslin.models.predictor import MODEL_FILE
 from muslin.studio.model_files import MAX_DEPTH, MODEL_SUFFIXES
 
 IMPORTS = "imports"
@@ -120,7 +122,9 @@ class FolderContents:
     def _models(self, path: str, folder: Folder) -> Iterator[dict[str, Any]]:
         for name in folder.files:
             if name.lower().endswith(MODEL_SUFFIXES):
-                yield from _file_row(self._root, f"{path}/{name}" if path else name, "model")
+                rows = _file_row(self._root, f"{path}/{name}" if path else name, "model")
+                is_named_by_folder = path and name == MODEL_FILE
+                yield from (row | {"name": path.rsplit("/", 1)[-1]} if is_named_by_folder else row for row in rows)
 
 
 def _listed(path: Path, changed: int) -> Folder:
@@ -176,6 +180,8 @@ def data_rows(root: Path, tree: Tree) -> Iterator[dict[str, Any]]:
 
 def _is_data_set(tree: Tree, path: str) -> bool:
     folder, children = tree[path], _children(tree, path)
+    if path.rpartition("/")[0] == IMPORTS and _images_below(tree, path):
+        return True  # what a person dropped together is one data set
     if folder.images or any(_is_pixel_file(name) for name in folder.files) or _has_class_folders(tree, path):
         return True
     has_table, has_parts = any(map(_kind_of, folder.files)), any(is_part_name(name) for name in folder.folders)
@@ -236,7 +242,8 @@ def _row(
 
 def _offer(name: str) -> dict[str, Any]:
     row = DATASETS[name]
-    return {"data": name, "title": row.title, "size": row.size, "is_at_hand": bool(local_copies(name))}
+    size = re.search(r"(\d+) MB", row.size or "")
+    return {"data": name, "mb": int(size[1]) if size else None, "is_at_hand": bool(local_copies(name))}
 
 
 # ── Runs and models ──────────────────────────────────────────────────────────────────────────────────────

@@ -41,7 +41,7 @@ HOME_OPERATIONS: dict[tuple[str, str], Operation] = {
         "What lies in the studio's folder, newest first, and the imports that are under way.",
         object_of(
             data=list_of(ref("ContentsRow")), runs=list_of(ref("RunRow")), models=list_of(ref("ContentsRow")),
-            offers=list_of(object_of(data=STRING, title=STRING, size=or_null(STRING), is_at_hand=BOOLEAN)),
+            offers=list_of(object_of(data=STRING, mb=or_null(COUNT), is_at_hand=BOOLEAN)),
             is_writable=BOOLEAN, is_data_set=BOOLEAN,
             imports=list_of(object_of(name=STRING, files=COUNT, bytes=COUNT)),
         ),

@@ -50,6 +50,11 @@ export async function askBytes(path, body, signal) {
   return (await posted(path, JSON.stringify(body), "application/json", signal)).arrayBuffer();
 }
 
+/** Send bytes. */
+export async function sendBytes(path, blob, signal) {
+  return (await posted(path, blob, "application/octet-stream", signal)).json();
+}
+
 /** Upload an image's file; the response names it. */
 export async function send(blob) {
   return (await posted("/api/images", blob, "application/octet-stream")).json();

@@ -41,7 +41,7 @@ const main = Object.assign(document.createElement("main"), { id: "main", tabInde
 const header = Object.assign(document.createElement("header"), { className: "top" });
 const footer = document.createElement("footer");
 const dialogs = document.createElement("div");
-let page = null, shown = "";
+let page = null, shown = "", turn = 0;
 
 /** Whether the header names a page: a teacher's link can hide all but the walk. */
 const isShown = (name) => !state.hide.includes("pages") || name === "walk";
@@ -87,6 +87,7 @@ function componentPage(module) {
 
 async function open() {
   const name = PAGES[state.page] ? state.page : "home";
+  const mine = ++turn; // another page can be opened while this one is loaded
   page?.close?.();
   page = null;
   shown = name;
@@ -95,11 +96,12 @@ async function open() {
   try {
     const module = await PAGES[name].load();
     const made = module.page ? await module.page() : componentPage(module);
-    if (shown !== name) return;
+    if (mine !== turn) return;
     page = made;
     empty(main).append(page.element);
     page.shown?.();
   } catch (error) {
+    if (mine !== turn) return;
     console.debug(error);
     render(html`<div class="page"><${ErrorNotice} error=${error} retry=${open} /></div>`, empty(main));
   }

@@ -41,7 +41,7 @@ export function link(changes = {}) {
   return "#" + words.toString();
 }
 
-const SHARED = ["lang", "data", "run", "model", "hide"]; // what stays open, or hidden, from one page to the next
+const SHARED = ["lang", "data", "run", "model", "image", "hide"]; // what stays open, or hidden, from one page to the next
 
 /** The link to another page: with what is open in all of them, and nothing else of the page before. */
 export function roomLink(page, changes = {}) {

@@ -5,13 +5,34 @@ import { t } from "/static/texts.js";
 import { Button } from "./controls.js";
 import { droppedFiles } from "./dropped_files.js";
 
-/** `onfiles([{path, file}])`: the files with their paths below what was dropped. `accept` as of an input. */
+/**
+ * `onfiles([{path, file}])`: the files with their paths below what was dropped, anywhere on the page. `accept` as of an
+ * input. What is dropped never replaces the page, as it would in a browser.
+ */
 export class FileDrop extends Component {
   constructor() {
     super();
     this.files = createRef();
     this.folder = createRef();
   }
+
+  componentDidMount() {
+    this.listeners = { dragover: this.over, dragleave: this.left, drop: this.dropped };
+    for (const [name, act] of Object.entries(this.listeners)) addEventListener(name, act);
+  }
+
+  componentWillUnmount() {
+    for (const [name, act] of Object.entries(this.listeners)) removeEventListener(name, act);
+  }
+
+  over = (event) => {
+    event.preventDefault();
+    if (!this.state.isOver) this.setState({ isOver: true });
+  };
+
+  left = (event) => {
+    if (!event.relatedTarget) this.setState({ isOver: false }); // out of the window, and not into another element
+  };
 
   chosen = (event) => {
     const files = Array.from(event.target.files, (file) => ({ path: file.webkitRelativePath || file.name, file }));
@@ -22,13 +43,13 @@ export class FileDrop extends Component {
   dropped = async (event) => {
     event.preventDefault();
     this.setState({ isOver: false });
+    if (this.props.disabled) return;
     const files = await droppedFiles(event.dataTransfer);
     if (files.length) this.props.onfiles(files);
   };
 
   render({ children, accept, withFolder = true, disabled = false }, { isOver }) {
-    return html`<div class=${classes("drop", isOver && "over")} ondragover=${(event) => { event.preventDefault(); if (!isOver) this.setState({ isOver: true }); }}
-      ondragleave=${() => this.setState({ isOver: false })} ondrop=${disabled ? (event) => event.preventDefault() : this.dropped}>
+    return html`<div class=${classes("drop", isOver && "over")}>
       ${children}
       <div class="buttons">
         <${Button} disabled=${disabled} onclick=${() => this.files.current.click()}>${t("chooseFiles")}<//>

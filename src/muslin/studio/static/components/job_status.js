@@ -55,7 +55,7 @@ export class JobStatus extends Component {
         ${job.is_running && html`<${Progress} label=${tOr(`job.kind.${job.kind}`, job.kind)} value=${job.progress} />`}
         ${job.is_running && !hideStop && html`<${Button} onclick=${this.stop}>${t("stop")}<//>`}</div>
       ${last && html`<p class="soft jobline">${messageText(last)}</p>`}
-      ${job.error && html`<${ErrorNotice} error=${job.error} />`}
+      ${job.error && html`<${ErrorNotice} error=${messageText(job.error)} />`}
       ${error && html`<${ErrorNotice} error=${error} />`}
       ${children?.(job)}
     </div>`;

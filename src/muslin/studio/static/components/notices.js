@@ -8,7 +8,7 @@ export function Notice({ kind, children }) {
   return html`<div class=${classes("notice", kind)} role="status">${children}</div>`;
 }
 
-/** An error that a request gave, and a button that tries again where there is `retry`. */
+/** An error that a request gave, or its text, and a button that tries again where there is `retry`. */
 export function ErrorNotice({ error, retry }) {
   if (!error) return null;
   return html`<div class="notice fault" role="alert"><p class="error">${error.message || String(error)}</p>

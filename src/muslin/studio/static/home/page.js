@@ -1,55 +1,87 @@
-// The home page: the models of the folder, and the kernel playground.
+// The home page: what is in the folder, newest first, and how to begin.
 
-import { get, ask, inTurn } from "/static/api.js";
-import { h, show } from "/static/dom.js";
-import { DEFAULTS, link } from "/static/state.js";
-import { bytes, count, percent, short, t } from "/static/texts.js";
+import { get } from "/static/api.js";
+import { Button, ButtonLink, ErrorNotice, FileDrop, JobStatus, Notice } from "/static/components/index.js";
+import { Component, html } from "/static/html.js";
+import { listJobs, startJob } from "/static/jobs.js";
+import { roomLink, set } from "/static/state.js";
+import { t } from "/static/texts.js";
+import { importFiles } from "./importing.js";
+import { ImportStatus, Incomplete } from "./import_status.js";
+import { DataRow, ModelRow, RunRow, StoreRow } from "./rows.js";
 
-const EXAMPLES = 4;
+const SHOWN = 6; // rows of a section, until all are asked for
 
-export async function page() {
-  const { models } = await get("/api/models");
-  return {
-    element: h("div", { class: "page" },
-      h("h1", {}, t("homeTitle")),
-      h("p", { class: "lead" }, t("homeLead")),
-      models.length
-        ? h("ul", { class: "models" }, models.map(card))
-        : h("div", { class: "empty" }, h("p", {}, t("noModels")), h("pre", {}, "muslin train fashion-mnist\nmuslin studio")),
-      h("section", { "aria-labelledby": "without" },
-        h("h2", { id: "without" }, t("withoutModel")),
-        h("p", {}, t("playgroundLead")),
-        h("p", {}, h("a", { class: "main", href: link({ ...DEFAULTS, page: "playground" }) }, t("openPlayground"))))),
+export default class Home extends Component {
+  componentDidMount() {
+    this.load();
+  }
+
+  load = async () => {
+    try {
+      const [contents, { stores }, jobs] = await Promise.all([get("/api/contents"), get("/api/review/stores"), listJobs()]);
+      this.setState({ contents, stores, jobs: jobs.filter((job) => job.is_running), error: null });
+    } catch (error) { this.setState({ error }); }
   };
+
+  take = async (files) => {
+    const result = await importFiles(files);
+    await this.load();
+    if (result && !result.notes.length) openData(result.data);
+  };
+
+  obtain = async (offer) => {
+    if (offer.is_at_hand) return openData(offer.data);
+    try {
+      this.setState({ job: (await startJob("download", { data: offer.data })).id, error: null });
+    } catch (error) { this.setState({ error }); }
+    return undefined;
+  };
+
+  render(_, { contents, stores, jobs, job, error }) {
+    if (!contents) return html`<div class="page"><h1>${t("home.title")}</h1>${error ? html`<${ErrorNotice} error=${error} retry=${this.load} />` : html`<p class="soft">${t("loading")}</p>`}</div>`;
+    const isEmpty = !contents.data.length && !contents.runs.length && !contents.models.length && !stores.length;
+    return html`<div class="page home">
+      <h1>${t("home.title")}</h1>
+      <p class="lead">${t(isEmpty ? "home.leadEmpty" : "home.lead")}</p>
+      <${ErrorNotice} error=${error} />
+      ${!contents.is_writable && html`<${Notice} kind="warning"><p>${t("home.readOnly")}</p><//>`}
+      ${contents.is_data_set && html`<${Notice}><p>${t("home.isDataSet")}</p><//>`}
+      <${ImportStatus} open=${openData} />
+      ${contents.imports.map((one) => html`<${Incomplete} key=${one.name} row=${one} changed=${this.load} />`)}
+      ${job && html`<${JobStatus} id=${job} ondone=${(done) => { this.load(); if (!done.error) openData(done.params.data); }} />`}
+      <${Begin} contents=${contents} take=${this.take} getData=${this.obtain} />
+      ${jobs.length > 0 && html`<section aria-labelledby="running"><h2 id="running">${t("home.jobs")}</h2>
+        ${jobs.filter((one) => one.id !== job).map((one) => html`<${JobStatus} key=${one.id} id=${one.id} ondone=${this.load}><//>`)}</section>`}
+      <${Section} name="runs" rows=${contents.runs} Row=${RunRow} />
+      <${Section} name="data" rows=${contents.data} Row=${DataRow} />
+      <${Section} name="models" rows=${contents.models} Row=${ModelRow} />
+      <${Section} name="stores" rows=${stores} Row=${StoreRow} />
+    </div>`;
+  }
 }
 
-const imageOf = (model, n) => `/api/thumbnail?${new URLSearchParams({ model, image: `golden:${n}`, side: 96 })}`;
+const openData = (data) => set({ page: "data", data }, true);
 
-function card(model) {
-  const facts = h("p", { class: "soft facts" }, bytes(model.bytes));
-  const thumbnails = h("div", { class: "thumbnails" });
-  const title = h("a", { href: link({ ...DEFAULTS, page: "model", model: model.path, image: "golden:0" }) }, model.name);
-  const element = h("li", { class: "card" }, h("h2", {}, title), h("p", { class: "path soft" }, model.path), facts, thumbnails);
-  new IntersectionObserver(async (entries, observer) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    observer.disconnect();
-    try {
-      const about = await inTurn(() => ask("/api/model", { model: model.path }));
-      const target = about.targets[0];
-      const test = about.test_metrics?.[target.name];
-      show(facts, [
-        [test?.accuracy, test?.n, ...(test?.interval ?? [NaN])].every(Number.isFinite) && t("testAccuracy", { percent: percent(test.accuracy), n: count(test.n), low: percent(test.interval[0]), high: percent(test.interval[1]) }),
-        about.targets.map((one) => (about.targets.length > 1 ? `${one.name}: ` : "") + t("classesCount", { n: count(one.classes.length) })).join(", "),
-        about.parameters && t("parametersCount", { n: short(about.parameters) }), bytes(model.bytes),
-      ].filter(Boolean).join(" · "));
-      show(thumbnails, Array.from({ length: Math.min(EXAMPLES, about.golden_images) }, (_, n) =>
-        h("img", { src: imageOf(model.path, n), alt: "", width: 56, height: 56, class: about.input[0] <= 64 ? "small" : "" })));
-    } catch (error) { broken(error.message); }
-  }).observe(element);
-  return element;
+/** How to begin: drop files, take a known data set, record with the camera, or play without data. */
+function Begin({ contents, take, getData }) {
+  return html`<${FileDrop} onfiles=${take} disabled=${!contents.is_writable}>
+    <p class="dropwords"><strong>${t("home.drop")}</strong> <span class="soft">${t("home.dropDetail")}</span></p><//>
+    <div class="buttons offers" role="group" aria-label=${t("home.begin")}>
+      ${contents.offers.map((offer) => html`<${Button} key=${offer.data} onclick=${() => getData(offer)}>${t(`home.offer.${offer.data}`)}
+        <small class="soft">${offer.is_at_hand ? t("home.atHand") : t("home.download", { mb: offer.mb })}</small><//>`)}
+      <${ButtonLink} href=${roomLink("camera")}>${t("home.camera")}<//>
+      <${ButtonLink} href=${roomLink("playground")}>${t("home.playground")}<//>
+    </div>`;
+}
 
-  function broken(sentence) {
-    show(title.parentElement, model.name);
-    show(facts, h("span", { class: "error" }, sentence));
+class Section extends Component {
+  render({ name, rows, Row }, { isAll }) {
+    if (!rows.length) return null;
+    const shown = isAll ? rows : rows.slice(0, SHOWN);
+    return html`<section aria-labelledby=${`home-${name}`}><h2 id=${`home-${name}`}>${t(`home.${name}`)} <span class="of">${rows.length}</span></h2>
+      <ul class="rows">${shown.map((row) => html`<${Row} key=${row.path ?? row} row=${row} />`)}</ul>
+      ${rows.length > shown.length && html`<${Button} onclick=${() => this.setState({ isAll: true })}>${t("home.showAll", { n: rows.length })}<//>`}
+    </section>`;
   }
 }
