@@ -9,8 +9,8 @@ far as the model has it (`--set int8=on`). Each is a process of its own from its
 each ratio is of one turn; utilisation is processor time by clock time and cores.
 
 The stages are the processor time of one thread per photo, one stage after the other. `--memory` tags so many photos,
-repeated under other names with other bytes, and keeps the peak memory of the process. Results go to
-benchmarks/results/.
+repeated under other names with other bytes, and keeps the peak memory of the process; with `--rounds 0` nothing else
+is measured. Results go to benchmarks/results/.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def main() -> None:
     chosen = found if arguments.count is None else found[:: max(1, len(found) // arguments.count)][: arguments.count]
     graphs = graphs_of(arguments.model)
     some = chosen[:: max(1, len(chosen) // 256)]
-    measured_stages = {graph: stages(arguments.model, some, graph) for graph in graphs}
+    measured_stages = {graph: stages(arguments.model, some, graph) for graph in graphs if arguments.rounds}
     print(measured_stages, flush=True)
     runs: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -170,7 +170,9 @@ def main() -> None:
         "stages": measured_stages,
         "median_photos_per_s": {way: round(statistics.median(each), 1) for way, each in rates.items()},
         "rate_relative_to_script": {
-            way: [round(a / b, 3) for a, b in zip(rates[way], rates["script"], strict=True)] for way in graphs
+            way: [round(a / b, 3) for a, b in zip(rates[way], rates["script"], strict=True)]
+            for way in graphs
+            if way in rates
         },
         "runs": runs,
         "memory": memory,

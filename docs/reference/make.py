@@ -34,6 +34,7 @@ SOURCE = Path(muslin.__file__).parent
 COMMAND = "python docs/reference/make.py"
 
 INNER = (
+    ("muslin.data.reader", "ReadArguments"),
     ("muslin.models.prediction", "Predictions"),
     ("muslin.models.prediction", "TargetPrediction"),
     ("muslin.evaluation.selective", "Triage"),

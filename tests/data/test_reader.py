@@ -24,6 +24,11 @@ def test_neither_a_file_nor_a_registered_name_is_refused(nothing):
     assert error.value.params["choices"] == ["cats-dogs", "clothing", "clothing-small", "fashion-mnist"]
 
 
+def test_an_unknown_option_of_reading_is_a_type_error(tmp_path):
+    with pytest.raises(TypeError, match="'colour'"):
+        read(tmp_path, colour="red")
+
+
 def test_a_folder_that_is_no_data_set_is_described(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DataError) as error:

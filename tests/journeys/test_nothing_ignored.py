@@ -1,6 +1,5 @@
 """What a user gives is used or refused: options given twice, settings that nothing reads, options of reading."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from muslin.data.dataset import Target
 from muslin.data.formats import FORMATS
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.rare_classes import reduce_rare_classes
+from muslin.data.reader import ReadArguments
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import MuslinError
 from muslin.evaluation.thresholds import change_thresholds
@@ -135,7 +135,7 @@ def test_every_option_of_reading_has_a_value_here() -> None:
         "guess_products",
     } | {"target", "image_column"}
     assert names == GIVEN.keys()
-    assert names <= inspect.signature(read).parameters.keys()
+    assert names <= ReadArguments.__annotations__.keys()
 
 
 @pytest.mark.parametrize("format", [row.name for row in FORMATS])

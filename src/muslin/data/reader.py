@@ -1,10 +1,10 @@
 """A registered data set, a file or a folder → Dataset."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from muslin.data.archives import check_content
 from muslin.data.dataset import Dataset, join
@@ -21,35 +21,10 @@ from muslin.storage.local_path import check_local
 from muslin.text import ORDINARY_CHARACTERS, escape_controls
 
 
-def read(
-    data: str | Path,
-    *,
-    test: str | Path | None = None,
-    format: str | None = None,
-    shape: tuple[int, int, int] | tuple[int, int] | None = None,
-    target: str | Sequence[str] | None = None,
-    images: str | Path | None = None,
-    image_column: str | Sequence[str] | None = None,
-    group: str | None = None,
-    product: str | None = None,
-    split_column: str | None = None,
-    label_separator: str | Sequence[str] | None = None,
-    crop_to_boxes: bool | None = None,
-    levels: int | None = None,
-    junk: str | Sequence[str] | None = None,
-    min_per_class: int | str | Sequence[str] | None = None,
-    rare_classes: str | Sequence[str] | None = None,
-    all_targets: bool = False,
-    model_targets: Sequence[str] = (),
-    allow_outside: bool = False,
-    log: Log = no_log,
-) -> Dataset:
-    """Read a data set from its files.
+class ReadArguments(TypedDict, total=False):
+    """How `read` reads files, as keywords. What is left out or None is detected.
 
-    Args:
-        data: a key of `muslin.data.registry.DATASETS`, or the path of a file or folder. A Path is never a name.
-        test: a file or folder with the test part, where `data` holds only the training part.
-        format: a name in `muslin.data.formats.FORMATS`; by default it is detected.
+    Attributes:
         shape: (height, width) or (height, width, channels) of an image whose pixels are in a row.
         target: the column of labels: its name, or `first` or `last` where columns have no names; several names for
             a table of photos.
@@ -72,37 +47,56 @@ def read(
             error that lists them. Registered data sets and other formats have their own targets.
         model_targets: without `target`, the columns called so are the labels, if the data have any of them.
         allow_outside: also open files that cells or links name outside `images`, or else outside the data's folder.
+    """
+
+    shape: tuple[int, int, int] | tuple[int, int] | None
+    target: str | Sequence[str] | None
+    images: str | Path | None
+    image_column: str | Sequence[str] | None
+    group: str | None
+    product: str | None
+    split_column: str | None
+    label_separator: str | Sequence[str] | None
+    crop_to_boxes: bool | None
+    levels: int | None
+    junk: str | Sequence[str] | None
+    min_per_class: int | str | Sequence[str] | None
+    rare_classes: str | Sequence[str] | None
+    all_targets: bool
+    model_targets: Sequence[str]
+    allow_outside: bool
+
+
+def read(
+    data: str | Path,
+    *,
+    test: str | Path | None = None,
+    format: str | None = None,
+    log: Log = no_log,
+    **arguments: Unpack[ReadArguments],
+) -> Dataset:
+    """Read a data set from its files.
+
+    Args:
+        data: a key of `muslin.data.registry.DATASETS`, or the path of a file or folder. A Path is never a name.
+        test: a file or folder with the test part, where `data` holds only the training part.
+        format: a name in `muslin.data.formats.FORMATS`; by default it is detected.
         log: called with a sentence before a download, and now and then while a long index is read.
+        arguments: those of `ReadArguments`.
 
     Raises:
         DataError: the data set does not exist, or its files cannot be read.
         StorageError: a download cannot be stored.
     """
-    check_local(data, test, images)
+    _check_names(arguments)
+    check_local(data, test, arguments.get("images"))
+    junk, min_per_class = arguments.get("junk"), arguments.get("min_per_class")
+    rare_classes = arguments.get("rare_classes")
     if rare_classes and not min_per_class:
         raise DataError("rare_without_minimum")
-    names = column_names(target, "--target")
-    image_columns = column_names(image_column, "--image-column")
-    options = ReadOptions(
-        shape=_full_shape(shape),
-        targets=names,
-        images=None if images is None else str(images),
-        image_columns=image_columns,
-        group=group,
-        product=None if wants_no_column(product) else product,
-        guess_products=not wants_no_column(product),
-        split_column=split_column,
-        label_separator=(
-            (label_separator,) if isinstance(label_separator, str) else tuple(label_separator or ()) or None
-        ),
-        crop_to_boxes=crop_to_boxes or None,
-        levels=levels,
-        all_targets=all_targets and not names,
-        model_targets=tuple(model_targets),
-        allow_outside=allow_outside,
-    )
+    options = _read_options(arguments)
     dataset = _read_data(data, test, format, options, log)
-    if wants_no_column(product):
+    if wants_no_column(arguments.get("product")):
         dataset = replace(dataset, products=None, roles=None)
     if junk:
         dataset = drop_junk_labels(dataset, junk, strict=not options.all_targets)
@@ -149,6 +143,39 @@ def with_fixes(dataset: Dataset, fixes: Sequence[str], log: Log) -> Dataset:
     for fix in fixes:
         log(fix)
     return replace(dataset, fixes=(*dataset.fixes, *fixes)) if fixes else dataset
+
+
+def _check_names(arguments: Iterable[str]) -> None:
+    """As Python checks the names of keywords."""
+    for name in arguments:
+        if name not in ReadArguments.__annotations__:
+            raise TypeError(f"read() got an unexpected keyword argument {name!r}")
+
+
+def _read_options(arguments: ReadArguments) -> ReadOptions:
+    """
+    Raises:
+        DataError: columns or a shape are named in a way that means nothing.
+    """
+    names = column_names(arguments.get("target"), "--target")
+    image_columns = column_names(arguments.get("image_column"), "--image-column")
+    images, product, separator = arguments.get("images"), arguments.get("product"), arguments.get("label_separator")
+    return ReadOptions(
+        shape=_full_shape(arguments.get("shape")),
+        targets=names,
+        images=None if images is None else str(images),
+        image_columns=image_columns,
+        group=arguments.get("group"),
+        product=None if wants_no_column(product) else product,
+        guess_products=not wants_no_column(product),
+        split_column=arguments.get("split_column"),
+        label_separator=(separator,) if isinstance(separator, str) else tuple(separator or ()) or None,
+        crop_to_boxes=arguments.get("crop_to_boxes") or None,
+        levels=arguments.get("levels"),
+        all_targets=arguments.get("all_targets", False) and not names,
+        model_targets=tuple(arguments.get("model_targets") or ()),
+        allow_outside=arguments.get("allow_outside", False),
+    )
 
 
 def _read_data(
