@@ -83,17 +83,24 @@ export const askOnce = cached(ask);
 const bytesOnce = cached(askBytes);
 const parsed = new WeakMap();
 
+const ARRAYS = { float32: Float32Array, int32: Int32Array };
+
 /** {header, data}: a JSON header and an array, as the server packs them. */
+function unpacked(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  return { header, data: new (ARRAYS[header.dtype] || Uint8Array)(buffer, 4 + length) };
+}
+
+/** A header and an array, from the cache if they were asked for before. */
 export async function packed(path, body) {
   const buffer = await bytesOnce(path, body);
-  if (!parsed.has(buffer)) {
-    const length = new DataView(buffer).getUint32(0, true);
-    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-    const data = header.dtype === "float32" ? new Float32Array(buffer, 4 + length) : new Uint8Array(buffer, 4 + length);
-    parsed.set(buffer, { header, data });
-  }
+  if (!parsed.has(buffer)) parsed.set(buffer, unpacked(buffer));
   return parsed.get(buffer);
 }
+
+/** The same of what can have changed since it was asked for. */
+export const packedNow = async (path, body) => unpacked(await askBytes(path, body));
 
 let busy = 0;
 const queue = [];

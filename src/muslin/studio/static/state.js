@@ -9,6 +9,7 @@ export const DEFAULTS = {
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero",
   stage: "", walk: {}, hide: [],
   part: "test", mistakes: "matrix", predicted: "", outcome: "", change: "", other: "", slice: "", value: "", why: "", matrix: {},
+  show: "", order: "order", descending: false, like: -1, size: "medium", finding: 0,
 };
 const CODED = new Set(["steps", "image_edits", "model_edits", "at", "unfolded", "kernel", "filters", "walk", "hide", "matrix"]);
 

@@ -1,0 +1,40 @@
+// The data room: a data set as a contact sheet, as the queue of its audit's findings, and as a map by similarity.
+
+import { ask, get } from "/static/api.js";
+import { EmptyState, Load, Tabs } from "/static/components/index.js";
+import { html } from "/static/html.js";
+import { link, roomLink } from "/static/state.js";
+import { count, messageText, t, tn } from "/static/texts.js";
+import { AuditQueue } from "./audit_queue.js";
+import { ContactSheet } from "./contact_sheet.js";
+import { SimilarityMap } from "./similarity_map.js";
+import { WithSession } from "./with_session.js";
+
+const VIEWS = { "": ContactSheet, audit: AuditQueue, map: SimilarityMap };
+
+export default function DataPage({ state }) {
+  if (!state.data) return html`<${DataSets} />`;
+  return html`<div class="page wide dataroom"><${Load} of=${state.data} from=${() => ask("/api/data/open", { data: state.data })}>${(about) => html`<${Room} about=${about} state=${state} />`}<//></div>`;
+}
+
+function Room({ about, state }) {
+  const View = VIEWS[state.show] || ContactSheet;
+  const tabs = ["", "audit", "map"].map((name) => [name, t(`data.view.${name || "images"}`), link({ show: name, filters: {}, finding: 0 })]);
+  return html`
+    <div class="roomhead"><h1>${about.title}</h1>
+      <p class="soft">${[tn("data.images", about.n), about.targets[0] && t("data.classes", { n: count(about.targets[0].classes.length) })].filter(Boolean).join(" · ")}</p>
+      <p class="buttons"><a class="button" href=${roomLink("training", { data: about.data })}>${t("data.train")}</a></p></div>
+    ${(about.fixes.length > 0 || about.unreadable > 0) && html`<details><summary>${tn("data.fixes", about.fixes.length + (about.unreadable ? 1 : 0))}</summary>
+      <ul>${about.unreadable > 0 && html`<li>${tn("data.unreadable", about.unreadable)}</li>`}${about.fixes.map((fix) => html`<li>${messageText(fix)}</li>`)}</ul></details>`}
+    <${Tabs} label=${t("data.views")} tabs=${tabs} current=${VIEWS[state.show] ? state.show : ""} />
+    <${WithSession} about=${about} target=${state.target} run=${state.run}>${(session) => html`<${View} session=${session} state=${state} />`}<//>`;
+}
+
+/** The data sets of the folder, where none is chosen yet. */
+function DataSets() {
+  return html`<div class="page"><h1>${t("pageData")}</h1><${Load} from=${() => get("/api/contents")}>${({ data, offers }) => {
+    const names = [...data.map((row) => row.path), ...offers.filter((row) => row.is_at_hand).map((row) => row.data)];
+    if (!names.length) return html`<${EmptyState} title=${t("data.none")}><p><a class="main" href=${roomLink("home")}>${t("data.goHome")}</a></p><//>`;
+    return html`<p class="lead">${t("data.choose")}</p><ul class="datalist">${names.map((name) => html`<li key=${name}><a href=${roomLink("data", { data: name })}>${name}</a></li>`)}</ul>`;
+  }}<//></div>`;
+}
