@@ -141,6 +141,7 @@ def test_my_own_photo_is_compared_and_cut_out(page, address):
     until(page, "document.querySelectorAll('.walkgiven img').length > 2 && document.querySelector('.datatable tbody')")
     assert page.run("[...document.querySelectorAll('.walkgiven img')].every(i => i.complete && i.naturalWidth > 0)")
     fill(page, ".sliders input", "0.25")
+    fill(page, ".sliders input[max='100']", "60")
     tap(page, ".sliders button")
     until(page, "decodeURIComponent(location.hash).includes('upload:')")
     until(page, "document.querySelector('.task .walkbars + p .main')")

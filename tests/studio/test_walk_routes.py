@@ -18,7 +18,7 @@ from muslin.images import decode
 from muslin.models.bundle import seal
 from muslin.studio.routes import routes
 from muslin.studio.walk_examples import accepted_at, confused_group, images_to_sort
-from muslin.studio.walk_photo import compare_photo, crop, nearest_images
+from muslin.studio.walk_photo import compare_photo, crop, even_ground, nearest_images
 from small_models import small_bundle
 
 MODEL = "run/model.muslin"
@@ -148,3 +148,13 @@ def test_a_crop_has_at_least_one_pixel() -> None:
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
     assert crop(pixels, 1, 1, 1, 1).tolist() == [[[11]]]
     assert crop(pixels, 0, 0, 1, 1).shape == (3, 4, 1)
+
+
+def test_an_even_ground_becomes_white_and_the_garment_stays() -> None:
+    photo = np.full((6, 6, 3), (120, 110, 100), np.uint8)
+    photo[0, 0] = (130, 105, 100)
+    photo[2:4, 2:4] = (20, 30, 40)
+    white = even_ground(photo, 10)
+    assert (white == 255).all(2).sum() == 32
+    assert (white[2:4, 2:4] == photo[2:4, 2:4]).all()
+    assert even_ground(photo, 0) is photo

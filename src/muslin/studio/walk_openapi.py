@@ -55,7 +55,10 @@ WALK_OPERATIONS: dict[tuple[str, str], Operation] = {
         request_of(("inspection",), inspection=ref("Inspection")),
     ),
     ("POST", "/api/walk/crop"): Operation(
-        "Keep a part of an image as an upload; the sides are shares of its width and height.", CUT_OUT,
-        request_of(("image", *SIDES), image=ref("ImageName"), model=ref("ModelPath"), **SIDES),
+        "Keep a part of an image as an upload; the sides are shares of its width and height. What is within `ground` "
+        "levels of a side's colour becomes white.", CUT_OUT,
+        request_of(
+            ("image", *SIDES), image=ref("ImageName"), model=ref("ModelPath"), **SIDES, ground=COUNT | {"maximum": 255}
+        ),
     ),
 }  # fmt: skip

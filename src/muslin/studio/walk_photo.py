@@ -86,6 +86,20 @@ def crop(pixels: Pixels, left: float, top: float, right: float, bottom: float) -
     return pixels[y:y_end, x:x_end]
 
 
+def even_ground(pixels: Pixels, tolerance: int) -> Pixels:
+    """The image with a white ground: each pixel within `tolerance` levels of the median colour of one side, in every
+    channel, becomes white. With 0 nothing changes.
+    """
+    if not tolerance:
+        return pixels
+    sides = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    values = pixels.astype(np.int16)
+    is_ground = np.zeros(pixels.shape[:2], bool)
+    for side in sides:
+        is_ground |= np.abs(values - np.median(side, axis=0).astype(np.int16)).max(2) <= tolerance
+    return np.where(is_ground[:, :, None], np.uint8(255), pixels)
+
+
 def _small(pixels: Pixels) -> NDArray[np.int16]:
     side = max(pixels.shape[:2])
     return (shrink(pixels, SIMILAR_PX) if side > SIMILAR_PX else pixels).astype(np.int16)

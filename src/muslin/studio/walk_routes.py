@@ -9,8 +9,8 @@ import numpy as np
 from muslin.errors import DataError
 from muslin.images import encode_png
 from muslin.messages import Message
-from muslin.studio.requests import Body, number_of, text_of, value_of
-from muslin.studio.walk_photo import compare_photo, crop, nearest_images
+from muslin.studio.requests import Body, integer_of, number_of, text_of, value_of
+from muslin.studio.walk_photo import compare_photo, crop, even_ground, nearest_images
 from muslin.studio.walk_record import training_of
 from muslin.studio.workspace import Workspace, walk_target
 
@@ -73,10 +73,11 @@ def compare(workspace: Workspace, body: Body) -> dict[str, Any]:
 
 
 def cut_out(workspace: Workspace, body: Body) -> dict[str, Any]:
-    """A part of an image, kept as an upload."""
+    """A part of an image, by request with a white ground, kept as an upload."""
     pixels = workspace.thumbnail_pixels(body, CROP_FROM_PX)
     left, top, right, bottom = (number_of(body, side, 0, 1) for side in CROP_SIDES)
     part = crop(pixels, min(left, right), min(top, bottom), max(left, right), max(top, bottom))
+    part = even_ground(part, integer_of(body, "ground", 0, 255))
     key, decoded = workspace.uploads.add(encode_png(np.ascontiguousarray(part)))
     height, width, _ = decoded.pixels.shape
     return {"image": f"upload:{key}", "width": width, "height": height, "notes": decoded.notes}

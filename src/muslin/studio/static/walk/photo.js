@@ -73,23 +73,23 @@ function sideOf({ metric, value, low, high }) {
 }
 const inverted = () => (state.walk.inverted ? { image_edits: { invert: 1 } } : {});
 
-/** Change one thing at a time: cut the garment out, or invert. */
+/** Change one thing at a time: cut the garment out, make the ground white, or invert. */
 class Mend extends Component {
   constructor() {
     super();
-    this.state = { box: WHOLE, error: null };
+    this.state = { box: WHOLE, ground: 0, error: null };
   }
 
   cut = async () => {
     const { model, photo } = this.props;
     try {
-      const { image } = await crop({ model: model.path, image: photo, ...this.state.box });
-      this.setState({ box: WHOLE, error: null });
+      const { image } = await crop({ model: model.path, image: photo, ground: this.state.ground, ...this.state.box });
+      this.setState({ box: WHOLE, ground: 0, error: null });
       change({ photo: image, original: state.walk.original || photo });
     } catch (error) { this.setState({ error }); }
   };
 
-  render({ model, walk, answers, photo, found }, { box, error }) {
+  render({ model, walk, answers, photo, found }, { box, ground, error }) {
     const { original } = state.walk, named = { model: model.path, image: photo, ...inverted() };
     const slider = (side) => html`<label class="slider" key=${side}><span>${t(`walk.photo.${side}`)}</span><input type="range" min="0" max="1" step="0.01" value=${box[side]} oninput=${(event) => this.setState({ box: { ...box, [side]: event.target.valueAsNumber } })} /><output>${percent(box[side], 0)}</output></label>`;
     const inset = { left: `${100 * Math.min(box.left, box.right)}%`, top: `${100 * Math.min(box.top, box.bottom)}%`, width: `${100 * Math.abs(box.right - box.left)}%`, height: `${100 * Math.abs(box.bottom - box.top)}%` };
@@ -97,6 +97,7 @@ class Mend extends Component {
       <${Select} label=${t("walk.photo.whatIsIt")} value=${answers.get("truth") || ""} onchange=${(truth) => answers.put({ truth })} choices=${[["", t("walk.choose")], ...walk.classes.map((name) => [name, name]), [NONE, t("walk.photo.noneOfThese")]]} />
       <div class="beside walkbeside"><span class="walkcut"><${DataImage} data=${found.steps[0].image.png} alt=${t("walk.photo.cutOf")} /><span class="walkbox" style=${inset} aria-hidden="true"></span></span>
         <div class="sliders">${SIDES.map(slider)}
+          <label class="slider"><span>${t("walk.photo.ground")}</span><input type="range" min="0" max="100" value=${ground} oninput=${(event) => this.setState({ ground: event.target.valueAsNumber })} /><output>${ground}</output></label>
           <p class="buttons"><${Button} onclick=${this.cut}>${t("walk.photo.cut")}<//>${original && html`<${Button} onclick=${() => change({ photo: original, original: "" })}>${t("walk.photo.uncut")}<//>`}</p>
           <${ErrorNotice} error=${error} />
           <${Switch} label=${t("walk.photo.invert")} checked=${Boolean(state.walk.inverted)} onchange=${(on) => change({ inverted: on ? 1 : 0 })} /></div></div>
