@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 
+def make_read_only(disk: Path) -> None:
+    """Let nobody write to a mounted disk any more."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+
+
 @contextmanager
 def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
     """A new folder on a file system in memory of `size`, such as `4m`. Skips the test where nothing can be mounted."""

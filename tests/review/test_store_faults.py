@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import update
 
 from command_line import environment
-from mounted_disk import mounted_disk
+from mounted_disk import make_read_only, mounted_disk
 from muslin.errors import DataError, StorageError
 from muslin.review import database
 from muslin.review.schema import INFO
@@ -90,6 +90,19 @@ def test_a_full_disk_while_adding_leaves_whole_pieces(small_disk: Path, model: P
             fill(store, 20_000)
         n_added = sum(1 for _ in store.products())
         assert n_added == n_items(store) > 0
+
+
+def test_a_store_on_a_read_only_disk_can_be_read(small_disk: Path, model: Path) -> None:
+    place = small_disk / "shop ?#%20.db"
+    with Store.create(place, model, who="Ada") as store:
+        fill(store, 20)
+        confirm(store, store.next_items("label", "Ada", 2))
+    make_read_only(small_disk)
+    with Store.open(place) as store:
+        assert store.counts("label").queue.decided == 2
+        with refuses("write_denied", StorageError, path=str(place)):
+            confirm(store, store.items("label", count=1))
+        assert len(store.items("label")) == 20
 
 
 def test_postgresql_restarted_under_load_loses_nothing(postgresql: PostgreSQL, model: Path) -> None:

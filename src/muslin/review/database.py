@@ -6,6 +6,7 @@ of rows are in the order in which they count. Source: sqlite.org/pragma.html, sq
 postgresql.org/docs, "Explicit Locking".
 """
 
+import os
 import re
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from contextlib import closing, contextmanager
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -56,7 +58,10 @@ class Database:
     Attributes:
         name: what messages call it: the path, or the URL without a password.
         is_sqlite: whether it is a file on this computer.
+        is_read_only: whether it is a file in a folder that cannot be written, so that it can only be read.
     """
+
+    is_read_only = False
 
     def __init__(self, place: str | Path) -> None:
         """
@@ -68,7 +73,8 @@ class Database:
         if url is None:
             self.path = Path(place)
             self.name = str(place)
-            self._engine = _sqlite_engine(self.path)
+            self.is_read_only = _is_read_only(self.path)
+            self._engine = _sqlite_engine(self.path, self.is_read_only)
         else:
             parsed, self._schema = _parse(url)
             self.name = parsed.render_as_string(hide_password=True).replace("+psycopg", "", 1)
@@ -113,7 +119,7 @@ class Database:
 
     def write_ahead(self) -> None:
         """Let the file of a store have a write-ahead log, so that readers and the writer do not wait for each other."""
-        if self.is_sqlite:
+        if self.is_sqlite and not self.is_read_only:
             with database_errors(self.name), closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA journal_mode=WAL")
 
@@ -176,8 +182,21 @@ def _is_full(path: Path) -> bool:
         return False
 
 
-def _sqlite_engine(path: Path) -> Engine:
+def _is_read_only(path: Path) -> bool:
+    """Whether the folder of an existing file cannot be written, and the file has no write-ahead log that belongs to it.
+
+    SQLite needs a log beside a database even to read it, unless it is told that nobody writes it.
+    """
+    try:
+        return path.is_file() and not os.access(path.absolute().parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    except (OSError, ValueError):  # no name of a file
+        return False
+
+
+def _sqlite_engine(path: Path, is_read_only: bool) -> Engine:
     url = URL.create("sqlite", database=str(path))
+    if is_read_only:
+        url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"immutable": "1", "uri": "true"})
     engine = create_engine(
         url, json_serializer=json_text, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_size=8
     )
