@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
-    from muslin.evaluation.precision_bound import accept_threshold, intraclass_correlation
+    from muslin.evaluation.effective_size import intraclass_correlation
+    from muslin.evaluation.precision_bound import accept_threshold
 
     head = start_result((__doc__ or "").splitlines()[0], arguments.note)
     methods = {

@@ -11,21 +11,16 @@ from scipy.stats import t as student_t
 
 from muslin.data.dataset import Target
 from muslin.errors import DataError
+from muslin.evaluation.binomial import binomial_tail
 from muslin.evaluation.calibration import (
     fit_label_temperatures,
     fit_temperature,
     scale_label_probabilities,
     scale_probabilities,
 )
+from muslin.evaluation.effective_size import effective_sizes, intraclass_correlation
 from muslin.evaluation.ood import fit_ood_detector
-from muslin.evaluation.precision_bound import (
-    accept_threshold,
-    binomial_tail,
-    effective_sizes,
-    intraclass_correlation,
-    max_precision,
-    precision_p_value,
-)
+from muslin.evaluation.precision_bound import accept_threshold, max_precision, precision_p_value
 from muslin.evaluation.selective import (
     ACCEPT,
     OUT_OF_SCOPE,

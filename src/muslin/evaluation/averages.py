@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.evaluation.effective_size import effective_size_of_average
 from muslin.evaluation.intervals import Interval, wilson_interval
 
 
@@ -60,9 +61,8 @@ def class_averages(confusion: NDArray[np.int64]) -> tuple[Averages, Averages]:
             mean = min(float(weights @ rates), 1.0)
             change = weights[true] * of_true + weights[other] * of_predicted + extra * (rates[true] - mean)
             per_rate = per_image * (for_true + for_predicted)  # an F1 counts an image twice
-            effective = 1 / float(np.square(weights) @ per_rate)
-            if variance := float(counts @ np.square(change)):
-                effective = min(effective, mean * (1 - mean) / variance)
+            variance = float(counts @ np.square(change))
+            effective = effective_size_of_average(mean, variance, weights, per_rate)
             averages[name] = mean, wilson_interval(mean * effective, effective)
     return _of(macro), _of(weighted)
 

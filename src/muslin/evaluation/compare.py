@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN
 from muslin.errors import DataError
+from muslin.evaluation.binomial import binomial_tail
 from muslin.evaluation.intervals import Interval, newcombe_paired, wilson_interval
-from muslin.evaluation.precision_bound import binomial_tail
 
 Mask = NDArray[np.bool_]
 

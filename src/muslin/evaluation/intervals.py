@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import DataError
-from muslin.evaluation.student_t import two_sided_quantile
+from muslin.evaluation.effective_size import effective_size_of_groups
 
 Interval = tuple[float, float]
 """The lower and the upper end."""
@@ -166,18 +166,10 @@ def mean_with_interval(
     if np.ptp(sums / counts) < 1e-9:  # not 0, because equal means can differ by rounding
         return mean, wilson_interval(mean * len(counts), len(counts))
     if is_binary:
-        effective = _effective_count(sums, counts)
+        effective = effective_size_of_groups(sums, counts)
         return mean, wilson_interval(mean * effective, effective)
     samples = bootstrap_weights(len(counts), len(counts))
     return mean, percentile_interval((samples @ sums) / (samples @ counts))
-
-
-def _effective_count(sums: NDArray[Any], counts: NDArray[np.float64]) -> float:
-    """Of zeros and ones in two or more groups, by their sums and counts: see `mean_with_interval`."""
-    n, mean, groups = counts.sum(), sums.sum() / counts.sum(), len(counts)
-    variance = ((sums - mean * counts) ** 2).sum() * groups / (groups - 1) / n**2
-    independent = min(n, mean * (1 - mean) / variance)
-    return float(independent * (NormalDist().inv_cdf(0.975) / two_sided_quantile(0.95, groups - 1)) ** 2)
 
 
 def count_groups(groups: Groups) -> int | None:

@@ -1,11 +1,13 @@
 """The lowest confidence threshold at which a precision is proven with 95 % confidence, also of images in groups."""
 
-from math import exp, lgamma, log
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from muslin.evaluation.binomial import binomial_tail
+from muslin.evaluation.effective_size import Correct, Groups, Sizes, effective_sizes, intraclass_correlation
 
 CONFIDENCE_LEVEL = 0.95
 """Of the guarantee."""
@@ -13,9 +15,6 @@ CONFIDENCE_LEVEL = 0.95
 _LEVEL = 1 - CONFIDENCE_LEVEL
 
 Confidence = NDArray[np.floating[Any]]
-Correct = NDArray[np.bool_]
-Groups = NDArray[np.integer[Any]]
-Sizes = NDArray[np.float64]
 
 _MAX_TESTS = 100  # thresholds tested, from the strictest to the most lenient
 _STEPS = 1000  # precisions are searched in steps of 0.1 %
@@ -111,23 +110,6 @@ def images_needed(precision: float) -> int:
     return int(_images_needed(np.float64(precision)))
 
 
-def intraclass_correlation(correct: Correct, groups: Groups) -> float:
-    """How alike predictions within a group are: 0 as by chance, about 1 where groups are all correct or all incorrect.
-
-    The covariance of correctness over all pairs of images in a group, divided by the variance of one image; at least 0.
-
-    Args:
-        correct: bool (n,).
-        groups: integer (n,), 0 or more: the number of each image's group.
-    """
-    counts = np.bincount(groups).astype(np.float64)
-    sums, rate = np.bincount(groups, weights=correct), correct.mean()
-    expected = (counts * (counts - 1)).sum() * rate * (1 - rate)
-    if expected == 0:
-        return 0.0
-    return max(0.0, float(((sums - rate * counts) ** 2 - counts * rate * (1 - rate)).sum() / expected))
-
-
 def _images_needed(precision: Any) -> Any:
     return np.ceil(np.log(1 - CONFIDENCE_LEVEL) / np.log(precision) - 1e-9)
 
@@ -153,71 +135,3 @@ def precision_p_value(
     """
     n_groups, rate, size = (float(values[-1]) for values in effective_sizes(correct, groups, correlation))
     return 1.0 if n_groups < images_needed(precision) else binomial_tail(rate * size, size, precision)
-
-
-def effective_sizes(correct: Correct, groups: Groups | None, correlation: float) -> tuple[Sizes, Sizes, Sizes]:
-    """Of the first 1, 2, … n images the numbers of groups, the shares correct and the effective numbers of images.
-
-    All float (n,); see `precision_p_value`. Independent images are groups of one.
-    """
-    n = np.arange(1, len(correct) + 1, dtype=np.float64)
-    rate = np.cumsum(correct) / n
-    if groups is None:
-        return n, rate, n
-    order = np.argsort(groups, kind="stable")
-    first = np.searchsorted(groups[order], groups[order])  # where each image's group starts
-    running: Sizes = np.cumsum(correct[order], dtype=np.float64) - correct[order]
-    size, successes = np.empty(len(n)), np.empty(len(n))  # of each image's group before it
-    size[order], successes[order] = np.arange(len(n)) - first, running - running[first]
-    n_groups = np.cumsum(size == 0).astype(np.float64)
-    squared_sizes = np.cumsum(2 * size + 1)
-    squared_successes = np.cumsum(correct * (2 * successes + 1))
-    products = np.cumsum(successes + correct * (size + 1))
-    with np.errstate(divide="ignore", invalid="ignore"):  # of one group, no variance between groups is known
-        variance = (squared_successes - 2 * rate * products + rate**2 * squared_sizes) * n_groups / (n_groups - 1)
-        observed = np.where((rate > 0) & (rate < 1), variance / (n * rate * (1 - rate)), 0.0)
-        effect = np.maximum(1 + correlation * (squared_sizes / n - 1), observed)
-        effective = n / effect * (_t_quantile(n - 1) / _t_quantile(n_groups - 1)) ** 2
-    alone = (n_groups == 1) | (n_groups == n)
-    return n_groups, rate, np.where(alone, n_groups, effective)
-
-
-def binomial_tail(successes: float, n: float, probability: float) -> float:
-    """The probability of `successes` or more in `n` trials that each succeed with `probability`, in 0..1 exclusive.
-
-    The regularised incomplete beta function, which also takes fractions of trials: its continued fraction by Lentz's
-    method (Press et al., Numerical Recipes, 6.4), to 1e-10 of SciPy's `betainc`, because importing SciPy takes longer
-    than everything else between a command and its first prediction.
-    """
-    if successes <= 0:
-        return 1.0
-    a, b = successes, n - successes + 1
-    if probability > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side
-        return 1.0 - _beta_fraction(b, a, 1 - probability)
-    return _beta_fraction(a, b, probability)
-
-
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    tiny = 1e-300
-    scale = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(1 - x)) / a
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or tiny)
-    value = d
-    for m in range(1, 10_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        before = value
-        for term in (even, odd):
-            d = 1 / (1 + term * d or tiny)
-            c = 1 + term / c or tiny
-            value *= c * d
-        if abs(value - before) <= 1e-14 * abs(value):
-            break
-    return min(1.0, scale * value)
-
-
-def _t_quantile(degrees: Sizes) -> Sizes:
-    """The 95 % quantile of Student's t, by its expansion (Abramowitz and Stegun, 26.7.5): to 1e-2 from 4 degrees on."""
-    z = _Z
-    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / degrees + second / degrees**2 + third / degrees**3

@@ -3,15 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.evaluation.precision_bound import (
-    Confidence,
-    Correct,
-    Groups,
-    accept_threshold,
-    effective_sizes,
-    images_needed,
-    intraclass_correlation,
-)
+from muslin.evaluation.effective_size import Correct, Groups, effective_sizes, intraclass_correlation
+from muslin.evaluation.precision_bound import Confidence, accept_threshold, images_needed
 
 POWER = 0.8
 """The probability with which samples of the expected size prove the precision."""

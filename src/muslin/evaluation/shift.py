@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.evaluation.combinatorics import fisher_p_value
+from muslin.evaluation.effective_size import effective_counts
 from muslin.evaluation.intervals import Interval, newcombe_independent, wilson_interval
 from muslin.evaluation.ood import FALSE_OOD_RATE
-from muslin.evaluation.precision_bound import intraclass_correlation
 
 FALSE_ALARMS = 0.01
 """The probability that any of the three comparisons reports a shift where there is none; a third for each."""
@@ -137,7 +137,7 @@ def class_shifts(
     shifts = []
     failure = _EACH / len(classes)
     for place, name in enumerate(classes):
-        count, n = _effective_counts(predicted == place, groups)
+        count, n = effective_counts(predicted == place, groups)
         here = observed.get(name, 0)
         p_value = fisher_p_value(here, n_observed, count, n)
         interval = newcombe_independent(here, n_observed, count, n, 1 - failure)
@@ -173,14 +173,3 @@ def confidence_shift(
     low, high = mean - expected - half, mean - expected + half
     is_shifted = low > CONFIDENCE_TOLERANCE or high < -CONFIDENCE_TOLERANCE
     return ConfidenceShift(mean, expected, (low, high), is_shifted)
-
-
-def _effective_counts(is_class: NDArray[np.bool_], groups: Groups | None) -> tuple[int, int]:
-    """The images of a class and all images, divided by the design effect."""
-    count, n = int(is_class.sum()), len(is_class)
-    if groups is None:
-        return count, n
-    sizes = np.bincount(groups)
-    effect = 1 + intraclass_correlation(is_class, groups) * ((sizes.astype(np.float64) ** 2).sum() / n - 1)
-    n_effective = max(round(n / effect), 1)
-    return min(round(count / effect), n_effective), n_effective

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from muslin.evaluation.precision_bound import binomial_tail
+from muslin.evaluation.binomial import binomial_tail
 
 
 def student_t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
