@@ -4,10 +4,11 @@ import { ask, get } from "/static/api.js";
 import { Choice, EmptyState, Load, Notice, Select, Tabs } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { link, roomLink, set } from "/static/state.js";
-import { count, percent, t, tn } from "/static/texts.js";
+import { count, percent, t } from "/static/texts.js";
 import { Classes } from "./classes.js";
 import { Compare } from "./compare.js";
 import { Images } from "./images.js";
+import { BackToCell, keepCell } from "./last_cell.js";
 import { Matrix } from "./matrix.js";
 import { Predicting } from "./predicting.js";
 import { Slices } from "./slices.js";
@@ -21,7 +22,7 @@ export const NO_SELECTION = { label: "", predicted: "", outcome: "", change: "",
 export default function Page({ state }) {
   return html`<div class="page wide mistakes"><h1>${t("pageMistakes")}</h1>
     <${Load} of="runs" from=${finishedRuns}>${(runs) => {
-      const run = state.run || runs[0]?.path;
+      const run = runOf(state.run, runs);
       return run ? html`<${Run} key=${run} state=${{ ...state, run }} runs=${runs} />` : html`<${NoRun} />`;
     }}<//></div>`;
 }
@@ -30,6 +31,12 @@ export default function Page({ state }) {
 async function finishedRuns() {
   const { runs } = await get("/api/contents");
   return runs.filter((run) => run.status === "finished" && run.model);
+}
+
+/** The run that the address names by its path, or by its folder's name as a report does; by default the newest. */
+function runOf(named, runs) {
+  if (!named || runs.some((run) => run.path === named)) return named || runs[0]?.path;
+  return runs.find((run) => run.name === named)?.path ?? named;
 }
 
 function NoRun() {
@@ -58,7 +65,7 @@ function Head({ summary, state, runs }) {
   const choices = [...(known ? [] : [[summary.run, summary.run]]), ...runs.map((run) => [run.path, nameOf(run)])];
   const parts = summary.parts.map(({ name, n }) => [name, `${t(`mistakes.part.${name}`)} (${count(n)})`]);
   return html`<div class="toolbar">
-      <${Select} label=${t("mistakes.run")} choices=${choices} value=${summary.run} onchange=${(run) => set({ run, model: `${run}/model.muslin`, why: "" }, true)} />
+      <${Select} label=${t("mistakes.run")} choices=${choices} value=${summary.run} onchange=${(run) => set({ run, model: `${run}/model.muslin` }, true)} />
       <${Choice} legend=${t("mistakes.part")} name="part" choices=${parts} value=${state.part} onchange=${(part) => set({ part, why: "" }, true)} />
       ${found?.targets.length > 1 && html`<${Select} label=${t("target")} choices=${found.targets.map(({ name }) => [name, name])} value=${found.target} onchange=${(target) => set({ ...NO_SELECTION, target }, true)} />`}
     </div>${found && html`<${Headline} found=${found} />`}`;
@@ -80,11 +87,12 @@ function Found({ summary, state, request, runs }) {
   const view = views.includes(state.mistakes) ? state.mistakes : views[0];
   const parts = { found: summary.found, target, state, request, runs };
   const tabs = views.map((name) => [name, t(`mistakes.view.${name}`), link({ ...NO_SELECTION, mistakes: name })]);
+  keepCell(state);
   const isPicked = state.label || state.predicted || state.outcome || state.change || state.slice || view === "errors";
   return html`<${Tabs} label=${t("mistakes.views")} tabs=${tabs} current=${view} />
-    <div class=${`mistakesbody ${view}`}>
+    <div class=${`mistakesbody view-${view}`}>
       <section class="mistakesview">
-        ${view === "matrix" && html`<${Matrix} ...${parts} />`}
+        ${view === "matrix" && html`<${Matrix} ...${parts} /><${BackToCell} ...${parts} />`}
         ${view === "classes" && html`<${Classes} ...${parts} />`}
         ${view === "slices" && html`<${Slices} ...${parts} />`}
         ${view === "compare" && html`<${Compare} ...${parts} />`}
@@ -94,6 +102,3 @@ function Found({ summary, state, request, runs }) {
     </div>
     ${state.why && html`<${Why} ...${parts} summary=${summary} />`}`;
 }
-
-/** The words of how many images. */
-export const imagesText = (n) => tn("mistakes.images", n);

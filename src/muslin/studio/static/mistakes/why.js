@@ -112,6 +112,6 @@ function NearList({ rows, summary, words }) {
   return html`<ul class="near" aria-label=${words}>${rows.map((row) => {
     const label = labelsText(row.labels), inside = html`<span class="cellimage"><${Thumbnail} row=${row} /></span><span>${label}</span> <small class="soft number">${row.similarity.toFixed(3)}</small>`;
     return html`<li key=${row.id}>${row.image
-      ? html`<a href=${roomLink("data", { data: summary.data, image: row.image })} aria-label=${t("mistakes.nearWords", { label, similarity: row.similarity.toFixed(3), id: row.id })}>${inside}</a>` : inside}</li>`;
+      ? html`<a href=${roomLink("data", { data: summary.data, image: row.image })} aria-label=${t("mistakes.nearWords", { words: `${label} ${row.similarity.toFixed(3)}`, id: row.id })}>${inside}</a>` : inside}</li>`;
   })}</ul>`;
 }
