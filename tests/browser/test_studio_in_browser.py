@@ -165,6 +165,24 @@ def test_the_arithmetic_is_of_the_value_under_the_pointer(page, address):
     assert table(page, 1)[6, 4] == pytest.approx(sum_, abs=0.5)
 
 
+def test_relu_and_pooling_follow_the_convolution(page, address, folder, tmp_path):
+    from muslin.models.bundle import open_bundle
+
+    open_playground(page, address)
+    page.run("document.querySelector('[data-key=relu]').click()")
+    page.run("document.querySelector('input[name=pool][value=max]').click()")
+    until(page, "document.querySelectorAll('.mapfigure').length === 4")
+    save_as(page, 3, ".npy")
+    image = open_bundle(folder / "garments.muslin").golden_pixels[0, :, :, 0]
+    positive = np.maximum(convolved(image, [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]), 0)
+    expected = positive.reshape(9, 2, 9, 2).max((1, 3))
+    np.testing.assert_allclose(np.load(saved(tmp_path, "pooled.npy")), expected, atol=1e-3)
+    page.run("document.querySelectorAll('.map')[3].focus()")
+    press(page, "Home")
+    until(page, "document.querySelector('.arithmetic .winner')")
+    assert page.run("Number(document.querySelector('.arithmetic .big').textContent)") == expected[0, 0]
+
+
 def test_hovering_keeps_up_with_the_pointer(page, address):
     open_playground(page, address)
     page.run(
@@ -246,7 +264,7 @@ def test_the_playground_works_with_the_keyboard_alone(page, address):
     tab_to(page, "e.textContent === 'Change image'")
     press(page, "Enter")
     tab_to(page, "e.value === 'examples'")
-    for _ in range(4):
+    for _ in range(5):
         press(page, "ArrowRight")
     until(page, "document.querySelector('.drawingboard') !== null")
     tab_to(page, "e.matches('.drawingboard')")
@@ -300,6 +318,8 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
     page.run(CLOSE)
     open_playground(page, address, f"&lang={language}&image=file:a photo.png&model=garments.muslin&colour=channels")
     check("per channel")
+    open_playground(page, address, f"&lang={language}&relu=1&pool=mean")
+    check("relu and pooling")
     page.visit(f"{address}/#page=playground&lang={language}&model=garments.muslin&image=upload:gone")
     until(page, "document.querySelector('.error:not(:empty)') !== null")
     check("image gone")

@@ -58,6 +58,28 @@ export function convolve(image, rows, columns, kernel, stride, padding, border) 
   return { values, rows: down, columns: across };
 }
 
+/** Negative values become 0. */
+export const relu = (values) => values.map((value) => Math.max(value, 0));
+
+/** The largest value ("max") or the mean of each window of `size` × `size`, side by side: {values, rows, columns}. */
+export function pooled(image, rows, columns, size, how) {
+  const down = Math.floor(rows / size), across = Math.floor(columns / size), values = new Float32Array(down * across);
+  for (let i = 0; i < down; i++) {
+    for (let j = 0; j < across; j++) {
+      let most = -Infinity, sum = 0;
+      for (let v = 0; v < size; v++) {
+        for (let u = 0; u < size; u++) {
+          const value = image[(i * size + v) * columns + j * size + u];
+          most = Math.max(most, value);
+          sum += value;
+        }
+      }
+      values[i * across + j] = how === "max" ? most : sum / (size * size);
+    }
+  }
+  return { values, rows: down, columns: across };
+}
+
 /** An image that shows what kernels do: a disc, stripes of two directions, a ramp, single pixels. 0 to 255. */
 export function testImage(side = 48) {
   const values = new Float32Array(side * side), half = side / 2;

@@ -20,7 +20,7 @@ const PAGES = {
   review: { words: "pageReview", load: () => import("/static/review/page.js") },
   walk: { words: "pageWalk", load: () => import("/static/walk/page.js") },
   camera: { words: "pageCamera", load: () => import("/static/camera/page.js") },
-  playground: { words: "pagePlayground", load: () => import("/static/playground.js") },
+  playground: { words: "pagePlayground", load: () => import("/static/playground/page.js") },
 };
 const BACK = [["layer", "at"], ["layer"]];
 const KEYS = [["Esc", "keyBack"], ["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];

@@ -1,9 +1,6 @@
 // Images and numbers as files: PNG, SVG, CSV and NumPy's .npy, made from the values and not from a canvas,
 // which some browsers add noise to when it is read.
 
-import { button } from "/static/dom.js";
-import { t } from "/static/texts.js";
-
 export function download(name, content, type) {
   const address = URL.createObjectURL(new Blob([content], { type }));
   const anchor = document.createElement("a");
@@ -92,12 +89,4 @@ export function svgFile(drawing) {
   copy.setAttribute("width", box.width);
   copy.setAttribute("height", box.height);
   return new XMLSerializer().serializeToString(copy);
-}
-
-/** Buttons for saving; `ways` maps PNG, SVG, CSV or .npy to what makes and saves the file. */
-export function savers(ways) {
-  const row = document.createElement("p");
-  row.className = "savers";
-  row.append(t("save"), ...Object.entries(ways).map(([kind, act]) => button(kind, act, { class: "quiet", "aria-label": t("saveAs", { kind }) })));
-  return row;
 }
