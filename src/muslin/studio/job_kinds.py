@@ -7,7 +7,7 @@ imports what it needs itself.
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -191,6 +191,20 @@ def train(job: Job, params: Params) -> dict[str, Any]:
     return run_plan(plan, out, callbacks, on_start).summary()
 
 
+def offer(job: Job, params: Params) -> dict[str, Any]:
+    """What is in the data, and what each recipe takes and promises."""
+    from muslin.workflows.training_data import Callbacks
+    from muslin.workflows.training_offers import TrainingOffers, offer_recipes
+    from muslin.workflows.training_plan import TrainOptions
+
+    def on_offers(offers: TrainingOffers) -> None:
+        job.report(None, at_once=True, offers=asdict(offers))
+
+    names = ("test", "read_options", "exclude", "corrections", "seed")
+    options = TrainOptions(**{name: params[name] for name in names})
+    return asdict(offer_recipes(params["data"], options, Callbacks(job.log, should_stop=job.should_stop), on_offers))
+
+
 def resume(job: Job, params: Params) -> dict[str, Any]:
     """Continue an interrupted run."""
     from muslin.workflows import train as workflow
@@ -290,6 +304,7 @@ def similarity_map(job: Job, params: Params) -> dict[str, Any]:
 
 
 JOBS: Mapping[str, JobKind] = {
+    "offer": JobKind(_check_train, offer),
     "train": JobKind(_check_train, train),
     "resume": JobKind(_check_resume, resume),
     "audit": JobKind(_check_audit, audit, takes_steps=False),

@@ -29,6 +29,7 @@ from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
 from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
 from muslin.studio.mistakes_openapi import MISTAKES_OPERATIONS, MISTAKES_SCHEMAS
 from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
+from muslin.studio.training_openapi import TRAINING_OPERATIONS, TRAINING_SCHEMAS
 from muslin.studio.walk_openapi import WALK_OPERATIONS
 
 MAP = map_of(NUMBER)
@@ -116,6 +117,7 @@ SCHEMAS: dict[str, Schema] = {
     **HOME_SCHEMAS,
     **MISTAKES_SCHEMAS,
     **REVIEW_SCHEMAS,
+    **TRAINING_SCHEMAS,
 }  # fmt: skip
 
 MODEL = object_of(
@@ -244,6 +246,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     **MISTAKES_OPERATIONS,
     **WALK_OPERATIONS,
     **REVIEW_OPERATIONS,
+    **TRAINING_OPERATIONS,
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ from muslin.studio.openapi import description
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.responses import Handler, json_body, response_of
 from muslin.studio.review_routes import ReviewRoom, review_routes
+from muslin.studio.training_routes import training_routes
 from muslin.studio.walk_routes import WALK_ROUTES
 from muslin.studio.work_queue import WorkQueue
 from muslin.studio.workspace import Workspace
@@ -101,6 +102,7 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         *mistakes_routes(RunsOfFolder(workspace.root, workspace.data)),
         *(route("POST", path, partial(answer, workspace)) for path, answer in WALK_ROUTES.items()),
         *data_routes(DataRoom(workspace.data)),
+        *training_routes(workspace.root),
         *review_routes(room or ReviewRoom.of(workspace.root)),
     ]
 

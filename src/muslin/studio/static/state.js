@@ -7,6 +7,7 @@ export const DEFAULTS = {
   target: "", label: "", versus: "", pair: true, attributionLayer: "", checks: false,
   store: "", view: "queue", filters: {}, sort: "confidence", start: 0,
   kernel: [], stride: 1, padding: 0, colour: "gray", border: "zero", relu: false, pool: "none",
+  epoch: 0,
   stage: "", walk: {}, hide: [],
   part: "test", mistakes: "matrix", predicted: "", outcome: "", change: "", other: "", slice: "", value: "", why: "", matrix: {},
   show: "", order: "order", descending: false, like: -1, size: "medium", finding: 0,

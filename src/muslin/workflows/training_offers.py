@@ -1,0 +1,151 @@
+"""What a person should know before a training: what is in the data, and what each recipe takes and promises."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from muslin.data import photos
+from muslin.data.dataset import Dataset, Split
+from muslin.data.photos import PhotoImages
+from muslin.errors import MuslinError
+from muslin.learn.networks import is_backbone
+from muslin.learn.pretrained import has_imagenet_weights
+from muslin.learn.recipe_choice import choose_recipe
+from muslin.learn.recipes import LADDER, RECIPES, LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
+from muslin.messages import Message
+from muslin.workflows import time_budget
+from muslin.workflows.run_folder import split_for_recipe
+from muslin.workflows.training_data import Callbacks, read_source
+from muslin.workflows.training_plan import TrainOptions, edit_dataset
+
+PHOTO_RECIPES = ("photo", "photo-tuned", "small-photo")
+TRIAL_PHOTOS = 256
+"""Photos that are decoded to measure how long a recipe takes that decodes all of them."""
+
+BENCHMARK_DATA = "fashion-mnist"
+"""On which the accuracy of recipes was measured."""
+
+
+@dataclass(frozen=True)
+class RecipeOffer:
+    """A recipe for a data set.
+
+    Attributes:
+        expected_s: seconds of its training on this machine, from a trial; None where none was possible.
+        accuracy: its mean on Fashion-MNIST's test set, 0 to 1; None where it was not measured.
+        problem: why it cannot train on these data.
+        settings: what must be changed for so few images.
+    """
+
+    recipe: str
+    network: str
+    epochs: int
+    expected_s: float | None = None
+    accuracy: float | None = None
+    problem: Message | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingOffers:
+    """The recipes for a data set, and which of them muslin chooses.
+
+    Attributes:
+        name: the data set's.
+        targets: per target the classes.
+        counts: per part the number of images.
+        chosen: the recipe that `auto` takes, before a trial of its alternative.
+        reason: why.
+    """
+
+    name: str
+    targets: dict[str, list[str]]
+    counts: dict[str, int]
+    chosen: str
+    reason: Message | None
+    offers: tuple[RecipeOffer, ...]
+    fixes: tuple[str, ...]
+
+
+def offer_recipes(
+    data: str, options: TrainOptions, callbacks: Callbacks, on_offers: Callable[[TrainingOffers], None]
+) -> TrainingOffers:
+    """Read the data, and measure how long each recipe that suits the images would take.
+
+    Args:
+        on_offers: called with what is known so far, after each recipe.
+
+    Raises:
+        MuslinError: the data cannot be used.
+    """
+    source = {"data": data, "test": options.test and str(options.test), "read_options": dict(options.read_options)}
+    dataset, _, _ = edit_dataset(read_source(source, callbacks.log), options, callbacks.log)
+    first = RECIPES["quick"]
+    split = split_for_recipe(dataset, first, options.seed)
+    choice = choose_recipe(dataset, len(split.train), {})
+    found = TrainingOffers(
+        dataset.name,
+        {target.name: list(target.classes) for target in dataset.targets},
+        {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        choice.recipe.name,
+        choice.reason,
+        (),
+        tuple(dataset.fixes),
+    )
+    on_offers(found)
+    for offer in _offers(dataset, len(split.train), choice.recipe, options.seed, callbacks):
+        found = replace(found, offers=(*found.offers, offer))
+        on_offers(found)
+    return found
+
+
+def _offers(dataset: Dataset, n_train: int, chosen: Recipe, seed: int, callbacks: Callbacks) -> Iterator[RecipeOffer]:
+    names = PHOTO_RECIPES if isinstance(dataset.images, PhotoImages) and chosen.name != "quick" else LADDER
+    for name in sorted(dict.fromkeys([chosen.name, *names]), key=list(RECIPES).index):
+        recipe = chosen if name == chosen.name else RECIPES[name]
+        settings: dict[str, Any] = {}
+        if is_backbone(recipe.network) and not has_imagenet_weights(recipe.network):
+            continue
+        if callbacks.should_stop():
+            return
+        if isinstance(recipe, SGDRecipe) and n_train < recipe.batch_size:
+            settings = {"batch_size": max(n_train // 4, 1)}
+            recipe = replace(recipe, **settings)
+        accuracy = recipe.benchmark.accuracy if recipe.benchmark else None
+        offer = RecipeOffer(name, recipe.network, recipe.epochs, accuracy=accuracy, settings=settings)
+        try:
+            yield replace(offer, expected_s=_expected_s(dataset, recipe, seed))
+        except MuslinError as error:
+            yield replace(offer, problem=error.message)
+
+
+def _expected_s(dataset: Dataset, recipe: Recipe, seed: int) -> float:
+    """Seconds of a training with this recipe, and of decoding the photos."""
+    if isinstance(recipe, LinearProbeRecipe):
+        return time_budget.estimate_extraction_s(dataset, recipe, seed)
+    assert isinstance(recipe, SGDRecipe)
+    split, decoding_s = split_for_recipe(dataset, recipe, seed), 0.0
+    recipe = with_min_steps(recipe, len(split.train))
+    if isinstance(dataset.images, PhotoImages):
+        n = len(dataset)
+        sample = dataset.take(np.unique(np.linspace(0, n - 1, min(n, TRIAL_PHOTOS)).astype(int)))
+        started = time.perf_counter()
+        side = (recipe.image_size, recipe.image_size, 3)
+        dataset = photos.decode_photos(sample, side, max_unreadable=1)
+        decoding_s = (time.perf_counter() - started) * n / len(sample)
+        everything = np.arange(len(dataset))
+        trial = replace(split, train=everything, validation=everything[: recipe.batch_size], test=everything[:0])
+        return decoding_s + _steps_s(dataset, trial, recipe, len(split.train))
+    return _steps_s(dataset, split, recipe, len(split.train))
+
+
+def _steps_s(dataset: Dataset, split: Split, recipe: SGDRecipe, n_train: int) -> float:
+    from muslin.learn.torch_setup import choose_compute_settings
+
+    compute = choose_compute_settings()
+    smaller: dict[str, Any] = {"batch_size": min(recipe.batch_size, len(split.train))}
+    speed = time_budget.measure_speed(dataset, split, replace(recipe, **smaller), compute, time_budget.SHORT_TRIAL_S)
+    return time_budget.estimate_train_s(recipe, n_train, speed)
