@@ -214,6 +214,35 @@ def test_a_refused_decision_comes_back_and_the_others_are_saved(page, address, f
     until(page, "document.querySelector('.connection') === null")
 
 
+def test_undo_after_a_refusal_takes_back_what_was_saved(page, address, folder, shop):
+    open_room(page, address, shop)
+    shown = products_shown(page)
+    press(page, "f")
+    type_text(page, "Scarf")
+    press(page, "Enter")
+    until(page, "document.querySelector('.marked .says')?.textContent === 'Scarf'")
+    forget_classes(folder / shop)
+    click(page, ".confirm .main")
+    until(page, "document.querySelector('.photo .refusal') !== null")
+    wait_for(lambda: len(decided(folder, shop)) == len(shown) - 1)
+    press(page, "u")
+    wait_for(lambda: decided(folder, shop) == {})
+    until(page, f"document.querySelectorAll('.photo').length >= {len(shown) - 1}")
+    assert set(shown[1:]) <= set(products_shown(page))
+
+
+def test_a_photo_that_did_not_come_is_asked_for_again(page, address, shop):
+    page.call("Network.setBlockedURLs", urls=["*/api/review/photo*"])
+    try:
+        open_room(page, address, shop)
+        until(page, "document.querySelectorAll('.photo .again').length === document.querySelectorAll('.photo').length")
+    finally:
+        page.call("Network.setBlockedURLs", urls=[])
+    click(page, ".photo .again")
+    until(page, "document.querySelector('.photo img')?.naturalWidth > 0")
+    assert page.run("document.querySelector('.photo .again') !== null"), "the others wait for the person"
+
+
 @pytest.mark.parametrize(("view", "bands"), [("queue", []), ("search", ["✓ Shirt"])])
 def test_a_refused_decision_can_be_discarded(page, address, folder, tmp_path, view, bands):
     make_review_shop(folder / tmp_path.name, 2)

@@ -6,6 +6,7 @@ import { shownKey, spokenKey } from "./keys.js";
 import { alternatives, labelsOf, textOf } from "./values.js";
 
 const CHIPS = 3;
+const RETRY_MS = [1000, 3000]; // after these a photo that did not come is asked for again
 export const SIZES = { S: 118, M: 158, L: 236 }; // smallest width of a photo, in px
 
 export class Grid extends Component {
@@ -57,7 +58,19 @@ export class Grid extends Component {
 class Tile extends Component {
   shouldComponentUpdate(next, state) {
     const names = ["attempt", "item", "mark", "decided", "note", "refused", "isCurrent", "isChosen", "index", "sheet", "side"];
-    return this.state.missing !== state.missing || names.some((name) => next[name] !== this.props[name]);
+    return this.state !== state || names.some((name) => next[name] !== this.props[name]);
+  }
+
+  /** A photo did not come: ask for it again twice by itself, then when the person says so. */
+  failed() {
+    const { failures = 0 } = this.state;
+    if (failures >= RETRY_MS.length) return this.setState({ missing: this.props.attempt });
+    this.timer = setTimeout(() => this.setState({ failures: failures + 1 }), RETRY_MS[failures]);
+    return undefined;
+  }
+
+  componentWillUnmount() {
+    clearTimeout(this.timer);
   }
 
   click(event) {
@@ -67,7 +80,7 @@ class Tile extends Component {
     else session.toggle(index);
   }
 
-  render({ session, sheet, item, index, mark, note, refused, isCurrent, isChosen, attempt }, { missing }) {
+  render({ session, sheet, item, index, mark, note, refused, isCurrent, isChosen, attempt }, { missing, failures = 0 }) {
     const value = textOf(item.value, t("review.noLabel"));
     const isSimilar = sheet.origin === "similar", isOut = isSimilar && !mark;
     const says = isSimilar ? "" : saysOf(mark, item, sheet.target) || (sheet.origin === "search" && value);
@@ -78,13 +91,14 @@ class Tile extends Component {
       <button type="button" class="face" aria-pressed=${Boolean(mark)} aria-label=${label} tabindex=${isCurrent ? 0 : -1}
         onclick=${(event) => this.click(event)} ondblclick=${() => !isSimilar && session.openDialog("zoom")}>
         ${missing === attempt ? html`<span class="missing">${t("review.photoMissing")}</span>`
-    : html`<img src=${session.photo(item, 0, SIZES[session.side])} alt="" decoding="async" draggable=${false} onerror=${() => this.setState({ missing: attempt })} />`}
+    : html`<img key=${`${failures} ${attempt}`} src=${session.photo(item, 0, SIZES[session.side])} alt="" decoding="async" draggable=${false} onerror=${() => this.failed()} />`}
         ${says && html`<span class=${isPlain ? "says asPredicted" : "says"}><span>${!mark && item.decided ? "✓ " : ""}${says}</span></span>`}
       </button>
       ${!isSimilar && html`<span class="chips">${alternatives(item, session.corrections, CHIPS).map((name) => html`
         <button type="button" tabindex="-1" aria-pressed=${labelsOf(sheet.valueNow(item)).includes(name)} onclick=${() => session.setLabelOf(index, name)}>${name}</button>`)}</span>
       <button type="button" class="zoomer" tabindex="-1" aria-label=${`${t("review.zoom")}: ${item.name}`} aria-keyshortcuts=${spokenKey("zoom")}
         title=${`${t("review.zoom")} (${shownKey("zoom")})`} onclick=${() => { session.move(index); session.openDialog("zoom"); }}><${Glass} /></button>`}
+      ${missing === attempt && html`<button type="button" class="again" tabindex="-1" aria-label=${`${t("review.photoAgain")}: ${item.name}`} onclick=${() => this.setState({ missing: undefined, failures: 0 })}>${t("review.photoAgain")}</button>`}
       <span class="under"><span class="percent">${percentOf(item)}</span> <span class="name" title=${item.name}>${isSimilar ? value : item.name}</span>${flags(item, note)}</span>
       ${refused && html`<div class="refusal"><p>${refused}</p><button type="button" class="link" onclick=${() => session.discardOf(item.product)}>${tn("review.discard", 1)}</button></div>`}
     </li>`;

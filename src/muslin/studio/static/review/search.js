@@ -4,7 +4,7 @@ import { debounce } from "/static/dom.js";
 import { set, state } from "/static/state.js";
 import { t } from "/static/texts.js";
 import { Component, html } from "/static/html.js";
-import { PAGE_SIZE } from "./session.js";
+import { PAGE_SIZE } from "./session_pages.js";
 import { textOf } from "./values.js";
 
 const CHOICES = { state: ["open", "decided", "changed"], decisions: ["accept", "review", "out of scope"], kinds: ["value", "not_sure", "not_ours"], drawn: ["spot_check", "random", "uncertain", "asked"] };
