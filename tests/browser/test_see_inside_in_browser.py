@@ -21,8 +21,8 @@ def folder(tmp_path_factory):
             photo = folder / "photos" / part / target.classes[garments.labels[target.name][number]] / f"{number}.png"
             photo.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.squeeze(garments.images[number])).save(photo)
-    settings = {"epochs": 1, "batch_size": 45}
-    train_workflow.train(folder / "photos", recipe="tutorial", settings=settings, out=folder / "run")
+    settings = {"epochs": 2, "batch_size": 45}
+    train_workflow.train(folder / "photos", recipe="tutorial", settings=settings, out=folder / "run", snapshots=True)
     return folder
 
 
@@ -120,6 +120,20 @@ def test_a_drawing_is_classified_while_one_draws(page, address):
     assert serious_problems(page) == []
     page.run("[...document.querySelectorAll('dialog .main')].pop().click()")
     until(page, "location.hash.includes('drawing')")
+
+
+def test_the_time_machine_goes_from_epoch_to_epoch(page, address):
+    page.visit(f"{address}/#{TUTORIAL}&tab=network&layer=conv1")
+    until(page, "document.querySelector('.timemachine a') && document.querySelector('.layer-step')")
+    click(page, ".timemachine a")
+    until(page, "document.querySelector('.timemachine input') && location.hash.includes('0002.muslin')")
+    tab_to(page, "e.matches('.timemachine input')")
+    press(page, "ArrowLeft")
+    until(page, "document.querySelector('.predictions').textContent.includes('after the last epoch')")
+    assert "0001.muslin" in page.run("location.hash")
+    assert page.run("document.activeElement.matches('.timemachine input')")
+    until(page, "document.querySelectorAll('.kernelpanel .weight').length === 9")
+    assert serious_problems(page) == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -1,4 +1,4 @@
-"""The images of a model's own run, with their true labels, as requests name them: `sample:DATA:INDEX`."""
+"""What a model's run has beside it: its images with true labels, as `sample:DATA:INDEX`, and its snapshots."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.requests import Body, integer_of, text_of
 from muslin.studio.validation_worker import check_within
-from muslin.workflows.run_folder import Run
+from muslin.workflows.run_folder import Run, run_of_snapshot
 from muslin.workflows.run_schema import SOURCE
 
 PAGE_IMAGES = 48
@@ -56,19 +56,31 @@ def data_of_model(root: Path, model: str) -> tuple[str, str]:
     Raises:
         DataError: no run names the data, or they are not within the folder.
     """
-    folder = file_within(root, model, MODEL_SUFFIXES).parent
-    folder = folder.parent if folder.name == "snapshots" else folder
+    path = file_within(root, model, MODEL_SUFFIXES)
     try:
-        source: Any = Run(folder).record.get("source")
+        source: Any = Run(run_of_snapshot(path) or path.parent).record.get("source")
         check_schema(source, SOURCE)
     except (BundleError, DataError) as error:
         if isinstance(error, DataError) and error.code != "run_missing":
             raise  # says what is wrong with the run
         raise DataError("run_without_data") from error
-    path = source["test"] or source["data"]
-    check_within(root, path)
-    name = path if path in DATASETS else Path(path).resolve().relative_to(root).as_posix()
+    data = source["test"] or source["data"]
+    check_within(root, data)
+    name = data if data in DATASETS else Path(data).resolve().relative_to(root).as_posix()
     return name, "file" if source["test"] else "test"
+
+
+def epochs_of_model(root: Path, model: str) -> dict[str, Any] | None:
+    """The epochs of which a model's run keeps snapshots: `run`, its path; `epochs`; and `epoch`, of this snapshot.
+
+    `epoch` is None of the finished model. None where there are no snapshots.
+    """
+    path = file_within(root, model, MODEL_SUFFIXES)
+    folder = run_of_snapshot(path)
+    if epochs := Run(folder or path.parent).snapshots:
+        run = (folder or path.parent).relative_to(root).as_posix()
+        return {"run": "" if run == "." else run, "epochs": epochs, "epoch": int(path.stem) if folder else None}
+    return None
 
 
 def labels_of_sample(data: DataSets, targets: tuple[Target, ...], image: str) -> dict[str, str]:

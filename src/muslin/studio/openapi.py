@@ -124,6 +124,7 @@ MODEL = object_of(
     path=STRING, name=STRING, network=STRING, input=list_of(COUNT), transform=STRING, tta_flip=BOOLEAN,
     parameters=COUNT, multiply_adds=COUNT, golden_images=COUNT, test_metrics=ANY_OBJECT, targets=list_of(ref("Target")),
     layers=list_of(ref("Layer")), blocks=list_of(ref("Block")), unsupported=list_of(MESSAGE_OR_TEXT),
+    snapshots=or_null(object_of(run=STRING, epochs=list_of(COUNT), epoch=or_null(COUNT))),
 )  # fmt: skip
 ATTRIBUTION = object_of(
     **{"class": STRING}, target=STRING, versus=or_null(STRING), layer=STRING, tta_view={"enum": ["both", *VIEWS]},

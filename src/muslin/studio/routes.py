@@ -35,7 +35,7 @@ from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.mistakes import RunsOfFolder
 from muslin.studio.mistakes_routes import mistakes_routes
 from muslin.studio.model_files import image_page, model_rows
-from muslin.studio.model_images import labels_of_sample, model_images
+from muslin.studio.model_images import epochs_of_model, labels_of_sample, model_images
 from muslin.studio.openapi import description
 from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.responses import Handler, json_body, response_of
@@ -92,7 +92,7 @@ def routes(folder: Path, room: ReviewRoom | None = None) -> list[Route]:
         route("GET", "models", lambda query: {"models": model_rows(workspace.root)}, listing),
         Route("/api/images", images, methods=["GET", "POST"]),
         route("GET", "thumbnail", lambda query: thumbnail(workspace, query)),
-        route("POST", "model", lambda body: describe_model(workspace.model(text_of(body, "model")), body["model"])),
+        route("POST", "model", lambda body: describe(workspace, body)),
         route("POST", "model/images", lambda body: images_of_model(workspace, body)),
         route("POST", "predict", lambda body: predict(workspace, body)),
         route("POST", "accuracy", workspace.accuracy),
@@ -131,6 +131,12 @@ def thumbnail(workspace: Workspace, query: Mapping[str, str]) -> Response:
     side = integer_of(query, "side", 96, MAX_THUMBNAIL_PX)
     small = resize_to_edge(workspace.thumbnail_pixels(query, side), max(8, side))
     return Response(png_bytes(small), media_type="image/png")
+
+
+def describe(workspace: Workspace, body: Body) -> dict[str, Any]:
+    """A model, and the epochs of its run."""
+    path = text_of(body, "model")
+    return describe_model(workspace.model(path), path) | {"snapshots": epochs_of_model(workspace.root, path)}
 
 
 def describe_model(model: InspectedModel, path: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import { adopt, inspection, link, roomLink, state } from "/static/state.js";
 import { messageText, short, t } from "/static/texts.js";
 import { Attribution } from "./attribution.js";
 import { Edits } from "./edits.js";
+import { keyOf, TimeMachine } from "./epochs.js";
 import { take } from "./image_sources.js";
 import { Network } from "./network.js";
 import { Preprocessing } from "./preprocessing.js";
@@ -17,7 +18,7 @@ const TABS = { preprocessing: Preprocessing, network: Network, attribution: Attr
 /** The page of `state`: its model is opened once, and stays until another is named. */
 export default function Page({ state: { model } }) {
   if (!model) return html`<div class="page"><${EmptyState} title=${t("pageModel")}><p>${t("model.noModelChosen")}</p><p><a href=${roomLink("home")}>${t("pageHome")}</a></p><//></div>`;
-  return html`<div class="page wide"><${Load} key=${model} of=${model} from=${() => opened(model)}>${(found) => html`<${ModelPage} model=${found} />`}<//></div>`;
+  return html`<div class="page wide"><${Load} key=${keyOf(model)} of=${model} from=${() => opened(model)}>${(found) => html`<${ModelPage} model=${found} />`}<//></div>`;
 }
 
 async function opened(name) {
@@ -66,7 +67,7 @@ class ModelPage extends Component {
   render({ model }, { trouble }) {
     const name = state.tab in TABS ? state.tab : "preprocessing", Tab = TABS[name];
     return html`
-      <div class="modelhead"><h1>${model.name}</h1><p class="soft">${factsOf(model)}</p>
+      <div class="modelhead"><h1>${model.name}</h1><p class="soft">${factsOf(model)}</p><${TimeMachine} model=${model} />
         ${model.unsupported.length > 0 && html`<details class="note"><summary>${t("unsupported")}</summary><ul>${model.unsupported.map((one) => html`<li>${messageText(one)}</li>`)}</ul></details>`}</div>
       <div class="workbench">
         <${Side} model=${model} trouble=${trouble} />
