@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -424,3 +425,19 @@ def test_several_targets_have_an_overview_and_a_page_each(three_targets: ReportI
     tags = Page((tmp_path / "targets/2-tags/report.html").read_text(encoding="utf-8"))
     assert "Per-label metrics" in tags.text
     assert (tmp_path / "targets/2-tags/class_metrics.svg").is_file()
+
+
+def test_images_and_cells_link_to_the_studio(tmp_path: Path) -> None:
+    names = ("T-shirt/top", "Shirt & co", "短裙")
+    page = _page(report_inputs(names, run={"name": "first run"}), tmp_path)
+    notes = {attributes["id"] for _, attributes in page.elements if attributes.get("class") == "studio-note"}
+    links = {a["href"][1:] for tag, a in page.elements if tag == "a" and a.get("href", "").startswith("#page=")}
+    assert links == notes
+    asked = [dict(parse_qsl(link)) for link in links]
+    assert all((each["page"], each["run"]) == ("mistakes", "first run") for each in asked)
+    assert {each["label"] for each in asked} == set(names)
+    assert any("why" in each for each in asked)
+    assert any("why" not in each for each in asked)
+    drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
+    assert {"role": "group"}.items() <= next(a for a in drawings if "confusion" in a["aria-labelledby"]).items()
+    assert "href" not in (tmp_path / "confusion_matrix.svg").read_text()

@@ -38,6 +38,7 @@ class ImageTile:
         true: the true class where the prediction is incorrect.
         correct: None without a prediction.
         id: the image's name, where the page shows it.
+        address: of the image in the studio, where the page links there; see `muslin.reporting.report.studio_links`.
     """
 
     pixels: Pixels
@@ -46,6 +47,7 @@ class ImageTile:
     true: str = ""
     correct: bool | None = None
     id: str = ""
+    address: str = ""
 
     @property
     def uri(self) -> str:

@@ -14,6 +14,7 @@ from muslin.evaluation.thresholds import predict_classes
 from muslin.reporting.network_stages import Stage, network_stages
 from muslin.reporting.report import insights
 from muslin.reporting.report.page import TEMPLATES, ImageTile, render_page
+from muslin.reporting.report.studio_links import STUDIO, StudioLinks
 from muslin.reporting.samples import mean_images, random_sample, sample_per_class
 from muslin.reporting.svg import plots
 from muslin.reporting.svg.binary_curves import threshold_explorer
@@ -113,6 +114,9 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
     html = render_page(
         "report.html.j2",
         inputs=inputs,
+        links=page.links,
+        studio=STUDIO,
+        linked_matrix=page.linked_matrix(),
         target=target,
         evaluation=evaluation,
         reliability=reliability,
@@ -123,7 +127,10 @@ def write_target_report(folder: Path, inputs: ReportInputs, target: str) -> Path
         samples=page.samples(),
         predictions=page.random_predictions(),
         pairs=[(pair, page.pair_examples(pair)) for pair in evaluation.confused_pairs[:PAIRS_ILLUSTRATED]],
-        errors=[page.tile(error.index, id=error.id) for error in evaluation.confident_errors[:ERRORS_SHOWN]],
+        errors=[
+            page.tile(error.index, "confident-errors", id=error.id)
+            for error in evaluation.confident_errors[:ERRORS_SHOWN]
+        ],
         explorer=explorer,
         script=(TEMPLATES / "threshold_explorer.js").read_text(encoding="utf-8") if explorer else "",
     )
@@ -167,6 +174,7 @@ class _TargetPage:
 
     def __init__(self, inputs: ReportInputs, target: str, evaluation: Evaluation) -> None:
         self.inputs, self.target, self.evaluation = inputs, target, evaluation
+        self.links = StudioLinks.of(inputs.run, [each.name for each in inputs.dataset.targets], target)
         self.probabilities = inputs.probabilities[target]
         self.labels = inputs.test_labels(target)  # true classes of the test images
         self.predicted = predicted_classes(evaluation, self.probabilities)
@@ -199,9 +207,19 @@ class _TargetPage:
             groups.append((classes[index], None if mean is None else ImageTile(mean), tiles))
         return groups
 
-    def tile(self, index: int, *, id: str = "") -> ImageTile:
-        """The test image at `index` with its prediction."""
+    def linked_matrix(self) -> str:
+        """The confusion matrix, whose most frequent errors link to the studio."""
+        classes, pairs = self.evaluation.classes, self.evaluation.confused_pairs if self.links.run else ()
+        links = {
+            (pair.true, pair.predicted): self.links.to(classes[pair.true], classes[pair.predicted], "confusion-matrix")
+            for pair in pairs
+        }
+        return plots.confusion_matrix_plot(self.evaluation, self.classes_shown, links)
+
+    def tile(self, index: int, section: str, *, id: str = "") -> ImageTile:
+        """The test image at `index` with its prediction; `section` of the page shows it."""
         true, predicted = int(self.labels[index]), int(self.predicted[index])
+        classes, name = self.evaluation.classes, str(self.inputs.dataset.ids[self.inputs.split.test[index]])
         return ImageTile(
             pixels=self.inputs.test_pixels(index),
             label=self.evaluation.classes[predicted],
@@ -209,17 +227,18 @@ class _TargetPage:
             true="" if true == predicted else self.evaluation.classes[true],
             correct=true == predicted,
             id=id,
+            address=self.links.to(classes[true], classes[predicted], section, name),
         )
 
     def random_predictions(self) -> list[ImageTile]:
         """Random test images, so that the share of errors among them is typical."""
         known = np.flatnonzero(self.labels != UNKNOWN)
-        return [self.tile(int(index)) for index in random_sample(known, PREDICTIONS_SHOWN)]
+        return [self.tile(int(index), "predictions") for index in random_sample(known, PREDICTIONS_SHOWN)]
 
     def pair_examples(self, pair: ConfusedPair) -> list[TileGroup]:
         """Correct predictions of the true class, the errors, correct predictions of the other class."""
         true, predicted = (self.evaluation.classes[i] for i in (pair.true, pair.predicted))
-        errors = [self.tile(index) for index in pair.examples[:EXAMPLES_SHOWN]]
+        errors = [self.tile(index, "confused-pairs") for index in pair.examples[:EXAMPLES_SHOWN]]
         return [
             (f"{true}, correct", self._correct_tiles(pair.true)),
             (f"{true}, predicted as {predicted}", errors),
@@ -229,4 +248,4 @@ class _TargetPage:
     def _correct_tiles(self, index: int) -> list[ImageTile]:
         """A few random test images of a class that were predicted correctly."""
         correct = np.flatnonzero((self.labels == index) & (self.predicted == index))
-        return [self.tile(int(i)) for i in random_sample(correct, CORRECT_SHOWN)]
+        return [self.tile(int(i), "confused-pairs") for i in random_sample(correct, CORRECT_SHOWN)]

@@ -27,6 +27,7 @@ from muslin.reporting.svg.svg import (
     svg_text,
     text_width,
     tick_decimals,
+    xml_escape,
 )
 from muslin.text import interval_text, percent, plural, short_count
 
@@ -122,11 +123,14 @@ def _curve(points: Points, validation: bool) -> str:
     return body
 
 
-def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None = None) -> str:
+def confusion_matrix_plot(
+    evaluation: Evaluation, classes: Sequence[int] | None = None, links: Mapping[tuple[int, int], str] | None = None
+) -> str:
     """The confusion matrix as a heat map with counts: rows are true classes, columns predicted ones.
 
     A cell's strength is its share of its row. Correct predictions are in ink; errors are in the accent colour and
-    stronger for their share (by its square root), to draw the eye. `classes` selects some by their index.
+    stronger for their share (by its square root), to draw the eye. `classes` selects some by their index. `links` has
+    the addresses, without #, that cells link to, by the indices of the true and the predicted class.
     """
     indices = list(range(len(evaluation.classes)) if classes is None else classes)
     names = [evaluation.classes[i] for i in indices]
@@ -148,7 +152,10 @@ def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None 
         body.append(svg_text(x + centre, y, label, "ink small", anchor, rotate=angle, tooltip=name))
         body.append(svg_text(left - 12, top + centre + 4, label, "ink small", "end", tooltip=name))
     body += [
-        _matrix_cell(evaluation, true, predicted, left + column * cell, top + row * cell, cell)
+        _linked(
+            _matrix_cell(evaluation, true, predicted, left + column * cell, top + row * cell, cell),
+            (links or {}).get((true, predicted)),
+        )
         for row, true in enumerate(indices)
         for column, predicted in enumerate(indices)
     ]
@@ -164,7 +171,12 @@ def confusion_matrix_plot(evaluation: Evaluation, classes: Sequence[int] | None 
         f"Most frequent errors: {'; '.join(pairs)}." if pairs else "There are no errors."
     )
     width = max(left + side + right_margin, left + 440)
-    return svg_document(width, foot + 14, "Confusion matrix", description, body)
+    drawing = svg_document(width, foot + 14, "Confusion matrix", description, body)
+    return drawing.replace('role="img"', 'role="group"', 1) if links else drawing  # an image has no links
+
+
+def _linked(cell: str, address: str | None) -> str:
+    return f'<a href="#{xml_escape(address)}">{cell}</a>' if address else cell
 
 
 def _matrix_cell(evaluation: Evaluation, true: int, predicted: int, x: float, y: float, side: float) -> str:
