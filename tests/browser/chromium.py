@@ -141,8 +141,8 @@ class Page:
 
 
 @contextmanager
-def chromium() -> Iterator[Page]:
-    """A fresh browser with one page, ended at the end."""
+def chromium(*flags: str) -> Iterator[Page]:
+    """A fresh browser with one page, ended at the end. `flags` are added to FLAGS."""
     ends = [*os.pipe(), *os.pipe()]
     # above 4, since the browser wants its two ends under the numbers 3 and 4
     read_commands, send, receive, write_answers = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in ends)
@@ -150,7 +150,7 @@ def chromium() -> Iterator[Page]:
         os.close(end)
 
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
-        command = [PROGRAM, *FLAGS, f"--user-data-dir={profile}"]
+        command = [PROGRAM, *FLAGS, *flags, f"--user-data-dir={profile}"]
         browser = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{read_commands} 4>&{write_answers}', "bash", *command],
             pass_fds=(read_commands, write_answers),

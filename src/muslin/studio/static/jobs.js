@@ -8,6 +8,6 @@ export function who() {
 }
 
 /** Start a job of the server's table JOBS; its state. */
-export const startJob = async (kind, params) => ask("/api/jobs/start", { kind, who: who(), params });
+export const startJob = (kind, params) => ask("/api/jobs/start", { kind, who: who(), params });
 
 export const listJobs = async () => (await get("/api/jobs")).jobs;
