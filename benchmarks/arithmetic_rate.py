@@ -48,7 +48,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for, training_arrays
-    from muslin.learn.training_loop import fit
+    from muslin.learn.training_loop import TrainingControl, fit
 
     compute = choose_compute_settings()
     torch.set_num_threads(compute.threads)
@@ -62,7 +62,7 @@ def measure(name: str, steps: int) -> dict[str, float]:
     moments: list[float] = []
     fit(
         net, training_arrays(everything, split.train), training_arrays(everything, split.validation), chosen, seed=0,
-        compute=compute, on_progress=lambda progress: moments.append(time.perf_counter()),
+        compute=compute, control=TrainingControl(on_progress=lambda progress: moments.append(time.perf_counter())),
     )  # fmt: skip
     step_s = statistics.median(later - earlier for earlier, later in pairwise(moments[4:]))
     torch.set_num_threads(compute.threads)

@@ -92,7 +92,7 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import golden_images, network_for, training_arrays
-    from muslin.learn.training_loop import Progress, fit
+    from muslin.learn.training_loop import Progress, TrainingControl, fit
     from muslin.models.bundle import seal
     from muslin.models.predictor import Predictor
 
@@ -122,7 +122,8 @@ def measure(point: Point, folder: Path, seconds: float) -> dict[str, Any]:
     net = Net(network_for(dataset, split, chosen), seed=0)
     train, validation = training_arrays(dataset, split.train), training_arrays(dataset, split.validation)
     with suppress(StoppedError):
-        fit(net, train, validation, chosen, seed=0, compute=compute, on_progress=on_progress, should_stop=should_stop)
+        control = TrainingControl(on_progress=on_progress, should_stop=should_stop)
+        fit(net, train, validation, chosen, seed=0, compute=compute, control=control)
     steps = len(moments) - 1
     measured = {
         "read_s": read_s,

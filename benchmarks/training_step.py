@@ -70,7 +70,9 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     loop.fit(
         net, training_arrays(some, split.train), training_arrays(some, split.validation), chosen,
         seed=0, compute=compute,
-        on_progress=lambda progress: moments.append((time.perf_counter(), time.process_time())),
+        control=loop.TrainingControl(
+            on_progress=lambda progress: moments.append((time.perf_counter(), time.process_time()))
+        ),
     )  # fmt: skip
     wall, processor = ([1000 * (b[i] - a[i]) for a, b in pairwise(moments[4:])] for i in (0, 1))
     return {"wall_ms": statistics.median(wall), "processor_ms": statistics.median(processor)}

@@ -31,7 +31,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
     from muslin.learn.modules import Net
     from muslin.learn.recipes import SGDRecipe, recipe, recipe_network
     from muslin.learn.torch_setup import choose_compute_settings
-    from muslin.learn.training_loop import Progress, fit
+    from muslin.learn.training_loop import Progress, TrainingControl, fit
 
     chosen = recipe("tutorial", epochs=epochs)
     train = read("fashion-mnist").part("train")
@@ -52,7 +52,7 @@ def measure(images: int, epochs: int) -> dict[str, Any]:
         chosen,
         seed=0,
         compute=choose_compute_settings(),
-        on_progress=on_progress,
+        control=TrainingControl(on_progress=on_progress),
     )
     wall, processor = ([after[i] - before[i] for before, after in pairwise(ends)] for i in (0, 1))
     return {"epoch_s": wall, "epoch_cpu_s": processor}

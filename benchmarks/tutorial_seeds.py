@@ -23,7 +23,7 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
     from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import network_for, training_arrays
-    from muslin.learn.training_loop import Progress, fit
+    from muslin.learn.training_loop import Progress, TrainingControl, fit
 
     chosen = recipe("tutorial", **changes)
     assert isinstance(chosen, SGDRecipe)
@@ -47,7 +47,8 @@ def trained(changes: dict[str, str], seed: int) -> list[dict[str, Any]]:
             print(json.dumps(epochs[-1]), flush=True)
 
     nothing = training_arrays(dataset, parts.validation[:0])
-    fit(net, train, nothing, chosen, seed=seed, compute=choose_compute_settings(), on_progress=on_progress)
+    control = TrainingControl(on_progress=on_progress)
+    fit(net, train, nothing, chosen, seed=seed, compute=choose_compute_settings(), control=control)
     return epochs
 
 

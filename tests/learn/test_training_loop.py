@@ -19,7 +19,7 @@ from muslin.learn.modules import Dropout, Net, to_batch, weights_of
 from muslin.learn.optimizers import optimizers_for, orthogonalise
 from muslin.learn.recipes import RECIPES, SGDRecipe, recipe, recipe_network
 from muslin.learn.torch_setup import ComputeSettings, choose_compute_settings
-from muslin.learn.training_loop import fit, learning_rate_factor
+from muslin.learn.training_loop import TrainingControl, fit, learning_rate_factor
 from refusals import refuses
 
 COMPUTE = ComputeSettings(threads=1, precision="float32", memory_reused=False)
@@ -66,11 +66,12 @@ def test_resumed_training_has_the_same_weights_bit_for_bit(name, garments, tmp_p
                 r,
                 seed=3,
                 compute=COMPUTE,
-                checkpoint=checkpoint,
-                should_stop=lambda steps=steps, after=stop_after: next(steps) >= after,
+                control=TrainingControl(
+                    checkpoint, should_stop=lambda steps=steps, after=stop_after: next(steps) >= after
+                ),
             )
     resumed = net_for(r)
-    history2 = fit(resumed, *garments, r, seed=3, compute=COMPUTE, checkpoint=checkpoint)
+    history2 = fit(resumed, *garments, r, seed=3, compute=COMPUTE, control=TrainingControl(checkpoint))
 
     expected, found = weights_of(straight), weights_of(resumed)
     assert expected.keys() == found.keys()
@@ -119,17 +120,17 @@ def test_diverged_training_is_refused_with_a_learning_rate(garments):
 def test_foreign_and_damaged_checkpoints_are_refused(garments, tmp_path):
     checkpoint = Checkpoint(tmp_path / "checkpoint.safetensors")
     quick = small("quick", epochs=1)
-    fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
+    fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, control=TrainingControl(checkpoint))
     tutorial = small("tutorial", epochs=1)
     with refuses("checkpoint_invalid", path=str(checkpoint.path)):
-        fit(net_for(tutorial), *garments, tutorial, seed=0, compute=COMPUTE, checkpoint=checkpoint)
+        fit(net_for(tutorial), *garments, tutorial, seed=0, compute=COMPUTE, control=TrainingControl(checkpoint))
     whole = checkpoint.path.read_bytes()
     changed = bytearray(whole)
     changed[-1000] ^= 1
     for damaged in (whole[:1000], bytes(changed)):
         checkpoint.path.write_bytes(damaged)
         with refuses("checkpoint_invalid", path=str(checkpoint.path)):
-            fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, checkpoint=checkpoint)
+            fit(net_for(quick), *garments, quick, seed=0, compute=COMPUTE, control=TrainingControl(checkpoint))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from muslin.learn.modules import Net
 from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
 from muslin.learn.torch_setup import ComputeSettings
 from muslin.learn.train import initial_network, predict_images, training_arrays
-from muslin.learn.training_loop import Labels, Progress, fit
+from muslin.learn.training_loop import Labels, Progress, TrainingControl, fit
 
 MAX_TRAIN_IMAGES = 60_000
 """Training images of a fold's network, at most, drawn at random: it needs to be fair, not the best."""
@@ -96,7 +96,8 @@ def fit_predict_network(
         smaller = with_min_steps(smaller, len(train))
         net = initial_network(dataset, Split(train, NOTHING, held_out, (), seed), smaller, seed=seed)
         arrays = training_arrays(dataset, train), training_arrays(dataset, NOTHING)
-        fit(net, *arrays, smaller, seed=seed, compute=compute, on_progress=partial(on_progress, fold))
+        control = TrainingControl(on_progress=partial(on_progress, fold))
+        fit(net, *arrays, smaller, seed=seed, compute=compute, control=control)
         return predict_images(net, training_arrays(dataset, held_out)[0])
 
     return fit_predict

@@ -91,9 +91,9 @@ class State:
         self.images += images
         count_correct(scores, labels, self.correct, self.labelled)
 
-    def of_next_epoch(self) -> "State":
-        """The same at the start of an epoch."""
-        return replace(self, loss_sum=0.0, images=0, correct={}, labelled={})
+    def of_next_epoch(self, row: dict[str, Any]) -> "State":
+        """The same at the start of an epoch, after one with this row of the history."""
+        return replace(self, history=[*self.history, row], loss_sum=0.0, images=0, correct={}, labelled={})
 
 
 def first_state(checkpoint: Checkpoint | None, net: Net, optimizers: list[Optimizer], settings: list[Any]) -> State:
@@ -114,43 +114,44 @@ def first_state(checkpoint: Checkpoint | None, net: Net, optimizers: list[Optimi
     return state
 
 
+@dataclass(frozen=True)
+class TrainingControl:
+    """Where a training is kept, who is told of it, and when it stops.
+
+    Attributes:
+        checkpoint: where it exists, training resumes from there, and ends with the weights it would have had without
+            the interruption, bit for bit (same machine, same compute settings).
+        on_progress: called after every step.
+        should_stop: asked after every step; once it is true, training stops with a StoppedError.
+    """
+
+    checkpoint: Checkpoint | None = None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+UNATTENDED = TrainingControl()
+
+
 @restore_torch_settings()
 def fit(
-    net: Net,
-    train: tuple[Images, Labels],
-    validation: tuple[Images, Labels],
-    recipe: SGDRecipe,
-    *,
-    seed: int,
-    compute: ComputeSettings,
-    checkpoint: Checkpoint | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> list[dict[str, Any]]:
+    net: Net, train: tuple[Images, Labels], validation: tuple[Images, Labels], recipe: SGDRecipe, *, seed: int,
+    compute: ComputeSettings, control: TrainingControl = UNATTENDED,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Train `net` in place and return its history, one row per epoch.
 
-    If `checkpoint` exists, training resumes from there and ends with the weights it would have had without the
-    interruption, bit for bit (same machine, same compute settings).
-
     Raises:
-        StoppedError: `should_stop()` became true; the step was finished and the checkpoint written.
+        StoppedError: `control.should_stop()` became true; the step was finished and the checkpoint written.
         TrainingError: the loss is not finite, or the checkpoint was made with another recipe, seed or compute settings.
     """
     apply_compute_settings(compute)
-    images, labels = train
-    truths = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in labels.items()}
-    weights = {name: class_weights(values, net.network.heads[name].filters, recipe) for name, values in truths.items()}
+    images, checkpoint = train[0], control.checkpoint
+    truths = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in train[1].items()}
     steps, total = steps_per_epoch(len(images), recipe), total_steps(len(images), recipe)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    optimizers = optimizers_for(net, recipe)
-    frozen_blocks = recipe.frozen_blocks if isinstance(recipe, FineTuneRecipe) else 0
-    fit_to_data(net, images, truths, heads_are_fitted=frozen_blocks > 0)
+    optimizers = prepare(net, images, truths, recipe)
     state = first_state(checkpoint, net, optimizers, [recipe.to_dict(), seed, asdict(compute)])
-    if frozen_blocks:
-        net.freeze_prefix(frozen_prefix(net, frozen_blocks, compute.threads))
-    micro_batches = MicroBatches(net, recipe, compute, weights)
-    started, saved_at = time.perf_counter() - state.elapsed_s, state.elapsed_s
-    resumed = replace(state)
+    micro_batches = first_micro_batches(net, truths, recipe, compute)
+    started, saved_at, resumed = time.perf_counter() - state.elapsed_s, state.elapsed_s, replace(state)
 
     for epoch in range(state.step // steps, total_epochs(len(images), recipe)):
         if state.step == total:  # resumed after the last step, in the middle of an epoch
@@ -170,16 +171,14 @@ def fit(
             state.elapsed_s = time.perf_counter() - started
             progress = progress_of(state, resumed, recipe, len(images))
             if step == steps - 1 or state.step == total:
-                size = eval_image_size(recipe, epoch, net.network.input_shape[:2])
-                evaluated = micro_batches.evaluate(*validation, size)
+                evaluated = micro_batches.evaluate(
+                    *validation, eval_image_size(recipe, epoch, net.network.input_shape[:2])
+                )
                 state.elapsed_s = time.perf_counter() - started
-                n_validation = count_labelled_images(validation[1].values())
-                row = history_row(state, progress, evaluated, n_validation, recipe.learning_rate * factor)
-                state.history.append(row)
-                state = state.of_next_epoch()
-                progress = replace(progress, row=row)
-            on_progress(progress)
-            stopping = should_stop() and state.step < total
+                row = history_row(state, progress, evaluated, validation[1], recipe.learning_rate * factor)
+                state, progress = state.of_next_epoch(row), replace(progress, row=row)
+            control.on_progress(progress)
+            stopping = control.should_stop() and state.step < total
             if checkpoint and (progress.row or stopping or state.elapsed_s - saved_at > CHECKPOINT_EVERY_S):
                 save_checkpoint(checkpoint, net, optimizers, asdict(state))
                 saved_at = state.elapsed_s
@@ -190,6 +189,27 @@ def fit(
     net.frozen_prefix = None
     net.eval()
     return state.history
+
+
+def prepare(net: Net, images: Images, truths: Tensors, recipe: SGDRecipe) -> list[Optimizer]:
+    """Fit `net` to the data as far as that takes no training, and make its optimizers."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    optimizers = optimizers_for(net, recipe)
+    fit_to_data(net, images, truths, heads_are_fitted=frozen_blocks_of(recipe) > 0)
+    return optimizers
+
+
+def first_micro_batches(net: Net, truths: Tensors, recipe: SGDRecipe, compute: ComputeSettings) -> MicroBatches:
+    """What computes the steps of `net`, which has its first weights."""
+    if blocks := frozen_blocks_of(recipe):
+        net.freeze_prefix(frozen_prefix(net, blocks, compute.threads))
+    weights = {name: class_weights(values, net.network.heads[name].filters, recipe) for name, values in truths.items()}
+    return MicroBatches(net, recipe, compute, weights)
+
+
+def frozen_blocks_of(recipe: SGDRecipe) -> int:
+    """How many blocks keep their weights."""
+    return recipe.frozen_blocks if isinstance(recipe, FineTuneRecipe) else 0
 
 
 def fit_to_data(net: Net, images: Images, truths: Tensors, *, heads_are_fitted: bool) -> None:
@@ -210,9 +230,9 @@ def update_weights(optimizers: Sequence[Optimizer], factor: float) -> None:
 
 
 def history_row(
-    state: State, progress: Progress, evaluated: Evaluated, n_validation: int, learning_rate: float
+    state: State, progress: Progress, evaluated: Evaluated, validation_labels: Labels, learning_rate: float
 ) -> dict[str, Any]:
-    """The row of an epoch, which was evaluated on `n_validation` labelled images."""
+    """The row of an epoch, which was evaluated on images with these labels."""
     validation_loss, validation_accuracy = evaluated
     return {
         "epoch": progress.epoch,
@@ -221,7 +241,7 @@ def history_row(
         "train_images": state.images,
         "validation_loss": validation_loss,
         "validation_accuracy": validation_accuracy,
-        "validation_images": n_validation,
+        "validation_images": count_labelled_images(validation_labels.values()),
         "learning_rate": learning_rate,
         "elapsed_s": state.elapsed_s,
     }

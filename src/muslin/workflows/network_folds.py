@@ -137,7 +137,7 @@ def _train_fold(
     from muslin.learn.checkpoint import Checkpoint, has_steps
     from muslin.learn.torch_setup import ComputeSettings
     from muslin.learn.train import initial_network, training_arrays, validation_subset
-    from muslin.learn.training_loop import fit
+    from muslin.learn.training_loop import TrainingControl, fit
 
     recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
     assert isinstance(recipe, SGDRecipe)
@@ -145,17 +145,14 @@ def _train_fold(
     checkpoint = Checkpoint(path, runs.planned_digest(record))
     features = None if has_steps(checkpoint) else data.features
     net = initial_network(data.dataset, split, recipe, seed=seed, features=features)
-    history = fit(
-        net,
-        training_arrays(data.dataset, split.train),
-        training_arrays(data.dataset, validation_subset(split)),
-        recipe,
-        seed=seed,
-        compute=ComputeSettings(**record["compute"]),
-        checkpoint=checkpoint,
-        on_progress=lambda progress: callbacks.on_progress(replace(progress, row=None)),
-        should_stop=callbacks.should_stop,
-    )
+    train, validation = (training_arrays(data.dataset, i) for i in (split.train, validation_subset(split)))
+
+    def on_progress(progress: "Progress") -> None:
+        callbacks.on_progress(replace(progress, row=None))
+
+    control = TrainingControl(checkpoint, on_progress, callbacks.should_stop)
+    compute = ComputeSettings(**record["compute"])
+    history = fit(net, train, validation, recipe, seed=seed, compute=compute, control=control)
     return net, history
 
 

@@ -169,7 +169,7 @@ def _try_from_scratch(
     """A tenth of the steps on other images than the sample."""
     from muslin.learn.torch_setup import choose_compute_settings
     from muslin.learn.train import initial_network, predict_images, training_arrays
-    from muslin.learn.training_loop import fit
+    from muslin.learn.training_loop import TrainingControl, fit
 
     whole = with_min_steps(recipe, n_train)
     assert isinstance(whole, SGDRecipe)
@@ -185,7 +185,8 @@ def _try_from_scratch(
     net = initial_network(trained, Split(train, train[:0], train[:0]), smaller, seed=seed)
     arrays = training_arrays(trained, train), training_arrays(trained, train[:0])
     compute = choose_compute_settings()
-    history = fit(net, *arrays, smaller, seed=seed, compute=compute, should_stop=callbacks.should_stop)
+    control = TrainingControl(should_stop=callbacks.should_stop)
+    history = fit(net, *arrays, smaller, seed=seed, compute=compute, control=control)
     predicted = predict_images(net, training_arrays(held_out, np.arange(len(held_out)))[0])
     expected_s = decoding_s + history[-1]["elapsed_s"] / steps * full_steps
     return _with_whole_training(whole, held_out, predicted, (full_steps / steps) ** -STEPS_EXPONENT, expected_s)

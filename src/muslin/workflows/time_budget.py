@@ -106,7 +106,7 @@ def measure_speed(
 def _step_seconds(
     net: Any, train: Any, validation: Any, recipe: SGDRecipe, compute: "ComputeSettings", trial_s: float
 ) -> float:
-    from muslin.learn.training_loop import fit
+    from muslin.learn.training_loop import TrainingControl, fit
 
     moments: list[float] = []
 
@@ -117,7 +117,8 @@ def _step_seconds(
     one_epoch = replace(recipe, epochs=1, max_steps=0)
     started = time.perf_counter()
     with contextlib.suppress(StoppedError):
-        fit(net, train, validation, one_epoch, seed=0, compute=compute, should_stop=should_stop)
+        control = TrainingControl(should_stop=should_stop)
+        fit(net, train, validation, one_epoch, seed=0, compute=compute, control=control)
     timed = moments[min(WARMUP_STEPS, len(moments) - 1) :]
     return (timed[-1] - timed[0]) / (len(timed) - 1) if len(timed) > 1 else timed[0] - started
 

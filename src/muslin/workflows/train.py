@@ -256,7 +256,7 @@ def _train_network(
     from muslin.learn.linear_probe import fit_linear_heads
     from muslin.learn.torch_setup import ComputeSettings
     from muslin.learn.train import initial_network, training_arrays, validation_subset
-    from muslin.learn.training_loop import fit
+    from muslin.learn.training_loop import TrainingControl, fit
 
     dataset, parts = data.dataset, data.split
     recipe, seed = recipes.recipe_from_dict(record["recipe"]), record["seed"]
@@ -273,18 +273,20 @@ def _train_network(
             run.write_history([*(r for r in run.history if r["epoch"] < progress.epoch), progress.row])
         callbacks.on_progress(progress)
 
-    options: dict[str, Any] = {"on_progress": on_progress, "should_stop": callbacks.should_stop}
     if isinstance(recipe, SGDRecipe):
         train, validation = (training_arrays(dataset, i) for i in (parts.train, validation_subset(parts)))
         compute = ComputeSettings(**record["compute"])
-        options |= {"seed": seed, "compute": compute, "checkpoint": checkpoint}
-        history = fit(net, train, validation, recipe, **options)
+        control = TrainingControl(checkpoint, on_progress, callbacks.should_stop)
+        history = fit(net, train, validation, recipe, seed=seed, compute=compute, control=control)
         n_train = len(parts.train)
         record["images_seen"] = images_seen(n_train, recipe, total_steps(n_train, recipe))
     else:
         assert isinstance(recipe, LinearProbeRecipe)
         assert data.features is not None
-        history = fit_linear_heads(net, data.features, dict(dataset.labels), parts, recipe, **options)
+        history = fit_linear_heads(
+            net, data.features, dict(dataset.labels), parts, recipe,
+            on_progress=on_progress, should_stop=callbacks.should_stop,
+        )  # fmt: skip
         record["images_seen"] = None  # only their features
         callbacks.log(_convergence(history, recipe))
     return net, history
