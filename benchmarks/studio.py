@@ -96,14 +96,12 @@ def steps(page: Page, address: str, model: str, rounds: int) -> dict[str, Any]:
         opened = "document.querySelector('.large .map') && document.querySelector('.layer-step')"
         found["layer"].append(timed(page, f"set({{layer: {name!r}, channel: 0, at: []}}, true)", opened))
         row, column = n % shape[1], (n + 1) % shape[2]
-        page.run("document.querySelector('.formula h3').textContent = ''")
         title = "document.querySelector('.formula h3')?.textContent"
-        found["value"].append(timed(page, f"set({{at: [{row}, {column}]}}, true)", title))
-        off = f"set({{edits: [{{kind: 'channel_off', layer: {name!r}, channel: 1}}]}})"
+        found["value"].append(timed(page, f"set({{at: [{row}, {column}]}}, true)", f"{title} !== {page.run(title)!r}"))
+        off = f"set({{model_edits: [{{kind: 'channel_off', layer: {name!r}, channel: 1}}]}})"
         found["edit"].append(timed(page, off, "document.querySelector('.changed')"))
-        page.run("set({edits: [], layer: '', at: [], tab: 'preprocessing'})")
-        until(page, "!document.querySelector('.changed')")
-        page.run("document.querySelectorAll('.sum').forEach(e => e.remove())")
+        page.run("set({model_edits: [], layer: '', at: [], tab: 'preprocessing'})")
+        until(page, "!document.querySelector('.changed') && !document.querySelector('.sum')")
         label = page.run(f"model.targets[0].classes[{n} % model.targets[0].classes.length]")
         asked = f"set({{tab: 'attribution', label: {label!r}}})"
         found["attribution"].append(timed(page, asked, "document.querySelector('.sum')"))

@@ -6,14 +6,14 @@ import { number, t } from "/static/texts.js";
 import { Button } from "./controls.js";
 
 /** The colours of a scale from low to high with their numbers, and what they are: `unit`, such as "activation". */
-export function Legend({ scale, unit = "", digits = 3 }) {
+export function Legend({ scale, unit = "", digits = 3, isHatched = true }) {
   const stops = Array.from({ length: 9 }, (_, i) => `${css(scale.colours[Math.round(i * 255 / 8)])} ${i * 12.5}%`).join(",");
   return html`<div class="legend">
     <span class="number">${number(scale.low, digits)}</span>
     <span class=${classes("ramp", scale.signed && "signed")} style=${{ backgroundImage: `linear-gradient(90deg,${stops})` }} aria-hidden="true"></span>
     <span class="number">${number(scale.high, digits)}</span>
     ${unit && html`<span class="unit">${unit}</span>`}
-    ${scale.signed && html`<span class="soft hatched">${t("hatched")}</span>`}
+    ${scale.signed && isHatched && html`<span class="soft hatched">${t("hatched")}</span>`}
   </div>`;
 }
 

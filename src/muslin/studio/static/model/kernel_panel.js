@@ -37,7 +37,7 @@ function Kernel({ layer, at, kernel, isEditable }) {
     onchange=${(typed) => write(kernel.map((row, v) => row.map((one, u) => (v === y && u === x ? typed : one))))} />`;
   const scale = scaleOf(Math.min(...flat, 0), Math.max(...flat, 0));
   return html`<${Cells} values=${kernel} scale=${scale} label=${t("kernel")} input=${isEditable ? field : undefined} />
-    <${Legend} scale=${scale} unit=${t("model.unit.weight")} />
+    <${Legend} scale=${scale} unit=${t("model.unit.weight")} isHatched=${false} />
     ${isEditable && html`<p class="buttons"><${Button} data-key="zero" onclick=${() => write(kernel.map((row) => row.map(() => 0)))}>${t("kernelZero")}<//>
       <${Button} data-key="negate" onclick=${() => write(kernel.map((row) => row.map((value) => -value || 0)))}>${t("kernelNegate")}<//></p>`}`;
 }
