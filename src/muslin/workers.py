@@ -57,6 +57,11 @@ class WorkerPool:
         for _ in range(processes):
             self._free.put(None)
 
+    def start(self) -> None:
+        """Start a process now, so that the first call need not wait for its imports."""
+        process = self._free.get()
+        self._free.put(process if process and process.is_alive else _Process(self._arguments))
+
     def run(self, params: Mapping[str, Any], content: bytes = b"") -> tuple[Params, bytearray]:
         """The function's result for `params`, which are JSON values, and `content`.
 

@@ -90,7 +90,7 @@ class OpenData:
     def __init__(self, name: str, version: str, params: Mapping[str, Any]) -> None:
         self.name, self.version = name, version
         self._params = dict(params)
-        self._pool = WorkerPool("muslin.studio.data_worker:work", 1, MAX_READING_S, MAX_READING_MB)
+        self._pool = _SPARE.pop() if _SPARE else _new_pool()
         found, content = self._run(None)
         self.title, self.origin = str(found["name"]), str(found["origin"])
         self.format, self.transform = str(found["format"]), str(found["transform"])
@@ -246,6 +246,20 @@ class DataSets:
         for future in futures:
             if future.done() and not future.exception():
                 future.result().close()
+
+
+def _new_pool() -> WorkerPool:
+    return WorkerPool("muslin.studio.data_worker:work", 1, MAX_READING_S, MAX_READING_MB)
+
+
+_SPARE: list[WorkerPool] = []
+"""A process for the next data set, which has imported what it needs."""
+
+
+def start_spare_process() -> None:
+    """Start the process of the first data set that a person will open."""
+    _SPARE.append(_new_pool())
+    _SPARE[-1].start()
 
 
 def data_path(root: Path, name: str) -> Path | None:

@@ -47,6 +47,7 @@ def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser:
 
     from muslin.studio.app import studio
     from muslin.studio.connections import STOP_S, Connection, Server
+    from muslin.studio.data_sets import start_spare_process
 
     try:
         listening = socket.create_server((HOST, port), backlog=MAX_PENDING)  # before the address is printed
@@ -68,6 +69,7 @@ def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser:
         ws="none",
         lifespan="off",
     )
+    start_spare_process()
     log(f"serving {folder}\n{address}  (Ctrl-C ends it)")
     if open_browser:
         webbrowser.open(address)

@@ -41,7 +41,8 @@ export class ImageGrid extends Component {
 
   measure() {
     const { clientWidth: width, clientHeight: height, scrollTop: top } = this.element.current;
-    if (width !== this.state.width || height !== this.state.height || top !== this.state.top) this.setState({ width, height, top });
+    const isSameRow = this.rowAt(top) === this.topRow; // within a row nothing is drawn anew
+    if (width !== this.state.width || height !== this.state.height || !isSameRow) this.setState({ width, height, top });
   }
 
   get gap() { return this.props.gap ?? 8; }
@@ -51,10 +52,12 @@ export class ImageGrid extends Component {
   get height() { return Math.min(MAX_HEIGHT_PX, this.rows * this.rowHeight); }
 
   /** The first row in sight: at great heights, a pixel of the scroll bar is more than a pixel of the grid. */
-  get topRow() {
+  get topRow() { return this.rowAt(this.state.top); }
+
+  rowAt(top) {
     const hidden = this.height - this.state.height;
     const scale = hidden > 0 ? Math.max(1, (this.rows * this.rowHeight - this.state.height) / hidden) : 1;
-    return Math.floor((this.state.top * scale) / this.rowHeight);
+    return Math.floor((top * scale) / this.rowHeight);
   }
 
   get range() {
@@ -71,7 +74,7 @@ export class ImageGrid extends Component {
     const { current, count } = this.props;
     if (!(current >= 0) || current >= count || !this.state.width) return;
     const row = Math.floor(current / this.columns), seen = Math.max(1, Math.floor(this.state.height / this.rowHeight));
-    if (row >= this.topRow + (this.state.top > this.topRow * this.rowHeight ? 1 : 0) && row < this.topRow + seen) return;
+    if (row >= this.topRow + (this.element.current.scrollTop > this.topRow * this.rowHeight ? 1 : 0) && row < this.topRow + seen) return;
     const wanted = row < this.topRow + 1 ? row : row - seen + 1, hidden = this.rows * this.rowHeight - this.state.height;
     const scale = hidden > 0 ? (this.height - this.state.height) / hidden : 1;
     this.element.current.scrollTop = Math.max(0, wanted * this.rowHeight * Math.min(1, scale));

@@ -5,7 +5,7 @@ import { Component, createRef, html } from "/static/html.js";
 import { same, set } from "/static/state.js";
 import { t, tn } from "/static/texts.js";
 import { ComparingJob } from "./comparing_job.js";
-import { Details } from "./details.js";
+import { Details, sampleName } from "./details.js";
 import { Filters, Order } from "./filters.js";
 import { LabelPanel, decidedBy } from "./label_panel.js";
 import { PhotoGrid } from "./photo_grid.js";
@@ -28,7 +28,7 @@ export class ContactSheet extends Component {
 
   componentDidUpdate(before) {
     if (before.session !== this.props.session) this.props.session.onDecided = () => this.countSoon();
-    if (!same(this.wanted(before), this.wanted(this.props)) || before.session !== this.props.session) this.load();
+    if (before.state.image !== this.props.state.image || !same(this.wanted(before), this.wanted(this.props)) || before.session !== this.props.session) this.load();
   }
 
   componentWillUnmount() {
@@ -47,10 +47,18 @@ export class ContactSheet extends Component {
     try {
       const found = await listed(session.of, this.wanted(this.props));
       if (this.asked !== asked) return;
-      if (!found.order.includes(session.current)) session.choose(found.order.length ? [found.order[0]] : []);
+      const named = this.named;
+      if (named >= 0 && found.order.includes(named)) session.choose([named]);
+      else if (!found.order.includes(session.current)) session.choose(found.order.length ? [found.order[0]] : []);
       this.setState({ ...found, error: null });
     } catch (error) { if (this.asked === asked) this.setState({ error }); }
   };
+
+  /** The image that the address names, as other rooms do: where the sheet begins. */
+  get named() {
+    const { session, state } = this.props, start = sampleName(session.about.data, "");
+    return state.image.startsWith(start) ? Number(state.image.slice(start.length)) : -1;
+  }
 
   /** The counts after a decision; the images stay where they are until the person asks for other ones. */
   countSoon() {

@@ -51,9 +51,9 @@ export class Sheets {
     return this.first === undefined || (number >= this.first - 1 && number <= this.last + 1);
   }
 
+  /** A request that has begun goes on, so that fast scrolling does not pile up requests that the server still answers. */
   forget(number) {
-    this.active.get(number)?.abort();
-    this.waiting.delete(number);
+    if (!this.active.has(number)) this.waiting.delete(number);
   }
 
   pump() {
