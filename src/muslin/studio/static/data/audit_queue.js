@@ -14,7 +14,7 @@ export class AuditQueue extends Component {
   start = async () => {
     const { session } = this.props;
     try {
-      const { job } = await ask("/api/jobs/start", { kind: "audit", who: session.who || t("data.me"), params: { data: session.about.data } });
+      const job = await ask("/api/jobs/start", { kind: "audit", who: session.who || t("data.me"), params: { data: session.about.data } });
       this.setState({ job: job.id, error: null });
     } catch (error) { this.setState({ error }); }
   };

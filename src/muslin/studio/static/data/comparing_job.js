@@ -9,7 +9,7 @@ export class ComparingJob extends Component {
   start = async () => {
     const { session } = this.props, params = { data: session.about.data, run: session.run || "" };
     try {
-      const { job } = await ask("/api/jobs/start", { kind: "map", who: session.who || t("data.me"), params });
+      const job = await ask("/api/jobs/start", { kind: "map", who: session.who || t("data.me"), params });
       this.setState({ id: job.id, error: null });
     } catch (error) { this.setState({ error }); }
   };

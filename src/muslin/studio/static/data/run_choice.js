@@ -11,7 +11,7 @@ export class RunChoice extends Component {
   start = async () => {
     const { session } = this.props, parts = session.about.parts.length ? session.about.parts : ["train", "validation", "test"];
     try {
-      const { job } = await ask("/api/jobs/start", { kind: "predictions", who: session.who || t("data.me"), params: { run: session.run, parts } });
+      const job = await ask("/api/jobs/start", { kind: "predictions", who: session.who || t("data.me"), params: { run: session.run, parts } });
       this.setState({ id: job.id, error: null });
     } catch (error) { this.setState({ error }); }
   };
