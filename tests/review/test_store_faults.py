@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -20,12 +21,14 @@ from sqlalchemy import update
 from command_line import environment
 from mounted_disk import make_read_only, mounted_disk
 from muslin.errors import DataError, StorageError
+from muslin.models.bundle import seal
 from muslin.review import database
 from muslin.review.schema import INFO
 from muslin.review.store import Store
 from muslin.review.values import StoreSettings
 from refusals import refuses
-from review_stores import PostgreSQL, confirm, decision_on, fill, n_items
+from review_stores import PostgreSQL, confirm, decision_on, fill, n_items, new_product
+from small_models import small_bundle
 
 DECIDE = """
 import json, sys
@@ -103,6 +106,31 @@ def test_a_store_on_a_read_only_disk_can_be_read(small_disk: Path, model: Path) 
         with refuses("write_denied", StorageError, path=str(place)):
             confirm(store, store.items("label", count=1))
         assert len(store.items("label")) == 20
+
+
+def test_a_promotion_goes_on_after_postgresql_was_down(postgresql: PostgreSQL, model: Path, tmp_path: Path) -> None:
+    seal(small_bundle(side=13), tmp_path / "next.muslin")
+    with Store.create(postgresql.url(), model, who="Ada") as store:
+        fill(store, 1100)
+        digest, predicted = store.add_model(tmp_path / "next.muslin", {}), new_product(1).predictions
+
+        def predictions(stop: bool) -> Iterator[tuple[int, Any]]:
+            for n, product in enumerate(store.without_predictions(digest)):
+                if n == 600:  # when 500 are on disk
+                    postgresql.stop()
+                    if not stop:
+                        postgresql.start()
+                yield product, predicted
+
+        with refuses("store_unreachable", StorageError):
+            store.put_predictions(digest, predictions(stop=True))
+        postgresql.start()
+        assert len(store.without_predictions(digest)) == 600
+        with refuses("review_predictions_missing", count=600):
+            store.promote(digest, "Ada", {})
+        store.put_predictions(digest, predictions(stop=False))
+        store.promote(digest, "Ada", {})
+        assert store.active.digest == digest
 
 
 def test_postgresql_restarted_under_load_loses_nothing(postgresql: PostgreSQL, model: Path) -> None:

@@ -14,8 +14,9 @@ import muslin
 from command_line import invoke, refusal
 from muslin.data.dataset import UNKNOWN, PixelImages
 from muslin.data.synthetic import SyntheticDataset, make_garments
-from muslin.errors import DataError, StoppedError
+from muslin.errors import DataError, StoppedError, StorageError
 from muslin.models.bundle import open_bundle
+from muslin.review import database
 from muslin.review.store import Store
 from muslin.review.values import NewDecision, StoreSettings
 from muslin.workflows import review_predict
@@ -25,6 +26,8 @@ from muslin.workflows.review_decisions import decided_products
 from muslin.workflows.review_predict import predict_products
 from muslin.workflows.review_promote import PromoteOptions, compare_with_active, find_model, promote, undo_promotion
 from muslin.workflows.review_train import Candidate, ReviewTrainOptions, train_candidate
+from muslin.workflows.training_data import Callbacks
+from refusals import refuses
 
 N_FIRST, N_CATALOGUE = 120, 90
 SETTINGS = {"epochs": 2, "batch_size": 20, "max_steps": 12}
@@ -160,6 +163,20 @@ def test_not_sure_counts_as_no_class(shop: Shop) -> None:
     assert no_class.sum() == 4
     assert (dataset.labels["label"][no_class] == UNKNOWN).all()
     assert dataset.is_random[no_class].all()
+
+
+def test_a_candidate_of_a_locked_store_is_not_trained_twice(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.1)
+    shop.decide(list(shop.store.products()))
+    logged: list[Any] = []
+    options = ReviewTrainOptions(out=tmp_path / "run", settings=SETTINGS | {"epochs": 1})
+    with Store.open(tmp_path / "s.db") as other, Store.open(tmp_path / "s.db") as store:
+        with other._database.writing(), refuses("store_locked", StorageError):
+            train_candidate(store, options, Callbacks(logged.append))
+        kept = next(line for line in logged if line.code == "review_candidate_kept").params["run"]
+        assert find_model(store, kept) in {model.digest for model in store.models()}
 
 
 def test_conflicts_are_told_and_the_last_counts(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """Decisions to a labelling tool and back: the work of `muslin review export --as` and `muslin review import`."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
@@ -82,12 +83,27 @@ def known_targets(store: Store) -> tuple[Target, ...]:
     return tuple(replace(target, classes=store.classes(target.name)) for target in store.targets)
 
 
-def read_products(store: Store, targets: Sequence[Target], catalogue: int | None = None) -> Iterator[tuple[Item, ...]]:
-    """Per product that is predicted its items, one for each target, in the order in which they were added."""
-    rows = [{item.product: item for item in _items(store, target.name, catalogue)} for target in targets]
-    for product in rows[0]:
-        if all(product in row for row in rows):
-            yield tuple(row[product] for row in rows)
+@dataclass(frozen=True)
+class StoredProducts:
+    """The products of a store that are predicted and not gone; a page of them is in memory at a time.
+
+    Iterated over, per product its items, one for each target, in the order in which they were added.
+    """
+
+    store: Store
+    targets: Sequence[Target]
+    catalogue: int | None = None
+
+    def __iter__(self) -> Iterator[tuple[Item, ...]]:
+        first, *others = (_items(self.store, target.name, self.catalogue) for target in self.targets)
+        waiting = [next(items, None) for items in others]
+        for item in first:
+            for place, items in enumerate(others):  # in the same order, but a product may be new in one of them
+                while (at := waiting[place]) is not None and at.product < item.product:
+                    waiting[place] = next(items, None)
+            same = [at for at in waiting if at is not None and at.product == item.product]
+            if len(same) == len(others) and item.fingerprint != GONE:
+                yield (item, *same)
 
 
 def _items(store: Store, target: str, catalogue: int | None) -> Iterator[Item]:
@@ -120,16 +136,17 @@ def export_for_tool(
         check_output(place, (), (store.name, *(each.path for each in store.catalogues())))
     chosen = None if catalogue is None else choose_catalogue(store, catalogue).id
     targets = known_targets(store)
-    products = [items for items in read_products(store, targets, chosen) if items[0].fingerprint != GONE]
-    if not products:
+    products = StoredProducts(store, targets, chosen)
+    if next(iter(products), None) is None:
         raise DataError("exchange_no_products", path=store.name)
     if settings and exchange.settings:
         settings.write(exchange.settings(targets, products))
     with output.open() as file:
         for text in exchange.write(targets, products, photo_prefix):
             file.write(text.encode())
-    decided = sum(item.decided is not None and not item.has_changed for items in products for item in items)
-    return ExportedFile(str(output.path), str(settings.path) if settings else None, len(products), decided)
+    counts = Counter(item.decided is not None and not item.has_changed for items in products for item in items)
+    n_products = counts.total() // len(targets)
+    return ExportedFile(str(output.path), str(settings.path) if settings else None, n_products, counts[True])
 
 
 def import_decisions(
@@ -149,7 +166,7 @@ def import_decisions(
     """
     check_local(path)
     read = read_exchange(Path(path), known_targets(store))
-    plan = plan_import(read.tool, read.decisions, known_targets(store), read_products(store, store.targets))
+    plan = plan_import(read.tool, read.decisions, known_targets(store), StoredProducts(store, store.targets))
     new_classes = plan.classes
     for target, names in new_classes.items():
         if not add_classes:
@@ -158,7 +175,7 @@ def import_decisions(
             store.add_class(target, name, who)
     if new_classes:
         targets = known_targets(store)
-        plan = plan_import(read.tool, read.decisions, targets, read_products(store, targets))
+        plan = plan_import(read.tool, read.decisions, targets, StoredProducts(store, targets))
     added, changed = _decide(store, plan.decisions, who)
     notes = _notes(plan, read.differing, changed, str(path))
     for note in notes:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muslin.errors import RecipeError
+from muslin.errors import RecipeError, StorageError
 from muslin.learn.recipe_choice import AUTO
 from muslin.learn.recipes import RECIPES, recipe_from_dict
+from muslin.messages import Log, Message
 from muslin.models.bundle import open_bundle
 from muslin.review.store import Store
 from muslin.workflows.review_dataset import read_review_data
@@ -57,6 +58,7 @@ def train_candidate(
     Raises:
         MuslinError: nothing to train on, or as `muslin.workflows.train.train`.
         StoppedError: `callbacks.should_stop` returned true.
+        StorageError: the store cannot be written; the run is complete, and a note says how to use it.
     """
     from muslin.workflows.train import train
 
@@ -77,7 +79,16 @@ def train_candidate(
     finished = run.record
     of_run = {key: finished.get(key) for key in ("recipe", "seed", "test", "validation")}
     record = {**data.record, "run": str(run.folder.absolute()), "sampling": _sampling(finished), **of_run}
-    return Candidate(store.add_model(run.model, record), run, record)
+    return Candidate(_add_model(store, run, record, callbacks.log), run, record)
+
+
+def _add_model(store: Store, run: Run, record: Mapping[str, Any], log: Log) -> str:
+    """Put the trained model into the store, under its digest. Where that fails, nobody has to train it again."""
+    try:
+        return store.add_model(run.model, record)
+    except StorageError:
+        log(Message("review_candidate_kept", path=store.name, run=str(run.folder)))
+        raise
 
 
 def _sampling(record: Mapping[str, Any]) -> dict[str, Any]:

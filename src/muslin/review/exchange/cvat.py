@@ -53,7 +53,7 @@ def label_names(targets: Sequence[Target]) -> dict[Tag, str]:
     return names if len(set(plain)) < len(plain) else dict(zip(names, plain, strict=True))
 
 
-def cvat_labels(targets: Sequence[Target], products: Sequence[Sequence[Item]] = ()) -> str:
+def cvat_labels(targets: Sequence[Target], products: Iterable[Sequence[Item]] = ()) -> str:
     """The labels of the task as JSON, as the page "Raw" of CVAT's constructor takes them."""
     attributes = [
         {"name": name, "mutable": False, "input_type": "text", "default_value": "", "values": [""]}
@@ -63,7 +63,7 @@ def cvat_labels(targets: Sequence[Target], products: Sequence[Sequence[Item]] = 
     return json_text(labels, indent=1) + "\n"
 
 
-def cvat_images(targets: Sequence[Target], products: Sequence[Sequence[Item]], photo_prefix: str = "") -> Iterator[str]:
+def cvat_images(targets: Sequence[Target], products: Iterable[Sequence[Item]], photo_prefix: str = "") -> Iterator[str]:
     """The annotations, as pieces of an XML text.
 
     Args:

@@ -6,7 +6,7 @@ Each target is a field of Classification or, with several labels, Classification
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from muslin.data.dataset import Target
@@ -49,7 +49,7 @@ def field_names(targets: Sequence[Target]) -> dict[str, str]:
 
 
 def fiftyone_dataset(
-    targets: Sequence[Target], products: Sequence[Sequence[Item]], photo_prefix: str = ""
+    targets: Sequence[Target], products: Iterable[Sequence[Item]], photo_prefix: str = ""
 ) -> Iterator[str]:
     """The data set, as pieces of a JSON text.
 

@@ -1,7 +1,7 @@
 """The files of labelling tools: which tool wrote one, and what is in it."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,7 +27,8 @@ MAX_ELEMENTS = 2**22
 CVAT_FILE = "annotations.xml"
 """Name of the file in CVAT's archives."""
 
-Products = Sequence[Sequence[Item]]
+Products = Iterable[Sequence[Item]]
+"""Per product its items, one for each target. It can be gone through several times."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ DIGEST_CHARACTERS = 12
 
 
 def label_studio_tasks(
-    targets: Sequence[Target], products: Sequence[Sequence[Item]], photo_prefix: str = ""
+    targets: Sequence[Target], products: Iterable[Sequence[Item]], photo_prefix: str = ""
 ) -> Iterator[str]:
     """The tasks, as pieces of a JSON text.
 
@@ -48,7 +48,7 @@ def label_studio_tasks(
     return json_list(_task(targets, items, photo_prefix, several) for items in products)
 
 
-def labelling_configuration(targets: Sequence[Target], products: Sequence[Sequence[Item]]) -> str:
+def labelling_configuration(targets: Sequence[Target], products: Iterable[Sequence[Item]]) -> str:
     """The XML of the project that the tasks belong to."""
     image = 'valueList="$images"' if has_several_photos(products) else 'value="$image"'
     lines = ["<View>", f'  <Image name="image" {image}/>']

@@ -78,7 +78,7 @@ function Work({ session: { counts }, found }) {
       <tbody>${Object.entries(counts.decisions).map(([name, tally]) => html`<tr key=${name}><th>${t(`review.decision.${name}`)}</th>
         ${[tally.total, tally.decided, tally.total - tally.decided].map((n) => html`<td class="number">${count(n)}</td>`)}</tr>`)}</tbody></table>
     <p>${tn("review.queueLeft", counts.queue.total - counts.queue.decided)} ${found?.left_s > 0 && t("review.leftTime", { time: duration(found.left_s) })}</p>
-    <p class="soft">${t("review.sampleText", { n: count(counts.prefix), of: count(counts.sample.total) })}</p>
+    <p class="soft">${t("review.sampleText", { n: count(counts.prefix), left: count(counts.sample.total - counts.sample.decided), of: count(counts.sample.total) })}</p>
     ${counts.unreadable > 0 && html`<p class="note">${tn("review.unreadable", counts.unreadable)}</p>`}
   </section>`;
 }
