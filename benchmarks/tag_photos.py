@@ -164,6 +164,7 @@ def main() -> None:
             )
             print(memory[-1], flush=True)
             shutil.rmtree(many)
+            shutil.rmtree(folder / "c", ignore_errors=True)
     rates = {way: [len(chosen) / run["wall_s"] for run in each] for way, each in runs.items()}
     result = {
         "photos": len(chosen),
