@@ -39,7 +39,9 @@ def corrected(synthetic: SyntheticDataset, tmp_path_factory: pytest.TempPathFact
 
 def test_predictions_of_a_run_are_those_of_its_report(sliced_run: FinishedRun) -> None:
     run = Run(sliced_run.folder)
-    found = run_predictions(run)
+    shares: list[float] = []
+    found = run_predictions(run, on_progress=shares.append)
+    assert shares == [500 / 600, 1]
     target = found.target()
     correct = found.predicted[target.name] == found.labels[target.name]
     assert correct.mean() == run.record["test"]["label"]["accuracy"]

@@ -43,7 +43,7 @@ def channel_contributions(
     """What each channel of a layer counts for `label`, or for `label` rather than `versus`.
 
     Args:
-        layer: one of `attribution_layers`; by default the last one.
+        layer: one of `attribution_layers`; by default the last one whose maps have more than one cell.
 
     Raises:
         ExplanationError: no such target, class or layer, or no way back from the scores to the layer.
@@ -52,7 +52,8 @@ def channel_contributions(
     check_classes(layered, target, label, versus)
     if not (choices := attribution_layers(layered, target)):
         raise ExplanationError("attribution_unavailable", target=target)
-    layer = choices[-1] if layer is None else layer
+    if layer is None:
+        layer = next((name for name in reversed(choices) if min(layered.layer(name).shape[1:]) > 1), choices[-1])
     if layer not in choices:
         raise ExplanationError("attribution_layer_unknown", **unknown(str(layer)[:80], choices))
     scores = trace.values[layered.scores[target]]

@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -283,9 +284,11 @@ def predictions(job: Job, params: Params) -> dict[str, Any]:
     from muslin.workflows.run_folder import Run
     from muslin.workflows.run_predictions import run_predictions
 
-    for done, part in enumerate(params["parts"]):
-        job.report(done / len(params["parts"]), at_once=True, part=part)
-        run_predictions(Run(Path(params["run"])), part, log=job.log)
+    run, parts = Run(Path(params["run"])), params["parts"]
+    for done, part in enumerate(parts):
+        job.report(done / len(parts), at_once=True, part=part)
+        on_progress = partial(_report_part, job, done, len(parts))
+        run_predictions(run, part, log=job.log, on_progress=on_progress)
     return dict(params)
 
 
@@ -301,6 +304,10 @@ def similarity_map(job: Job, params: Params) -> dict[str, Any]:
     finally:
         room.data.close()
     return {"method": found.method, "by": found.by, "points": len(found.indices)}
+
+
+def _report_part(job: Job, done: int, parts: int, share: float) -> None:
+    job.report((done + share) / parts)
 
 
 JOBS: Mapping[str, JobKind] = {

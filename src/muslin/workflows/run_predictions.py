@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from muslin.machine import processor
 from muslin.messages import Log, no_log
 from muslin.models.feature_vectors import DTYPE
 from muslin.models.graph_variant import FLOAT32
+from muslin.models.model_output import ModelOutput, concat_outputs
 from muslin.models.predictor import Predictor
 from muslin.storage.row_cache import RowCache, name_of_parts
 from muslin.workflows.model_input import infer_dataset
@@ -38,8 +39,13 @@ CACHE_FORMAT = 1
 FILES = ("run.json", "corrections.csv", "excluded.csv", "model.muslin")
 """What the predictions of a run follow from, beside its data."""
 
+CHUNK = 500
+"""Images between two calls of `on_progress`."""
+
 LOWEST_PROBABILITY = 1e-12
 """In the loss, so that a probability of 0 has a finite one: 27.6."""
+
+OnProgress = Callable[[float], None]
 
 PER_TARGET = ("labels", "probabilities", "predicted", "decisions")
 """Fields of RunPredictions with an array of each target."""
@@ -135,12 +141,15 @@ def known_predictions(run: Run, part: str = "test") -> RunPredictions | None:
     return None if row is None else _decoded(row)
 
 
-def run_predictions(run: Run, part: str = "test", *, log: Log = no_log) -> RunPredictions:
+def run_predictions(
+    run: Run, part: str = "test", *, log: Log = no_log, on_progress: OnProgress = lambda share: None
+) -> RunPredictions:
     """The predictions of a run's model for the images of one part, computed where they are not cached.
 
     Args:
         part: `test`, without images that the model has seen; `validation`; or `train`.
         log: called with a sentence before slow steps.
+        on_progress: called with the share of the images that are predicted, 0 to 1.
 
     Raises:
         DataError: the run is not finished, its data were in memory, cannot be read or have changed, or it has no such
@@ -153,7 +162,7 @@ def run_predictions(run: Run, part: str = "test", *, log: Log = no_log) -> RunPr
         return known
     record = run.record
     predictor = Predictor.open(run.folder, graph=FLOAT32).with_vectors().with_cache()
-    computed = _predict(predictor, read_run_data(run, record, log), part, log)
+    computed = _predict(predictor, read_run_data(run, record, log), part, log, on_progress)
     rows.add(_key(part), _encoded(computed))
     rows.flush()
     return computed
@@ -171,10 +180,10 @@ def parts_of_run(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(part for part in parts if sizes.get(part))
 
 
-def _predict(predictor: Predictor, data: RunData, part: str, log: Log) -> RunPredictions:
+def _predict(predictor: Predictor, data: RunData, part: str, log: Log, on_progress: OnProgress) -> RunPredictions:
     selected = select_part(predictor, _without_parts_of_others(data.dataset, part), part, log)
     images = align(selected.images, predictor.targets)
-    output = infer_dataset(predictor, images)
+    output = _infer(predictor, images, on_progress)
     _, policies = predictor.rules.for_predictions()
     decided = {
         t.name: triage(t, output.probabilities[t.name], policies[t.name], output.is_ood) for t in predictor.targets
@@ -195,6 +204,15 @@ def _predict(predictor: Predictor, data: RunData, part: str, log: Log) -> RunPre
         decisions={name: each.decisions for name, each in decided.items()},
         vectors=None if output.vectors is None else output.vectors.astype(DTYPE),
     )
+
+
+def _infer(predictor: Predictor, images: Dataset, on_progress: OnProgress) -> ModelOutput:
+    outputs = []
+    for start in range(0, max(len(images), 1), CHUNK):
+        chosen = np.arange(start, min(start + CHUNK, len(images)))
+        outputs.append(infer_dataset(predictor, images.take(chosen)))
+        on_progress((start + len(chosen)) / max(len(images), 1))
+    return concat_outputs(outputs)
 
 
 def _without_parts_of_others(dataset: Dataset, part: str) -> Dataset:
