@@ -1,6 +1,5 @@
 // The page "review": the stores of the folder, or the room of one.
 
-import { h } from "/static/dom.js";
 import { adopt, link, state } from "/static/state.js";
 import { t } from "/static/texts.js";
 import { html, render } from "/static/html.js";
@@ -9,7 +8,7 @@ import { Room } from "./room.js";
 import { sessionOf } from "./session.js";
 
 export async function page() {
-  const element = h("div", { class: "page full" });
+  const element = Object.assign(document.createElement("div"), { className: "page full" });
   if (!state.store) {
     const { stores, served } = await requests.stores();
     if (!served) {
