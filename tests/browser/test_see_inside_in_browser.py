@@ -36,7 +36,11 @@ def page(browser):
 
 
 def test_the_whole_network_is_on_one_screen(page, address):
-    page.visit(f"{address}/#{TUTORIAL}&tab=network")
+    page.visit(f"{address}/#page=model")  # without a model, one is chosen
+    until(page, "document.querySelector('.models a')")
+    click(page, ".models a")
+    until(page, "document.querySelector('.verdict')")
+    page.run("[...document.querySelectorAll('.tabs a')].find(a => a.textContent === 'Network').click()")
     until(page, "document.querySelectorAll('.node').length > 10 && document.querySelector('.classbar')")
     assert page.run("document.querySelectorAll('.node.block').length") == 0
     right, bottom = page.run(

@@ -1,6 +1,6 @@
 // The page "model": one model and one image; the prediction at the side, and beside it one tab at a time.
 
-import { askOnce } from "/static/api.js";
+import { askOnce, get } from "/static/api.js";
 import { EmptyState, Load, Tabs } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { adopt, inspection, link, roomLink, state } from "/static/state.js";
@@ -17,8 +17,14 @@ const TABS = { preprocessing: Preprocessing, network: Network, attribution: Attr
 
 /** The page of `state`: its model is opened once, and stays until another is named. */
 export default function Page({ state: { model } }) {
-  if (!model) return html`<div class="page"><${EmptyState} title=${t("pageModel")}><p>${t("model.noModelChosen")}</p><p><a href=${roomLink("home")}>${t("pageHome")}</a></p><//></div>`;
+  if (!model) return html`<div class="page"><h1>${t("pageModel")}</h1><${Load} of="models" from=${() => get("/api/models")}>${({ models }) => html`<${Models} models=${models} />`}<//></div>`;
   return html`<div class="page wide"><${Load} key=${keyOf(model)} of=${model} from=${() => opened(model)}>${(found) => html`<${ModelPage} model=${found} />`}<//></div>`;
+}
+
+/** The models of the folder, to choose one. */
+function Models({ models }) {
+  if (!models.length) return html`<${EmptyState}><p>${t("model.noModels")}</p><p><a href=${roomLink("training")}>${t("pageTraining")}</a></p><//>`;
+  return html`<p class="lead">${t("model.choose")}</p><ul class="models">${models.map(({ path, name }) => html`<li class="card" key=${path}><h2><a href=${link({ model: path, image: "golden:0" })}>${name}</a></h2><p class="path soft">${path}</p></li>`)}</ul>`;
 }
 
 async function opened(name) {
