@@ -61,7 +61,7 @@ export class Picture extends Component {
     return this.address;
   }
 
-  render({ data, alt, isSmall }) {
-    return html`<img src=${this.addressOf(data)} alt=${alt} class=${classes(isSmall && "small")} />`;
+  render({ data, alt, isSmall, class: more, ...rest }) {
+    return html`<img src=${this.addressOf(data)} alt=${alt} class=${classes(isSmall && "small", more)} ...${rest} />`;
   }
 }

@@ -3,6 +3,7 @@
 import { askOnce } from "/static/api.js";
 import { Button, Load } from "/static/components/index.js";
 import { classes, html } from "/static/html.js";
+import { Picture } from "/static/model/preprocessing.js";
 import { roomLink, set } from "/static/state.js";
 import { percent, t } from "/static/texts.js";
 
@@ -35,7 +36,7 @@ export function EpochSlider({ snapshots, epoch, choose, follows }) {
 
 function Kernels({ kernels }) {
   return html`<figure><figcaption class="soft">${t("training.kernels", { layer: kernels.layer, n: kernels.count })}</figcaption>
-    <img class="small kernelsheet" src=${kernels.png} alt=${t("training.kernels", { layer: kernels.layer, n: kernels.count })} width=${Math.min(kernels.count, 32) * 24} /></figure>`;
+    <${Picture} class="kernelsheet" isSmall data=${kernels.png} alt=${t("training.kernels", { layer: kernels.layer, n: kernels.count })} width=${Math.min(kernels.count, 32) * 24} /></figure>`;
 }
 
 function Images({ target, found, images }) {

@@ -2,7 +2,7 @@
 
 import { Button, Select } from "/static/components/index.js";
 import { html } from "/static/html.js";
-import { roomLink } from "/static/state.js";
+import { roomLink, state } from "/static/state.js";
 import { percent, t, tn } from "/static/texts.js";
 import { Picture, Task } from "./parts.js";
 
@@ -10,7 +10,8 @@ export function Classes({ model, walk, answers }) {
   if (!walk.examples) return html`<p class="note">${t("walk.noLabels")} ${walk.reason?.message}</p>`;
   const { group, to_sort: images } = walk.examples;
   const names = group.map((i) => walk.classes[i]);
-  return html`<p>${t("walk.classes.group", { names: names.join(", ") })} ${confusions(walk, group)}</p>
+  return html`<p>${t("walk.classes.group", { names: names.join(", ") })} ${confusions(walk, group)}
+      ${!state.hide.includes("pages") && html` <a href=${roomLink("mistakes", { run: model.path.replace(/\/?[^/]*$/, "") })}>${t("walk.classes.all")}</a>`}</p>
     <${Sorting} ...${{ model, walk, answers, names, images }} />`;
 }
 

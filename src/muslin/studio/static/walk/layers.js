@@ -95,10 +95,10 @@ class FeatureMap extends Component {
     } catch (error) { this.setState({ error }); }
   }
 
-  draw({ rows, columns, low, high, layer_range: range }, data, channel) {
+  draw({ rows, columns, low, high }, data, channel) {
     const size = rows * columns, width = high[channel] - low[channel];
     const values = Float32Array.from(data.subarray(channel * size, (channel + 1) * size), (code) => low[channel] + code / 255 * width);
-    paint(this.canvas.current, values, rows, columns, scaleOf(...range));
+    paint(this.canvas.current, values, rows, columns, scaleOf(low[channel], high[channel]));
   }
 
   render({ words }, { error }) {

@@ -23,8 +23,9 @@ export const STEPS = { pixels: Pixels, scaling: Scaling, layers: Layers, curves:
 export const shownSteps = () => Object.keys(STEPS).filter((name) => !state.hide.includes(name));
 
 export default function Walk() {
-  if (!state.model) return html`<div class="page walk"><h1>${t("walk.title")}</h1><p class="lead">${t("walk.lead")}</p><${Load} from=${() => get("/api/models")} of="models">${Models}<//></div>`;
-  return html`<div class="page walk"><${Load} key=${state.model} from=${() => Promise.all([describeModel(state.model), walkOf(state.model)])} of=${state.model}
+  const path = state.model || (state.run && `${state.run}/model.muslin`);
+  if (!path) return html`<div class="page walk"><h1>${t("walk.title")}</h1><p class="lead">${t("walk.lead")}</p><${Load} from=${() => get("/api/models")} of="models">${Models}<//></div>`;
+  return html`<div class="page walk"><${Load} key=${path} from=${() => Promise.all([describeModel(path), walkOf(path)])} of=${path}
     loading=${html`<p class="soft" role="status">${t("walk.reading")}</p>`}>${([model, walk]) => html`<${Steps} model=${model} walk=${walk} />`}<//></div>`;
 }
 
