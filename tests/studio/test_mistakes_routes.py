@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema_rs import validator_for
 
 import muslin
 from asgi_client import ask
 from garment_files import write_garment_folders
 from muslin.studio.app import studio
+from muslin.studio.openapi import OPERATIONS, SCHEMAS
 from muslin.workflows.run_predictions import run_predictions
 
 PORT = 8001
@@ -44,8 +46,12 @@ def post(app: Any, path: str, **body: Any) -> tuple[int, Any]:
 
 
 def ok(app: Any, path: str, **body: Any) -> Any:
+    """The response, which is as the API's description says."""
     status, content = post(app, path, **body)
     assert status == 200, content
+    schema = OPERATIONS["POST", f"/api/{path}"].response
+    assert isinstance(schema, dict)
+    validator_for({**schema, "components": {"schemas": SCHEMAS}}).validate(content)
     return content
 
 
