@@ -27,6 +27,8 @@ OUTCOMES = ("all", "errors", "correct", "missed", "extra", "found")
 """Which images are wanted: of all those selected, or those predicted incorrectly or correctly; and for a label of a
 multilabel target those that have it without its being predicted, are predicted to have it and do not, or both."""
 
+OF_A_LABEL = OUTCOMES[3:]
+
 SORTS = ("confidence", "doubt", "loss", "order")
 """Most confident first, least confident first, highest loss first, or in the data's order."""
 
@@ -116,8 +118,9 @@ def order_by_similarity(cells: NDArray[np.int64]) -> list[int]:
 def select(predictions: RunPredictions, target: Target, wanted: Selection) -> Indices:
     """The indices of the wanted images in `predictions`, in order: int64 (k,)."""
     chosen = _outcome_mask(predictions, target, wanted)
-    for name, of in ((wanted.label, predictions.labels), (wanted.predicted, predictions.predicted)):
-        if name and not (target.kind == "multilabel" and wanted.outcome in ("missed", "extra")):
+    label = "" if wanted.outcome in OF_A_LABEL else wanted.label  # whose mask has it already
+    for name, of in ((label, predictions.labels), (wanted.predicted, predictions.predicted)):
+        if name:
             chosen &= _has_class(of[target.name], target, name)
     if wanted.decision:
         chosen &= predictions.decisions[target.name] == DECISIONS.index(wanted.decision)
@@ -140,7 +143,7 @@ def _has_class(values: NDArray[np.integer[Any]], target: Target, name: str) -> N
 
 def _outcome_mask(predictions: RunPredictions, target: Target, wanted: Selection) -> NDArray[np.bool_]:
     outcome = wanted.outcome
-    if outcome in ("missed", "extra", "found") and wanted.label:
+    if outcome in OF_A_LABEL and wanted.label:
         number = target.classes.index(wanted.label)
         labels, predicted = predictions.labels[target.name], predictions.predicted[target.name]
         if target.kind == "multilabel":
