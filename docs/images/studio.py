@@ -76,7 +76,7 @@ VIEWS = {
         MISTAKES + "&label=Shirt&predicted=Coat", ".mistakesimages img",
         ("document.querySelector('.mistakesimages [tabindex=\"0\"]').dispatchEvent("
          "new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))",),
-        then=".why .near img", height=2600,
+        then=".why:has(.near img):has(.whyattribution canvas):has(.channels canvas)", height=2600,
     ),
     "studio-audit": View(
         DATA + "clothes&show=audit", ".empty .main, .findingimages", (START,), then=".findingimages img", height=900
@@ -136,7 +136,8 @@ def photographed(page: Any, address: str, view: View, names: dict[str, str]) -> 
     wait_for(page, view.then, link)
     time.sleep(SETTLE_S)
     height = min(
-        page.run("Math.ceil(document.querySelector('body > footer').getBoundingClientRect().bottom)"), view.height
+        page.run("Math.ceil(document.querySelector('body > footer').getBoundingClientRect().bottom + scrollY)"),
+        view.height,
     )
     clip = {"x": 0, "y": 0, "width": view.width, "height": height, "scale": 1}
     return base64.b64decode(page.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
