@@ -57,8 +57,10 @@ def test_focus_stays_where_the_work_is(page, address):
     page.visit(f"{address}/#{TUTORIAL}&tab=network")
     until(page, "document.querySelectorAll('.node').length > 10")
     tab_to(page, "e.matches('.cardbutton')")
-    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter"):
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown"):
         press(page, key)
+    until(page, "document.querySelector('.nodeabout .unit')?.textContent.startsWith('activation')")
+    press(page, "Enter")
     until(page, "document.querySelector('.layer-step')")
     assert page.run("document.activeElement.matches('.layerview h2')")
     assert "channel=2" in page.run("location.hash")
@@ -81,6 +83,7 @@ def test_a_kernel_shows_its_numbers_and_units(page, address):
     assert "activation" in page.run("document.querySelector('.large .unit').textContent")
     page.visit(f"{address}/#{TUTORIAL}&tab=network&layer=dropout")
     until(page, "document.querySelector('.explained')?.textContent.includes('training alone')")
+    until(page, "document.querySelector('.bars')")
     before = page.run("document.querySelector('.bars').textContent")
     page.run("document.querySelector('[data-key=dropout]').click()")
     until(page, f"document.querySelector('.changed') && document.querySelector('.bars').textContent !== {before!r}")

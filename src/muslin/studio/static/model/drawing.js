@@ -1,16 +1,16 @@
 // The drawing of a network: a column of feature maps per layer, from the image to the classes, and how they are joined.
 
-import { Button, Savers } from "/static/components/index.js";
+import { Button, Legend, Savers } from "/static/components/index.js";
 import { Component, classes, createRef, html } from "/static/html.js";
 import { set } from "/static/state.js";
 import { percent, short, t } from "/static/texts.js";
 import { branchOf, geometryOf, isOneToOne, wiresOf } from "./layout.js";
 import { saveDrawing } from "./network_svg.js";
 import { NetworkNode } from "./node.js";
-import { kindText, shapeText, targetOf } from "./scales.js";
+import { kindText, scaleFor, shapeText, targetOf, unitWithRange } from "./scales.js";
 
 const LEAST_PX = { width: 600, height: 420 }; // on a phone, the drawing scrolls
-const BELOW_PX = 64; // for the line about a layer
+const BELOW_PX = 76; // for the line about a layer
 let leftLayer = ""; // where the focus returns to when a layer is closed
 
 export const noteLayer = (name) => { leftLayer = name; };
@@ -96,7 +96,7 @@ export class Drawing extends Component {
             over=${(map) => this.setState({ over: map === null ? null : { name: node.name, map } })} focused=${() => { if (this.state.current !== node.name) this.setState({ current: node.name, map: 0 }); }} />`)}
         </div>
       </div>
-      <${About} node=${nodes.find((node) => node.name === active?.name)} />
+      <${About} model=${model} node=${nodes.find((node) => node.name === active?.name)} sheet=${this.sheets.get(active?.name)} map=${Math.max(0, active?.map ?? 0)} />
       <${Savers} ways=${{ SVG: () => saveDrawing(nodes, this.geometry, this.sheets) }} />`;
   }
 }
@@ -126,12 +126,13 @@ function Wires({ nodes, geometry, active }) {
   </svg>`;
 }
 
-/** A line about the layer under the pointer or with the focus. */
-function About({ node }) {
-  if (!node) return html`<p class="about soft">${t("model.networkHint")}</p>`;
+/** The layer under the pointer or with the focus: what it is, and what its colours mean. */
+function About({ model, node, sheet, map }) {
+  if (!node) return html`<div class="nodeabout"><p class="soft">${t("model.networkHint")}</p></div>`;
   const about = node.block || node.layer;
-  return html`<p class="about"><strong>${node.name}</strong> · ${[
+  return html`<div class="nodeabout"><p><strong>${node.name}</strong> · ${[
     node.block ? t("blockOf", { n: node.block.layers.length }) : kindText(node.layer), shapeText(about.shape), about.parameters > 0 && t("parametersCount", { n: short(about.parameters) }),
     about.multiply_adds_share > 0.0005 && t("shareOf", { share: percent(about.multiply_adds_share) }),
-  ].filter(Boolean).join(" · ")}</p>`;
+  ].filter(Boolean).join(" · ")}</p>
+    ${sheet && html`<${Legend} scale=${scaleFor(sheet.header, Math.min(map, sheet.header.low.length - 1))} unit=${unitWithRange(model, node.last)} isHatched=${false} />`}</div>`;
 }
