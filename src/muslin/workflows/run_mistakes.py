@@ -17,6 +17,7 @@ from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.intervals import mean_with_interval
 from muslin.evaluation.metrics import confusion_matrix
 from muslin.evaluation.multiclass import ClassMetrics, class_metrics
+from muslin.evaluation.ood import normalize_rows
 from muslin.evaluation.reliability import SliceMetrics, slice_metrics
 from muslin.evaluation.selective import DECISIONS
 from muslin.workflows.run_predictions import RunPredictions
@@ -197,6 +198,8 @@ def nearest(
 ) -> list[tuple[int, float]]:
     """The images among `others` that are most similar to one: their indices, and cosines from -1 to 1.
 
+    The cosines are of the vectors less the mean of the others', which all images have in common.
+
     Args:
         image: float16 (128,), a vector as of `RunPredictions.vectors`.
         chosen: bool (n,): the images that may be found.
@@ -204,7 +207,9 @@ def nearest(
     if others.vectors is None or not chosen.any():
         return []
     indices = np.flatnonzero(chosen)
-    cosines = others.vectors[indices].astype(np.float32) @ image.astype(np.float32)
+    mean = others.vectors.mean(axis=0, dtype=np.float32)
+    [wanted] = normalize_rows(image.astype(np.float32)[None] - mean)
+    cosines = normalize_rows(others.vectors[indices].astype(np.float32) - mean) @ wanted
     best = np.argsort(-cosines, kind="stable")[:count]
     return [(int(indices[i]), float(cosines[i])) for i in best]
 
