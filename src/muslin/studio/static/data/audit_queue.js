@@ -102,7 +102,7 @@ class Queue extends Component {
 function FindingImage({ session, index, isSuggested }) {
   const row = session.rows.get(index), source = `/api/thumbnail?${new URLSearchParams({ image: sampleName(session.about.data, index), side: SIDE_PX })}`;
   return html`<li><button type="button" class="face" aria-pressed=${String(session.chosen.includes(index))} onclick=${() => session.choose([index])}>
-    <img src=${source} alt=${row ? session.wordsOf(index, index) : ""} class=${session.about.shape ? "small" : ""} /></button>
+    <img src=${source} alt=${session.wordsOf(index, index)} class=${session.about.shape ? "small" : ""} /></button>
     <span class="soft">${row ? [session.labelText(row.label), row.part && t(`data.part.${row.part}`), row.is_excluded && t("data.sign.excluded"), isSuggested && !row.is_excluded && t("data.suggested")].filter(Boolean).join(" · ") : ""}</span>
     <span class="soft path">${row?.id}</span></li>`;
 }

@@ -14,7 +14,7 @@ export function Details({ session, index, close }) {
   const row = session.rows.get(index), { about } = session, image = sampleName(about.data, index);
   const source = `/api/thumbnail?${new URLSearchParams({ image, side: SIDE_PX })}`;
   return html`<${Dialog} title=${row?.id ?? ""} close=${close}><div class="details" onkeydown=${(event) => decidedBy(event, session)}>
-    <img src=${source} alt=${row ? session.wordsOf(index, index) : ""} class=${about.shape && Math.max(...about.shape) <= 64 ? "small" : ""} />
+    <img src=${source} alt=${session.wordsOf(index, index)} class=${about.shape && Math.max(...about.shape) <= 64 ? "small" : ""} />
     ${row && html`<dl>
       <dt>${t("data.label")}</dt><dd>${session.labelText(row.label)}</dd>
       ${JSON.stringify(row.label) !== JSON.stringify(row.given) && html`<dt>${t("data.given")}</dt><dd>${session.labelText(row.given)}</dd>`}

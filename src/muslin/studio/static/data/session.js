@@ -109,8 +109,9 @@ export class Session {
   }
 
   select(order, position, { extend = false, toggle = false, move = false } = {}) {
-    const index = order[position], from = Math.max(0, this.anchor ?? position);
+    const index = order[position], from = Math.max(0, this.anchor ?? this.position(order));
     if (extend) {
+      this.anchor = from;
       const [first, last] = [Math.min(from, position), Math.max(from, position)];
       this.selected = new Set(order.subarray(first, last + 1));
     } else {
@@ -133,7 +134,7 @@ export class Session {
   choose(indices) {
     this.selected = new Set(indices);
     this.current = indices[0] ?? -1;
-    this.place = undefined;
+    this.place = this.anchor = undefined;
     this.changed();
   }
 

@@ -4,7 +4,7 @@ import { packedNow } from "/static/api.js";
 import { announce } from "/static/dom.js";
 import { Load } from "/static/components/index.js";
 import { Component, createRef, html } from "/static/html.js";
-import { t, tn } from "/static/texts.js";
+import { count, t, tn } from "/static/texts.js";
 import { ComparingJob } from "./comparing_job.js";
 import { LabelPanel, decidedBy } from "./label_panel.js";
 import { PhotoGrid } from "./photo_grid.js";
@@ -78,7 +78,7 @@ class Points extends Component {
 
   move = (event) => {
     if (!this.lasso.length) return;
-    this.lasso.push(this.place(event));
+    for (const one of event.getCoalescedEvents?.() ?? [event]) this.lasso.push(this.place(one));
     this.paint();
   };
 
@@ -110,9 +110,9 @@ class Points extends Component {
 
   render({ session, state, found }, { picked }) {
     const classes = session.target?.classes ?? [], { method, by, n } = found.header;
-    return html`<div class="databench map" onkeydown=${(event) => decidedBy(event, session)}>
-      <div class="mapside"><p class="soft">${t("data.mapText", { n, method: method === "pca" ? "PCA" : "t-SNE", by: t(`data.by.${by}`) })}</p>
-        <canvas ref=${this.canvas} class="map" tabindex="0" role="application" aria-label=${t("data.mapLabel")} onpointerdown=${this.down} onpointermove=${this.move} onpointerup=${this.up}
+    return html`<div class="databench mapbench" onkeydown=${(event) => decidedBy(event, session)}>
+      <div class="mapside"><p class="soft">${t("data.mapText", { n: count(n), method: method === "pca" ? "PCA" : "t-SNE", by: t(`data.by.${by}`) })}</p>
+        <canvas ref=${this.canvas} class="datamap" tabindex="0" role="application" aria-label=${t("data.mapLabel")} onpointerdown=${this.down} onpointermove=${this.move} onpointerup=${this.up}
           onkeydown=${this.mapKey} onfocus=${() => this.paint()} onblur=${() => this.paint()}></canvas>
         <ul class="legend">${classes.slice(0, COLOURS.length * SHAPES).map((name, number) => html`<li key=${name}><${Key} number=${number} /> ${name}</li>`)}</ul></div>
       <div class="sheetside"><p class="soft" role="status">${tn("data.selected", picked.length)}</p>
