@@ -1,7 +1,7 @@
 """What a person should know before a training: what is in the data, and what each recipe takes and promises."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,7 +76,7 @@ def offer_recipes(
     """Read the data, and measure how long each recipe that suits the images would take.
 
     Args:
-        on_offers: called with what is known so far, after each recipe.
+        on_offers: called with what is known so far: first with all recipes, then each time that one is timed.
 
     Raises:
         MuslinError: the data cannot be used.
@@ -95,31 +95,37 @@ def offer_recipes(
         (),
         tuple(dataset.fixes),
     )
+    recipes = _recipes(dataset, len(split.train), choice.recipe)
+    found = replace(found, offers=tuple(offer for offer, _ in recipes))
     on_offers(found)
-    for offer in _offers(dataset, len(split.train), choice.recipe, options.seed, callbacks):
-        found = replace(found, offers=(*found.offers, offer))
+    for number, (offer, recipe) in enumerate(recipes):
+        if callbacks.should_stop():
+            break
+        try:
+            timed = replace(offer, expected_s=_expected_s(dataset, recipe, options.seed))
+        except MuslinError as error:
+            timed = replace(offer, problem=error.message)
+        found = replace(found, offers=(*found.offers[:number], timed, *found.offers[number + 1 :]))
         on_offers(found)
     return found
 
 
-def _offers(dataset: Dataset, n_train: int, chosen: Recipe, seed: int, callbacks: Callbacks) -> Iterator[RecipeOffer]:
+def _recipes(dataset: Dataset, n_train: int, chosen: Recipe) -> list[tuple[RecipeOffer, Recipe]]:
+    """The recipes that suit the images, in the order of the table, not yet timed."""
     names = PHOTO_RECIPES if isinstance(dataset.images, PhotoImages) and chosen.name != "quick" else LADDER
+    recipes: list[tuple[RecipeOffer, Recipe]] = []
     for name in sorted(dict.fromkeys([chosen.name, *names]), key=list(RECIPES).index):
         recipe = chosen if name == chosen.name else RECIPES[name]
         settings: dict[str, Any] = {}
         if is_backbone(recipe.network) and not has_imagenet_weights(recipe.network):
             continue
-        if callbacks.should_stop():
-            return
         if isinstance(recipe, SGDRecipe) and n_train < recipe.batch_size:
             settings = {"batch_size": max(n_train // 4, 1)}
             recipe = replace(recipe, **settings)
         accuracy = recipe.benchmark.accuracy if recipe.benchmark else None
         offer = RecipeOffer(name, recipe.network, recipe.epochs, accuracy=accuracy, settings=settings)
-        try:
-            yield replace(offer, expected_s=_expected_s(dataset, recipe, seed))
-        except MuslinError as error:
-            yield replace(offer, problem=error.message)
+        recipes.append((offer, recipe))
+    return recipes
 
 
 def _expected_s(dataset: Dataset, recipe: Recipe, seed: int) -> float:

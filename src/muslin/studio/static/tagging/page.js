@@ -54,10 +54,11 @@ class Form extends Component {
 
 function Result({ result }) {
   const rows = Object.entries(result.decisions).map(([target, counts]) => ({ target, ...counts }));
-  const columns = [{ name: "target", words: t("training.target") }, ...DECISIONS.map((name) => ({ name, words: t(`tagging.decision.${name.replaceAll(" ", "_")}`), isNumber: true, cell: (row) => `${count(row[name] || 0)} (${percent((row[name] || 0) / Math.max(result.products, 1), 0)})` }))];
+  const columns = [{ name: "target", words: t("training.target") }, ...DECISIONS.map((name) => ({ name, words: t(`tagging.decision.${name.replaceAll(" ", "_")}`), isNumber: true, cell: (row) => `${count(row[name] || 0)} (${percent((row[name] || 0) / Math.max(result.products, 1))})` }))];
+  const isGuaranteed = rows.every((row) => row.target in result.guarantees);
   return html`<section class="panel" aria-labelledby="tagged"><h2 id="tagged">${t("tagging.done", { n: count(result.products) })}</h2>
     <${Table} caption=${t("tagging.decisions")} columns=${columns} rows=${rows} rowKey=${(row) => row.target} />
-    <p>${t("tagging.meaning", { percent: percent(result.precision, 0) })}</p>
+    <p>${t(isGuaranteed ? "tagging.meaning" : "tagging.noGuarantee", { percent: percent(result.precision, 0) })}</p>
     ${result.unreadable > 0 && html`<p>${t("tagging.unreadable", { n: count(result.unreadable) })}</p>`}
     <p class="buttons"><a class="main" download href=${`/api/tagged?${new URLSearchParams({ file: result.out })}`}>${t("tagging.download")}</a>
       <a class="button" href=${roomLink("review")}>${t("tagging.review")}</a></p>

@@ -47,8 +47,8 @@ export class RunView extends Component {
       <p class="soft">${[run.recipe, run.data, t("training.images", { n: count(run.counts.train) })].join(" · ")}</p>
       <${ErrorNotice} error=${error} />
       ${run.version && html`<${Notice} kind="warning"><p>${run.version.message} ${run.version.hint}</p><//>`}
-      ${job && html`<${JobStatus} key=${job.id} id=${job.id} ondone=${this.follow} />`}
-      ${job?.is_running && html`<p class="number" role="status" aria-live="off">${facts(now)}</p>`}
+      ${job && (run.status !== "finished" || job.error) && html`<${JobStatus} key=${job.id} id=${job.id} ondone=${this.follow} />`}
+      ${job?.is_running && run.status !== "finished" && html`<p class="number" role="status" aria-live="off">${facts(now)}</p>`}
       ${run.status === "interrupted" && !job?.is_running && html`<p>${t("training.interrupted")}</p><p class="buttons"><${Button} kind="main" onclick=${this.resume}>${t("training.resume")}<//></p>`}
       ${run.status === "finished" && html`<${Finished} run=${run} />`}
       <${Curves} run=${run} />

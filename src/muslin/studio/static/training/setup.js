@@ -74,7 +74,7 @@ class Form extends Component {
         <${Select} label=${t("training.data")} value=${state.data} choices=${[["", t("training.choose")], ...choices]} onchange=${(data) => set({ data }, true)} />
       </div>
       <${ErrorNotice} error=${error} retry=${this.look} />
-      ${job && html`<${JobStatus} id=${job.id} hideStop>${(now) => html`<${Offers} found=${now.result || now.detail.offers} data=${state.data} recipe=${recipe} target=${target}
+      ${job && html`<${JobStatus} id=${job.id} hideStop>${(now) => html`<${Offers} found=${now.result || now.detail.offers} isBusy=${now.is_running} data=${state.data} recipe=${recipe} target=${target}
         choose=${(name) => this.setState({ recipe: name })} choosetarget=${(name) => this.setState({ target: name })} start=${this.start} isWritable=${contents.is_writable} />`}<//>`}
     </section>`;
   }
@@ -87,17 +87,17 @@ const Starting = ({ job, back }) => html`<section><h2>${t("training.starting")}<
     return now.error && html`<p><${Button} onclick=${back}>${t("training.back")}<//></p>`;
   }}<//></section>`;
 
-function Offers({ found, data, recipe, target, choose, choosetarget, start, isWritable }) {
+function Offers({ found, isBusy, data, recipe, target, choose, choosetarget, start, isWritable }) {
   if (!found) return html`<p class="soft">${t("training.reading")}</p>`;
   const targets = Object.keys(found.targets), chosen = recipe === "auto" ? found.chosen : recipe;
   const isBenchmark = data === BENCHMARK, offer = found.offers.find((one) => one.recipe === chosen && !one.problem);
   const columns = [
     { name: "recipe", words: t("training.recipe"), cell: (row) => html`<label class="switch"><input type="radio" name="recipe" value=${row.recipe} checked=${row.recipe === chosen} onchange=${() => choose(row.recipe)} /><span>${row.recipe}${row.recipe === found.chosen && ` · ${t("training.suggested")}`}</span></label>` },
     { name: "about", words: t("training.about"), cell: (row) => tOr(`training.recipe.${row.recipe}`, row.network) },
-    { name: "time", words: t("training.time"), isNumber: true, cell: (row) => (row.problem ? row.problem.message : row.expected_s === null ? "–" : duration(row.expected_s)) },
+    { name: "time", words: t("training.time"), isNumber: true, cell: (row) => (row.problem ? row.problem.message : row.expected_s === null ? (isBusy ? "…" : "–") : duration(row.expected_s)) },
     { name: "accuracy", words: t(isBenchmark ? "training.accuracyHere" : "training.accuracyThere"), isNumber: true, cell: (row) => (row.accuracy ? percent(row.accuracy) : t("training.notMeasured")) },
   ];
-  return html`<p>${t("training.found", { train: count(found.counts.train), validation: count(found.counts.validation), test: count(found.counts.test) })} ${found.reason?.message}</p>
+  return html`<p>${t("training.found", { train: count(found.counts.train), validation: count(found.counts.validation), test: count(found.counts.test) })} ${t("training.suggests", { recipe: found.chosen })}</p>
     ${targets.length > 1 && html`<div class="toolbar"><${Select} label=${t("training.target")} value=${target} choices=${[["", t("training.allTargets")], ...targets.map((name) => [name, name])]} onchange=${choosetarget} /></div>`}
     <${Table} caption=${t("training.offers")} columns=${columns} rows=${found.offers} rowKey=${(row) => row.recipe} />
     <p class="soft">${t(isBenchmark ? "training.timesNote" : "training.accuracyNote")}</p>
