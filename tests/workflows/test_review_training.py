@@ -12,10 +12,10 @@ from PIL import Image
 
 import muslin
 from command_line import invoke, refusal
-from muslin.data.dataset import UNKNOWN, PixelImages
+from muslin.data.dataset import UNKNOWN, PixelImages, Target
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
-from muslin.models.bundle import open_bundle
+from muslin.models.bundle import open_bundle, seal
 from muslin.review import database
 from muslin.review.store import Store
 from muslin.review.values import NewDecision, StoreSettings
@@ -28,6 +28,7 @@ from muslin.workflows.review_promote import PromoteOptions, compare_with_active,
 from muslin.workflows.review_train import Candidate, ReviewTrainOptions, train_candidate
 from muslin.workflows.training_data import Callbacks
 from refusals import refuses
+from small_models import small_bundle
 
 N_FIRST, N_CATALOGUE = 120, 90
 SETTINGS = {"epochs": 2, "batch_size": 20, "max_steps": 12}
@@ -177,6 +178,13 @@ def test_a_candidate_of_a_locked_store_is_not_trained_twice(
             train_candidate(store, options, Callbacks(logged.append))
         kept = next(line for line in logged if line.code == "review_candidate_kept").params["run"]
         assert find_model(store, kept) in {model.digest for model in store.models()}
+
+
+@pytest.mark.parametrize("target", [Target("colour", ("red", "blue")), Target("label", ("a", "b"), "multilabel")])
+def test_a_model_of_other_targets_is_refused_first(shop: Shop, tmp_path: Path, target: Target) -> None:
+    seal(small_bundle(target), tmp_path / "other.muslin")
+    with refuses("review_targets_differ"):  # without a test part, and before anything is predicted
+        promote(shop.store, str(tmp_path / "other.muslin"), "Ada")
 
 
 def test_conflicts_are_told_and_the_last_counts(shop: Shop) -> None:

@@ -158,7 +158,7 @@ def add_promotion(connection: Connection, digest: str, kind: str, who: str, metr
     """
     model = read_model(connection, digest)
     if kind != "init":
-        _check_targets(read_model(connection, active_digest(connection)), model)
+        check_targets(read_model(connection, active_digest(connection)), model)
     if missing := len(without_predictions(connection, digest)):
         raise DataError("review_predictions_missing", digest=digest, count=missing)
     row = {"digest": digest, "kind": kind, "who": who, "at": now_text(), "metrics": dict(metrics)}
@@ -166,9 +166,13 @@ def add_promotion(connection: Connection, digest: str, kind: str, who: str, metr
     make_all_items(connection, digest)
 
 
-def _check_targets(old: ModelRow, new: ModelRow) -> None:
+def check_targets(old: ModelRow, new: ModelRow) -> None:
+    """
+    Raises:
+        DataError: the models differ in the names or kinds of their targets. Their classes may differ.
+    """
     if {(t.name, t.kind) for t in old.targets} != {(t.name, t.kind) for t in new.targets}:
-        found, expected = ([t.name for t in model.targets] for model in (new, old))
+        found, expected = ([f"{t.name} ({t.kind})" for t in model.targets] for model in (new, old))
         raise DataError("review_targets_differ", found=found, expected=expected)
 
 

@@ -18,6 +18,7 @@ from muslin.evaluation.selective import DECISIONS
 from muslin.messages import Log, Message, no_log
 from muslin.models.prediction import TargetPrediction
 from muslin.models.predictor import Predictor
+from muslin.review.model_rows import check_targets
 from muslin.review.store import Store
 from muslin.workflows.review_dataset import read_sealed_test
 from muslin.workflows.review_predict import find_row, predict_products
@@ -71,7 +72,8 @@ def compare_with_active(
     Both are asked for the store's precision; where it names none, for the one that the active model chooses.
 
     Raises:
-        DataError: no such model, it is the active one, no sealed test part, or a margin out of range.
+        DataError: no such model, it is the active one or has other targets, no sealed test part, or a margin out of
+            range.
     """
     options = options or PromoteOptions()
     if not 0 <= options.margin < 1:
@@ -79,8 +81,10 @@ def compare_with_active(
     active, digest = store.active.digest, find_model(store, candidate)
     if digest == active:
         raise DataError("promotion_active", digest=digest[:12], path=store.name)
+    rows = [find_row(store, each) for each in (active, digest)]
+    check_targets(*rows)
     test = SealedProducts.of(read_sealed_test(store, log))
-    predictors = [open_store_model(store, find_row(store, each)) for each in (active, digest)]
+    predictors = [open_store_model(store, row) for row in rows]
     info = store.info
     chosen = predictors[0].rules.choose(info.precision, info.guarantee, per_product=test.has_several)
     predicted = [test.predict(each, chosen.precision, info.guarantee) for each in predictors]
