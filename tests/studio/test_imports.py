@@ -2,8 +2,8 @@
 
 import io
 import json
-import os
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from mounted_disk import mounted_disk
 from muslin.errors import MuslinError
+from muslin.studio.folder_contents import FolderContents
 from muslin.studio.imports import Imports, safe_name, wanted_suffixes
 
 HEIC = b"\0\0\0\x18ftypheic"
@@ -165,15 +166,16 @@ def test_import_larger_than_the_disk_is_refused_at_its_start(imports: Imports, t
     assert imports.rows() == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folder_without_write_permission_says_why(imports: Imports, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
+def test_folder_without_write_permission_says_why(tmp_path: Path) -> None:
+    with mounted_disk(tmp_path / "disk", "1m") as disk:
+        (disk / "shop.csv").write_bytes(b"")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(MuslinError) as refused:
-            imports.start("shop", 1, 5)
-    finally:
-        tmp_path.chmod(0o700)
+            Imports(disk).start("shop", 1, 5)
+        contents = FolderContents(disk).rows()
     assert refused.value.code == "write_denied"
+    assert not contents["is_writable"]
+    assert [row["path"] for row in contents["data"]] == ["shop.csv"]
 
 
 @pytest.mark.parametrize(
