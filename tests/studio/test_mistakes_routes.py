@@ -1,6 +1,7 @@
 """The mistakes of a run, as the page asks for them: the numbers of the report, image by image, and why."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,15 @@ def test_what_is_missing_is_told(app: Any, shop: Path) -> None:
         "is_known": False,
         "comparison": None,
     }
+    for name in ("unfinished", "edited"):
+        shutil.copytree(shop / "runs/b", shop / "runs" / name)
+    (shop / "runs/unfinished/model.muslin").unlink()
+    (shop / "runs/edited/run.json").write_text('{"status": "finished"}')
     for path, body, code in (
         ("summary", {"run": "runs/c"}, "file_not_in_folder"),
+        ("summary", {"run": "../b"}, "file_not_in_folder"),
+        ("summary", {"run": "runs/unfinished"}, "bundle_missing"),
+        ("summary", {"run": "runs/edited"}, "run_record_edited"),
         ("summary", {"run": "photos"}, "run_missing"),
         ("images", {"run": "runs/a", "part": "validation"}, "predictions_missing"),
         ("images", {"run": "runs/a", "label": "Shoe"}, "explained_class_unknown"),

@@ -76,8 +76,9 @@ const nameOf = (run) => (run.test?.accuracy ? `${run.name} (${percent(run.test.a
 function Headline({ found }) {
   const { accuracy, interval, n, correct } = found.accuracy;
   if (accuracy === null) return html`<${Notice} kind="warning"><p>${t("mistakes.noLabels")}</p><//>`;
+  const isMultilabel = found.targets.find(({ name }) => name === found.target).kind === "multilabel";
   const differs = found.reported_accuracy !== null && Math.abs(found.reported_accuracy - accuracy) > 1e-9;
-  return html`<p class="lead">${t(`mistakes.headline.${found.part}`, { percent: percent(accuracy), low: percent(interval[0]), high: percent(interval[1]), n: count(n), correct: count(correct) })}</p>
+  return html`<p class="lead">${t(`mistakes.headline.${found.part}`, { percent: percent(accuracy), low: percent(interval[0]), high: percent(interval[1]), n: count(n), correct: count(correct) })}${isMultilabel && ` ${t("mistakes.allLabels")}`}</p>
     ${differs && html`<${Notice} kind="warning"><p>${t("mistakes.differs", { reported: percent(found.reported_accuracy), percent: percent(accuracy) })}</p><//>`}`;
 }
 
