@@ -132,8 +132,8 @@ def test_my_own_photo_is_compared_and_cut_out(page, address):
     until(page, "document.querySelector('.drop + p button')")
     tap(page, ".drop + p button")
     until(page, "document.querySelector('dialog .segments')")
-    tap(page, "dialog .segments label", 1)
-    until(page, "document.querySelector('dialog .tile img')")
+    tap(page, "dialog .segments input[value=folder]")
+    until(page, "[...document.querySelectorAll('dialog .tile')].some(e => e.textContent.trim() === 'mine.png')")
     tile = page.run(
         "[...document.querySelectorAll('dialog .tile')].findIndex(e => e.textContent.trim() === 'mine.png')"
     )

@@ -5,17 +5,18 @@ import { Load, Switch, Table } from "/static/components/index.js";
 import { Component, createRef, html } from "/static/html.js";
 import { paint } from "/static/painting.js";
 import { set, state } from "/static/state.js";
-import { percent, t } from "/static/texts.js";
+import { count, percent, t } from "/static/texts.js";
 import { Bars, Task } from "./parts.js";
 import { firstImages, labelOf } from "./pixels.js";
 import { accuracy, featureMaps, predict } from "./requests.js";
 
 const SEED = 1;
+const MAX_OFF = 8; // layers of one kind; in deeper networks the values overflow without all of their ReLUs
 
-/** Per kind of layer the first one of the network, and the edits that turn all of its kind off, or dropout on. */
+/** Per kind its layers, and the edits that turn them off (of many only the first), or dropout on. */
 function kindsOf(model, channel) {
   const having = (ops, edit) => model.layers.filter((layer) => ops.includes(layer.op) && layer.edits.includes(edit));
-  const all = (layers, edit) => layers.map((layer) => ({ ...edit, layer: layer.name }));
+  const all = (layers, edit) => (layers.length > MAX_OFF ? layers.slice(0, 1) : layers).map((layer) => ({ ...edit, layer: layer.name }));
   const convolution = having(["Conv"], "channel_off").slice(0, 1), relu = having(["Relu", "Clip"], "layer_off");
   const pooling = having(["MaxPool"], "pooling"), dropout = model.layers.filter((layer) => layer.edits.includes("dropout"));
   return {
@@ -41,7 +42,7 @@ function Switches({ model, walk, answers, image, found, strongest, lowest }) {
   const named = { model: model.path, image }, edited = { ...named, model_edits: edits };
   const change = (name) => set({ walk: { ...state.walk, changed: name } });
   return html`<ul class="walkkinds">${Object.entries(kinds).map(([name, { layers }]) => html`<li class="panel" key=${name}>
-      <h3>${t(`walk.layers.${name}`)}</h3><p>${t(`walk.layers.${name}.text`)}</p>
+      <h3>${t(`walk.layers.${name}`)}</h3><p>${t(`walk.layers.${name}.text`)}${layers.length > MAX_OFF && ` ${t("walk.layers.onlyFirst", { n: layers.length })}`}</p>
       ${layers.length ? html`<div class="walkmaps"><${FeatureMap} named=${changed === name ? edited : named} layer=${layers[0].name} channel=${channelOf(name)} words=${t("walk.layers.map", { layer: layers[0].name, channel: channelOf(name) + 1 })} /></div>
         <${Switch} label=${t(`walk.layers.${name}.switch`, { channel: strongest + 1 })} checked=${(changed === name) === (name === "dropout")} onchange=${() => change(changed === name ? "" : name)} />`
     : html`<p class="soft">${t("walk.layers.absent")}</p>`}</li>`)}</ul>
@@ -55,9 +56,9 @@ function Switches({ model, walk, answers, image, found, strongest, lowest }) {
 /** Measure the edited network once, and keep the result. */
 async function measured({ walk, answers, image, edited, changed, found }) {
   const [{ predictions }, tried] = await Promise.all([predict(edited), accuracy(edited, walk.target, walk)]);
-  const one = { label: predictions[walk.target].label, n: tried.n, before: tried.before.accuracy, after: tried.after.accuracy };
+  const one = { label: predictions[walk.target].label, n: tried.n, isAgreement: tried.part === "golden", before: tried.before.accuracy, after: tried.after.accuracy };
   const all = { ...answers.get("tried"), [changed]: one };
-  const rows = Object.entries(all).map(([name, row]) => [`walk.layers.${name}.sheet`, { n: row.n, before: percent(row.before), after: percent(row.after), label: row.label }]);
+  const rows = Object.entries(all).map(([name, row]) => [row.isAgreement ? "walk.layers.sheetAgreement" : `walk.layers.${name}.sheet`, { n: row.n, change: t(`walk.layers.${name}.changed`), before: percent(row.before), after: percent(row.after), label: row.label }]);
   answers.record(rows, [[image, "walk.layers.sheetImage", { label: found.predictions[walk.target].label }]], { tried: all });
   return one;
 }
@@ -65,13 +66,14 @@ async function measured({ walk, answers, image, edited, changed, found }) {
 function Tried({ answers }) {
   const tried = Object.entries(answers.get("tried") || {});
   if (!tried.length) return null;
+  const { n, isAgreement } = tried[0][1]; // without labels, only whether the prediction stays is known
   const columns = [
     { name: "what", words: t("walk.layers.what"), cell: ([name]) => t(`walk.layers.${name}.changed`) },
     { name: "label", words: t("walk.layers.prediction"), cell: ([, row]) => row.label },
-    { name: "before", words: t("walk.layers.before"), isNumber: true, cell: ([, row]) => percent(row.before) },
-    { name: "after", words: t("walk.layers.after"), isNumber: true, cell: ([, row]) => percent(row.after) },
+    ...isAgreement ? [] : [{ name: "before", words: t("walk.layers.before"), isNumber: true, cell: ([, row]) => percent(row.before) }],
+    { name: "after", words: t(isAgreement ? "walk.layers.agreement" : "walk.layers.after"), isNumber: true, cell: ([, row]) => percent(row.after) },
   ];
-  return html`<${Table} caption=${t("walk.layers.measured", { n: tried[0][1].n })} columns=${columns} rows=${tried} rowKey=${([name]) => name} />`;
+  return html`<${Table} caption=${t(isAgreement ? "walk.layers.measuredGolden" : "walk.layers.measured", { n: count(n) })} columns=${columns} rows=${tried} rowKey=${([name]) => name} />`;
 }
 
 /** One channel of a layer, in the colours of the model's page. */
