@@ -30,8 +30,8 @@ export class ImageGrid extends Component {
     this.observer.disconnect();
   }
 
-  componentDidUpdate(before) {
-    if (before.current !== this.props.current) this.reveal();
+  componentDidUpdate(before, earlier) {
+    if (before.current !== this.props.current || before.count !== this.props.count || !earlier.width) this.reveal();
     const [first, end] = this.range;
     if (this.viewed !== `${first}-${end}-${this.props.count}`) {
       this.viewed = `${first}-${end}-${this.props.count}`;

@@ -67,13 +67,13 @@ function pairOf(row, target) {
 }
 
 function Verdict({ row, summary }) {
-  const { data, model } = summary;
+  const { data, model, run } = summary;
   return html`<section class="panel"><div class="whyimage"><${Thumbnail} row=${row} side=${320} /></div>
     <ul class="bars">${row.probabilities.map(([name, probability]) => html`<li key=${name}><span class=${classes("whybar", row.labels.includes(name) && "true")}>
       <span class="name">${name}</span><span class="bar"><i style=${{ width: `${100 * probability}%` }}></i></span><span class="number">${percent(probability)}</span></span></li>`)}</ul>
     <p class="soft">${t("mistakes.verdict", { decision: t(`mistakes.decision.${row.decision}`), loss: row.loss === null ? "–" : number(row.loss, 3) })}</p>
-    ${row.image && html`<p class="buttons"><${ButtonLink} href=${roomLink("data", { data, image: row.image })}>${t("mistakes.toLabel")}<//>
-      <${ButtonLink} href=${roomLink("model", { data, model, image: row.image, tab: "attribution" })}>${t("mistakes.toInside")}<//></p>`}</section>`;
+    ${row.image && html`<p class="buttons"><${ButtonLink} href=${roomLink("data", { data, run, image: row.image })}>${t("mistakes.toLabel")}<//>
+      <${ButtonLink} href=${roomLink("model", { data, run, model, image: row.image, tab: "attribution" })}>${t("mistakes.toInside")}<//></p>`}</section>`;
 }
 
 function Attribution({ row, target, model }) {
@@ -112,6 +112,6 @@ function NearList({ rows, summary, words }) {
   return html`<ul class="near" aria-label=${words}>${rows.map((row) => {
     const label = labelsText(row.labels), inside = html`<span class="cellimage"><${Thumbnail} row=${row} /></span><span>${label}</span> <small class="soft number">${row.similarity.toFixed(3)}</small>`;
     return html`<li key=${row.id}>${row.image
-      ? html`<a href=${roomLink("data", { data: summary.data, image: row.image })} aria-label=${t("mistakes.nearWords", { words: `${label} ${row.similarity.toFixed(3)}`, id: row.id })}>${inside}</a>` : inside}</li>`;
+      ? html`<a href=${roomLink("data", { data: summary.data, run: summary.run, image: row.image })} aria-label=${t("mistakes.nearWords", { words: `${label} ${row.similarity.toFixed(3)}`, id: row.id })}>${inside}</a>` : inside}</li>`;
   })}</ul>`;
 }
