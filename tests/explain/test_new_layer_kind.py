@@ -83,7 +83,7 @@ def test_new_kind_is_exported_drawn_and_explained(network: Network) -> None:
 
     inspection = Inspection(inspected, pixels[0], preprocessed=True)
     layer = inspected.layered.layer("pool1")
-    assert (layer.kind, layer.unsupported, layer.detail) == ("average pool", None, "the mean of windows")
+    assert (layer.kind, layer.unsupported, layer.details["en"]) == ("average pool", None, "the mean of windows")
     result = arithmetic(inspection.trace, "relu1", [2, 1, 3])
     assert result["matches_runtime"]
     assert [one["step_kind"] for one in result["layer_path"]] == ["window", "clipped"]

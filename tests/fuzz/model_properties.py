@@ -128,7 +128,7 @@ def _check_studio(predictor: Predictor) -> None:
     with coded_errors():
         _check_answer(routes.describe_model(model, "m.muslin"))
     with coded_errors():
-        _check_answer(routes.predict(inspection, None))
+        _check_answer(routes.describe_predictions(inspection, None))
     layers = list(model.layered.layers) if model.has_layers else []
     for layer in (layers[len(layers) // 3 :: len(layers)], layers[-1:])[len(predictor.targets) % 2]:
         body = {"layer": layer.name, "target": target.name, "class": target.classes[0], "index": [0] * len(layer.shape)}
@@ -139,7 +139,8 @@ def _check_studio(predictor: Predictor) -> None:
     for edit in edits[:: max(1, len(edits) // 4)]:
         with coded_errors():
             pixels = predictor.bundle.golden_pixels[0]
-            _check_answer(routes.predict(Inspection(model, pixels, model_edits=(edit,), preprocessed=True), None))
+            edited = Inspection(model, pixels, model_edits=(edit,), preprocessed=True)
+            _check_answer(routes.describe_predictions(edited, None))
 
 
 def _check_answer(answer: Any) -> None:

@@ -198,7 +198,13 @@ def images_of_model(workspace: Workspace, body: Body) -> dict[str, Any]:
 
 def predict(workspace: Workspace, body: Body) -> dict[str, Any]:
     """The predictions, and the preprocessing steps with their images; the predictions before any change."""
-    inspection, unchanged = workspace.inspection(body), workspace.unchanged(body)
+    inspection, data = workspace.inspection(body), workspace.data
+    labels = labels_of_sample(data, inspection.inspected.bundle.targets, body["inspection"]["image"])
+    return describe_predictions(inspection, workspace.unchanged(body)) | {"labels": labels}
+
+
+def describe_predictions(inspection: Inspection, unchanged: Inspection | None) -> dict[str, Any]:
+    """The predictions, and the preprocessing steps with their images; those of `unchanged` too."""
     steps = [
         {
             "name": step.name, "title": step.title, "text": step.text, "image": _step_png(step.pixels),
@@ -208,8 +214,7 @@ def predict(workspace: Workspace, body: Body) -> dict[str, Any]:
         for step in inspection.steps
     ]  # fmt: skip
     before = unchanged.predictions if unchanged else None
-    labels = labels_of_sample(workspace.data, inspection.inspected.bundle.targets, body["inspection"]["image"])
-    found = {"steps": steps, "predictions": inspection.predictions, "unchanged": before, "labels": labels}
+    found = {"steps": steps, "predictions": inspection.predictions, "unchanged": before}
     return found | {"notes": inspection.notes}
 
 

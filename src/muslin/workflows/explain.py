@@ -20,7 +20,7 @@ from muslin.messages import Log, Message, no_log
 
 CLASSES_SHOWN = 4
 """Classes with an attribution of their own: the explained one and the most probable others."""
-LAYER_FIELDS = ("name", "kind", "detail", "shape", "parameters", "multiply_adds", "multiply_adds_share")
+LAYER_FIELDS = ("name", "kind", "shape", "parameters", "multiply_adds", "multiply_adds_share")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ class Explanation:
             "strongest_value": self.strongest_value,
             "layers": [
                 {name: getattr(layer, name) for name in LAYER_FIELDS}
-                | {"low": float(self.inspection.trace.values[layer.name].min()),
+                | {"detail": layer.details["en"],
+                   "low": float(self.inspection.trace.values[layer.name].min()),
                    "high": float(self.inspection.trace.values[layer.name].max())}
                 for layer in (inspected.layered.layers if inspected.has_layers else ())
             ],
