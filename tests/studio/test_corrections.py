@@ -11,7 +11,7 @@ from muslin.data.audit.corrections import read_corrections
 from muslin.data.audit.exclusions import read_exclusions
 from muslin.data.dataset import Target
 from muslin.errors import DataError, StorageError
-from muslin.studio.corrections import Corrections, NewDecision
+from muslin.studio.corrections import Corrections, NewDecision, decision_files
 from refusals import refuses
 
 LABEL = Target("label", ("bag", "coat: no", "shirt"))
@@ -119,6 +119,15 @@ def test_a_table_without_journal_is_kept(tmp_path: Path) -> None:
     found.labels_path.write_text("part,id,target,label,suggested\n,a,label,bag,shirt\n,b,label,bag,\n")
     found.decide([label("3", "d", "bag")], "Li")
     assert in_table(found) == [("a", "shirt"), ("d", "bag")]
+
+
+def test_a_training_takes_the_decisions_on_its_target(tmp_path: Path) -> None:
+    assert decision_files(tmp_path, "imports/shop", None) == {"corrections": None, "exclude": None}
+    opened(tmp_path).decide([label("1", "a", "shirt"), NewDecision("2", "exclude", "", "b")], "Li")
+    files = {"corrections": "corrections/imports/shop.csv", "exclude": "corrections/imports/shop.excluded.csv"}
+    assert decision_files(tmp_path, "imports/shop", None) == files
+    assert decision_files(tmp_path, "imports/shop", ["label"]) == files
+    assert decision_files(tmp_path, "imports/shop", "colour") == files | {"corrections": None}
 
 
 def test_an_undo_of_nothing_is_refused(tmp_path: Path) -> None:

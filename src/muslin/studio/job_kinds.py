@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from muslin.errors import BundleError, MuslinError
 from muslin.models.json_schema import Object, check_schema
+from muslin.studio.corrections import decision_files
 from muslin.studio.job_process import Job, Params, Work
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within, path_within
 from muslin.studio.requests import Body, integer_of, text_of, value_of
@@ -92,10 +93,12 @@ def _check_train(root: Path, body: Body) -> dict[str, Any]:
     weights = settings.get("weights")
     if weights is not None and weights not in ("imagenet", "random"):
         settings["weights"] = str(file_within(root, str(weights), MODEL_SUFFIXES))
-    given: dict[str, Any] = {name: body.get(name) or None for name in ("exclude", "corrections")}
+    data, read_options = data_within(root, body), read_options_of(root, body)
+    decided = decision_files(root, data, read_options.get("target"))
+    given: dict[str, Any] = {name: body.get(name, decided[name]) or None for name in ("exclude", "corrections")}
     for name, value in given.items():
         if value is not None:
-            file_within(root, text_of(body, name), (".csv",))
+            file_within(root, text_of(given, name), (".csv",))
     if (budget_s := body.get("time_budget_s")) is not None and not isinstance(budget_s, int | float):
         raise MuslinError("request_value", name="time_budget_s", expected="number")
     return _check_audit(root, body) | given | {
@@ -236,10 +239,26 @@ def audit(job: Job, params: Params) -> dict[str, Any]:
 
     folder = Path("audits", Path(params["data"]).name)
     names = ("test", "seed", "read_options")
-    found = run_audit(
-        params["data"], out=Output(folder, overwrite=True), log=job.log, **{name: params[name] for name in names}
-    )
+    data, options = _decided_data(params), {name: params[name] for name in names}
+    if data is not None:
+        options = {"seed": params["seed"]}
+    source = params["data"] if data is None else data
+    found = run_audit(source, out=Output(folder, overwrite=True), log=job.log, **options)
     return {"folder": folder.as_posix()} | found.summary()
+
+
+def _decided_data(params: Params) -> Any:
+    """The data set with the decisions of the data room, as a training takes it; None where nobody has decided."""
+    from muslin.data import read
+    from muslin.messages import no_log
+    from muslin.workflows.training_plan import TrainOptions, edit_dataset
+
+    files = decision_files(Path.cwd(), params["data"], params["read_options"].get("target"))
+    if not any(files.values()):
+        return None
+    dataset = read(params["data"], test=params["test"], **params["read_options"])
+    options = TrainOptions(corrections=files["corrections"], exclude=files["exclude"])
+    return edit_dataset(dataset, options, no_log)[0]  # the audit logs what was read and edited
 
 
 def tag(job: Job, params: Params) -> dict[str, Any]:
