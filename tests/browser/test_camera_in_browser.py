@@ -39,6 +39,9 @@ def test_classes_are_recorded_trained_and_predicted_live(page, folder):
         press_button(page, f"Stop recording: {name}")
     assert "look alike" in page.run("document.querySelector('.notice').textContent")
     assert serious_problems(page) == []
+    page.resize(390, 844, phone=True)
+    assert page.run("document.documentElement.scrollWidth") == 390
+    page.resize(1280, 900)
     press_button(page, "Train")
     until(page, "document.querySelector('.livebars .verdict') !== null", wait_s=60)
     assert page.run("document.querySelectorAll('.livebar').length") == 2
