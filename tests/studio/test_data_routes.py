@@ -143,6 +143,13 @@ def test_the_map_is_kept_and_sorts_by_similarity(
     assert sorted(str(opened.ids[i]).split("/")[-1] for i in nearest) == ["shoe3.png"] * 2
 
 
+@pytest.mark.parametrize("run", [5, ["x"], "gone", "shop", "../x"])
+@pytest.mark.parametrize("path", ["list", "rows", "map"])
+def test_a_wrong_run_is_refused(room: DataRoom, path: str, run: Any) -> None:
+    with pytest.raises(MuslinError):
+        ask(Page(room).app, "POST", f"/api/data/{path}", {"data": "shop", "images": [0], "run": run})
+
+
 def test_without_an_audit_there_are_no_findings(room: DataRoom) -> None:
     assert Page(room).ask("findings") == {"audit": None, "counts": {}, "skipped": {}, "findings": []}
 

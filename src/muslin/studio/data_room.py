@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.errors import DataError, MuslinError
+from muslin.errors import BundleError, DataError, MuslinError
+from muslin.models.predictor import MODEL_FILE
 from muslin.studio.corrections import Corrections, Decision, corrected_labels
 from muslin.studio.data_selection import Facts
 from muslin.studio.data_sets import DataSets, OpenData
@@ -104,7 +105,13 @@ class DataRoom:
         return found
 
     def _run_version(self, run: str) -> str:
-        return str((path_within(self.root, run) / "model.muslin").stat().st_mtime_ns) if run else ""
+        return str((self._run_folder(run) / MODEL_FILE).stat().st_mtime_ns) if run else ""
+
+    def _run_folder(self, run: str) -> Path:
+        folder = path_within(self.root, run)
+        if not (folder / MODEL_FILE).is_file():
+            raise BundleError("bundle_missing", "run", path=run)
+        return folder
 
     def run_facts(self, opened: OpenData, run: str) -> RunFacts:
         """What is cached of a run's predictions for the images of a data set.
@@ -115,10 +122,10 @@ class DataRoom:
         from muslin.workflows.run_folder import Run
         from muslin.workflows.run_predictions import known_predictions
 
-        folder = path_within(self.root, run)
+        folder = self._run_folder(run)
         of_part = {part: known_predictions(Run(folder), part) for part in PREDICTED_PARTS}
         known = tuple(part for part, found in of_part.items() if found is not None)
-        key = opened.name, opened.version, run, (folder / "model.muslin").stat().st_mtime_ns, known
+        key = opened.name, opened.version, run, (folder / MODEL_FILE).stat().st_mtime_ns, known
         return self._runs.get(key, lambda: _joined(opened, [of_part[part] for part in known]))
 
 

@@ -110,7 +110,7 @@ def describe(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
 def listed(room: DataRoom, opened: OpenData, body: Body) -> Any:
     """The indices of the images that are wanted, in the wanted order; and counts of the whole data set."""
     target = _target_name(opened, body)
-    facts = room.facts(opened, target, body.get("run") or "")
+    facts = room.facts(opened, target, _run_name(body))
     facts = _with_similarity(room, opened, facts, body)
     order = selected(opened, target, facts, _selection(body))
     header = {
@@ -125,13 +125,13 @@ def listed(room: DataRoom, opened: OpenData, body: Body) -> Any:
 def rows(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
     """What is known of some images."""
     target, indices = _target_name(opened, body), _indices_of(opened, body, MAX_ROWS)
-    facts = room.facts(opened, target, body.get("run") or "")
+    facts = room.facts(opened, target, _run_name(body))
     given = None if target is None else opened.labels(target)
     standing: dict[str, list[Decision]] = {}
     for each in room.corrections(opened).current():
         if each.target in (target or "", ""):
             standing.setdefault(each.id, []).append(each)
-    predicted = room.run_facts(opened, body["run"]).predicted.get(target or "") if body.get("run") else None
+    predicted = room.run_facts(opened, _run_name(body)).predicted.get(target or "") if body.get("run") else None
     return {
         "rows": [
             {
@@ -189,7 +189,7 @@ def similarity_map(room: DataRoom, opened: OpenData, body: Body) -> Any:
     Raises:
         DataError: the job `map` must compute it first.
     """
-    found = room.map(opened, body.get("run") or "")
+    found = room.map(opened, _run_name(body))
     if found is None:
         raise DataError("map_missing", name=opened.title)
     points = np.column_stack([found.indices.astype(np.float32), found.points])
@@ -245,6 +245,10 @@ def _target_name(opened: OpenData, body: Body) -> str | None:
     return target.name if target else None
 
 
+def _run_name(body: Body) -> str:
+    return text_of(body, "run") if body.get("run") else ""
+
+
 def _indices_of(opened: OpenData, body: Body, maximum: int) -> list[int]:
     found = value_of(body, "images", list)
     if len(found) > maximum:
@@ -286,7 +290,7 @@ def _with_similarity(room: DataRoom, opened: OpenData, facts: Facts, body: Body)
     if body.get("like") is None:
         return facts
     index = integer_of(body, "like", -1, max(0, len(opened) - 1))
-    vectors = room.vectors(opened, body.get("run") or "")
+    vectors = room.vectors(opened, _run_name(body))
     return replace(facts, values={**facts.values, "similarity": vectors @ vectors[index]})
 
 
