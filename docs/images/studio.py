@@ -82,11 +82,11 @@ VIEWS = {
         DATA + "clothes&show=audit", ".empty .main, .findingimages", (START,), then=".findingimages img", height=900
     ),
     "studio-map": View(
-        DATA + "clothes&show=map", ".empty .main, canvas.map", (START,), then="canvas.map", height=1000
+        DATA + "clothes&show=map", ".empty .main, canvas.datamap", (START,), then="canvas.datamap", height=1000
     ),
     "studio-camera": View("page=camera", "main h1", height=900),
     "studio-training": View("page=training&data=clothes", "input[name=recipe]"),
-    "studio-run": View("page=training&run={run}", ".charts .chart"),
+    "studio-run": View("page=training&run={run}", ".charts .chart", then="main section img[alt=\"\"], main canvas"),
     "studio-tagging": View("page=tagging&model={model}&data=clothes", "main .main", (MAIN,), then="#tagged"),
     "studio-preprocessing": View(MODEL + "preprocessing", ".strip .step"),
     "studio-network": View(MODEL + "network", ".node canvas"),
