@@ -1,0 +1,52 @@
+"""What a person does to train and to tag, in a real browser."""
+
+import json
+from pathlib import Path
+
+import pytest
+from chromium import Page
+from page_actions import click, serious_problems, until
+
+from garment_files import write_garment_folders
+
+WAIT_S = 150
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    write_garment_folders(folder / "photos", 40)
+    return folder
+
+
+def until_seen(page: Page, text: str) -> None:
+    until(page, f"document.querySelector('main')?.innerText.includes({json.dumps(text)})", WAIT_S)
+
+
+def test_a_person_trains_watches_and_tags(browser: Page, address: str, folder: Path) -> None:
+    browser.resize(1280, 1400)  # all that is clicked is in sight
+    browser.visit(f"{address}/#page=training&data=photos&lang=en")
+    until_seen(browser, "Recipes for these data")
+    until(browser, "document.querySelector('button.main:not(:disabled)')", WAIT_S)
+    assert serious_problems(browser) == []
+    click(browser, "button.main")
+    until(browser, "location.hash.includes('run=')", WAIT_S)
+    until_seen(browser, "See its mistakes")
+    until(browser, "document.querySelectorAll('.epochimages li').length > 3", WAIT_S)
+    assert browser.run("document.querySelector('img.kernelsheet').naturalWidth") > 0
+    assert serious_problems(browser) == []
+    assert not [line for line in browser.console if "Content Security Policy" in line]
+    (run,) = (folder / "runs").iterdir()
+    assert (run / "model.muslin").is_file()
+
+    first = "document.querySelector('.epochslider input').value = 0"
+    browser.run(f"{first}; document.querySelector('.epochslider input').dispatchEvent(new Event('input'))")
+    until_seen(browser, "See inside the network after epoch 1")
+
+    browser.run("[...document.querySelectorAll('a.button')].find((link) => link.href.includes('tagging')).click()")
+    until(browser, "location.hash.includes('page=tagging')", WAIT_S)
+    until(browser, "document.querySelector('button.main')", WAIT_S)
+    click(browser, "button.main")
+    until_seen(browser, "40 tagged")
+    assert serious_problems(browser) == []
+    assert (folder / "tagged" / "photos.csv").read_text().count("\n") == 41
