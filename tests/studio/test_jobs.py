@@ -14,11 +14,16 @@ import muslin
 from asgi_client import ask
 from garment_files import write_garment_folders
 from muslin.errors import MuslinError
+from muslin.models.bundle import open_bundle
 from muslin.studio.jobs import MAX_RUNNING, Jobs
 from muslin.studio.jobs_routes import jobs_routes
+from muslin.studio.training_routes import training_routes
+from muslin.studio.training_values import TrainingRoom
+from muslin.workflows.run_folder import Run
 
-MAX_S = 120
-QUICK = {"epochs": 2, "batch_size": 20, "max_steps": 12}
+MAX_S = 300
+COUNT = 60
+QUICK = {"epochs": 2, "batch_size": 10, "max_steps": 8, "image_size": 28}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +33,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    write_garment_folders(tmp_path / "shop" / "photos", 120)
+    write_garment_folders(tmp_path / "shop" / "photos", COUNT)
     return tmp_path / "shop"
 
 
@@ -52,13 +57,51 @@ def test_a_training_job_makes_the_run_of_the_command_line(shop: Path, monkeypatc
     state = ended(Jobs(shop), started["id"])  # as another studio on this folder sees it
     assert state["error"] is None
     assert (state["kind"], state["who"], state["progress"]) == ("train", "Ada", 1)
-    assert state["detail"]["run"] == state["result"]["run"]
+    name = state["result"]["run"]
+    assert state["detail"]["run"] == name
     monkeypatch.chdir(shop)
-    run = muslin.train("photos", recipe="quick", settings=QUICK, out="again")
-    record = json.loads((shop / state["result"]["run"] / "run.json").read_bytes())
-    assert record["command"] == run.record["command"]
-    weights = [muslin.models.bundle.open_bundle(path).weights for path in (state["result"]["model"], run.model)]
-    assert weights[0] == weights[1]
+    run = muslin.train("photos", recipe="quick", settings=QUICK, out="again", snapshots=True)
+    assert Run(shop / name).record["command"] == run.record["command"]
+    assert open_bundle(shop / name / "model.muslin").weights == open_bundle(run.model).weights
+
+    room = TrainingRoom(shop)
+    shown = room.run({"run": name})
+    assert (shown["status"], shown["snapshots"], shown["model"]) == ("finished", [1, 2], f"{name}/model.muslin")
+    assert [row["epoch"] for row in shown["history"]] == [1, 2]
+    first, last = (room.epoch({"run": name, "epoch": epoch}) for epoch in (1, 2))
+    assert first["targets"][0]["labels"] == last["targets"][0]["labels"]
+    assert first["targets"][0]["probabilities"] != last["targets"][0]["probabilities"]
+    assert last["kernels"]["count"] > 0
+    with pytest.raises(MuslinError) as error:
+        room.epoch({"run": name, "epoch": 9})
+    assert error.value.code == "file_not_in_folder"
+    check_tagging(shop, f"{name}/model.muslin")
+
+
+def check_tagging(shop: Path, model: str) -> None:
+    """A page tags and follows its job, in Chinese."""
+    app = Starlette(routes=[*jobs_routes(Jobs(shop)), *training_routes(shop)])
+
+    def post(path: str, **body: Any) -> Any:
+        status, content = ask(app, "POST", f"/api/jobs/{path}", body, headers=[(b"accept-language", b"zh")])
+        assert status == 200, content
+        return json.loads(content)
+
+    started = post("start", kind="tag", who="Ada", params={"data": "photos", "model": model})
+    state = ended(Jobs(shop), started["id"])
+    assert state["error"] is None
+    assert sum(state["result"]["decisions"]["label"].values()) == COUNT
+    assert post("get", id=started["id"])["result"]["out"] == "tagged/photos.csv"
+    assert not post("stop", id=started["id"])["is_running"]
+    assert json.loads(ask(app, "GET", "/api/jobs")[1])["jobs"][0]["id"] == started["id"]
+    with pytest.raises(MuslinError) as error:
+        post("get", id="../x")
+    assert error.value.code == "job_unknown"
+    saved = ask(app, "GET", "/api/tagged", query="file=tagged/photos.csv")
+    assert saved == (200, (shop / "tagged/photos.csv").read_bytes())
+    with pytest.raises(MuslinError) as error:
+        ask(app, "GET", "/api/tagged", query="file=../secret.csv")
+    assert error.value.code == "file_not_in_folder"
 
 
 def test_a_refused_job_starts_no_process(shop: Path, tmp_path: Path) -> None:
@@ -109,29 +152,3 @@ def test_only_a_few_jobs_run_at_a_time_and_an_audit_is_stopped(shop: Path) -> No
             time.sleep(0.02)
         jobs.stop(each)
     assert {getattr(ended(jobs, each)["error"], "code", "done") for each in started} <= {"job_stopped", "done"}
-
-
-def test_the_api_starts_shows_and_stops_jobs(shop: Path) -> None:
-    app = Starlette(routes=jobs_routes(Jobs(shop)))
-
-    def post(path: str, **body: Any) -> Any:
-        status, content = ask(app, "POST", f"/api/jobs/{path}", body, headers=[(b"accept-language", b"zh")])
-        assert status == 200, content
-        return json.loads(content)
-
-    started = post("start", kind="tag", who="Ada", params={"data": "photos", "model": _model(shop)})
-    state = ended(Jobs(shop), started["id"])
-    assert state["error"] is None
-    assert sum(state["result"]["decisions"]["label"].values()) == 120
-    assert (shop / "tagged" / "photos.csv").is_file()
-    assert post("get", id=started["id"])["result"]["out"] == "tagged/photos.csv"
-    assert not post("stop", id=started["id"])["is_running"]
-    assert [job["id"] for job in json.loads(ask(app, "GET", "/api/jobs")[1])["jobs"]] == [started["id"]]
-    with pytest.raises(MuslinError) as error:
-        post("get", id="../x")
-    assert error.value.code == "job_unknown"
-
-
-def _model(shop: Path) -> str:
-    muslin.train(shop / "photos", recipe="quick", out=shop / "run", settings=QUICK)
-    return "run/model.muslin"

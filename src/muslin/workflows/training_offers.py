@@ -37,7 +37,7 @@ class RecipeOffer:
         expected_s: seconds of its training on this machine, from a trial; None where none was possible.
         accuracy: its mean on Fashion-MNIST's test set, 0 to 1; None where it was not measured.
         problem: why it cannot train on these data.
-        settings: what must be changed for so few images.
+        settings: what must be changed for images that are so few or so small.
     """
 
     recipe: str
@@ -116,16 +116,26 @@ def _recipes(dataset: Dataset, n_train: int, chosen: Recipe) -> list[tuple[Recip
     recipes: list[tuple[RecipeOffer, Recipe]] = []
     for name in sorted(dict.fromkeys([chosen.name, *names]), key=list(RECIPES).index):
         recipe = chosen if name == chosen.name else RECIPES[name]
-        settings: dict[str, Any] = {}
+        settings = _fitted_settings(recipe, chosen)
         if is_backbone(recipe.network) and not has_imagenet_weights(recipe.network):
             continue
         if isinstance(recipe, SGDRecipe) and n_train < recipe.batch_size:
-            settings = {"batch_size": max(n_train // 4, 1)}
-            recipe = replace(recipe, **settings)
+            settings["batch_size"] = max(n_train // 4, 1)
+        recipe = replace(recipe, **settings)
         accuracy = recipe.benchmark.accuracy if recipe.benchmark else None
         offer = RecipeOffer(name, recipe.network, recipe.epochs, accuracy=accuracy, settings=settings)
         recipes.append((offer, recipe))
     return recipes
+
+
+def _fitted_settings(recipe: Recipe, chosen: Recipe) -> dict[str, Any]:
+    """What `chosen` changes for these images, as far as `recipe` should do the same."""
+    if recipe.name == chosen.name:
+        row = RECIPES[recipe.name].to_dict()
+        return {name: value for name, value in chosen.to_dict().items() if row[name] != value}
+    is_smaller = chosen.image_size < recipe.image_size
+    no_backbone = not (is_backbone(recipe.network) or is_backbone(chosen.network))
+    return {"image_size": chosen.image_size} if is_smaller and no_backbone else {}
 
 
 def _expected_s(dataset: Dataset, recipe: Recipe, seed: int) -> float:
