@@ -294,13 +294,20 @@ def test_other_files_are_refused(content: bytes, code: str, params: dict[str, An
     assert error.value.params.items() >= {"path": str(path), **params}.items()
 
 
-def test_table_is_not_written_in_another_format(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.xlsx", "out.pdf", "out.csv.gz", "out.csv.bak"])
+def test_table_is_not_written_in_another_format(tmp_path: Path, name: str) -> None:
     path = tmp_path / "catalogue.csv"
     path.write_bytes(b"a,b\n1,2\n")
     with pytest.raises(DataError) as error:
-        open_table(path, tmp_path / "out.xlsx")
+        open_table(path, tmp_path / name)
     assert error.value.code == "output_kind_differs"
-    assert error.value.params["path"] == str(tmp_path / "out.xlsx")
+    assert error.value.params["path"] == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "copy"), [("shop.dat", "out.dat"), ("shop.csv", "out.TSV"), ("shop", "out")])
+def test_table_is_written_with_its_own_or_no_suffix(tmp_path: Path, name: str, copy: str) -> None:
+    (tmp_path / name).write_bytes(b"a,b\n1,2\n")
+    assert open_table(tmp_path / name, tmp_path / copy).columns == ("a", "b")
 
 
 def test_journal_with_a_torn_end_keeps_its_valid_rows(tmp_path: Path) -> None:

@@ -306,6 +306,13 @@ def test_tables_of_another_program_are_no_store(tmp_path: Path) -> None:
         Store.open(path)
 
 
+def test_a_store_without_a_name_is_refused(model: Path) -> None:
+    with refuses("store_name_empty"):
+        Store.create("", model, who="Ada")
+    with refuses("store_name_empty"):
+        Store.open("")
+
+
 def test_names_that_no_file_can_have_are_refused(tmp_path: Path, model: Path) -> None:
     for name in ("x" * 5000, "nul\0"):
         with refuses("store_missing", DataError, path=name):

@@ -207,6 +207,19 @@ def test_interrupted_addition_continues(store: Store, shop: Path, monkeypatch: p
     assert len({product.name for product in store.products()}) == 40
 
 
+def test_two_additions_at_once_count_each_product_once(store: Store, shop: Path) -> None:
+    others: list[AddedCatalogue] = []
+
+    def add_too(done: int, products: int) -> None:
+        with Store.open(shop / "shop.db") as other:
+            others.append(add_catalogue(other, shop / "shop.csv"))
+
+    first = add_catalogue(store, shop / "shop.csv", on_progress=add_too)
+    assert [counted(other) for other in others] == [{"added": 4, "unreadable": 1}]
+    assert counted(first) == {"unchanged": 4, "unreadable": 1}
+    assert len(list(store.products())) == 4
+
+
 def test_several_targets_and_labels_are_kept(shop: Path) -> None:
     targets = Target("kind", LABEL.classes), Target("labels", ("a", "b"), "multilabel")
     seal(small_bundle(*targets), shop / "two.muslin")
@@ -276,6 +289,9 @@ def test_a_shop_walks_through_the_commands(
     assert sum(each["total"] for each in status["targets"]["label"]["decisions"].values()) == 3
     assert invoke(capfd, "review", "status", "new.db").code == 0
     assert invoke(capfd, "review", "export", "new.db", "-o", "out.csv", "--json").json["products"] == 4
+    refused = invoke(capfd, "review", "export", "new.db", "-o", "out.pdf", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "output_kind_differs")
+    assert not (shop / "out.pdf").exists()
     assert invoke(capfd, "review", "export", "none.db", "-o", "other.csv").code == 1
     assert not (shop / "none.db").exists()
 

@@ -66,8 +66,10 @@ class Database:
     def __init__(self, place: str | Path) -> None:
         """
         Raises:
-            DataError: a URL of another kind than PostgreSQL's.
+            DataError: an empty text, or a URL of another kind than PostgreSQL's.
         """
+        if not str(place):
+            raise DataError("store_name_empty")
         url = None if isinstance(place, Path) else url_of(place)
         self.is_sqlite = url is None
         if url is None:

@@ -15,7 +15,7 @@ from muslin.review.database import Database
 from muslin.review.items import make_items
 from muslin.review.sampling import is_in_test, rank_of
 from muslin.review.schema import CATALOGUES, PREDICTIONS, PRODUCTS, VECTORS, searchable
-from muslin.review.values import AddedCounts, CatalogueRow, NewPrediction, NewProduct, Product
+from muslin.review.values import GONE, AddedCounts, CatalogueRow, NewPrediction, NewProduct, Product
 
 CHUNK = 500
 """Products in a transaction; in a search by number, SQLite takes 32,766 numbers and PostgreSQL 65,535."""
@@ -34,27 +34,30 @@ def add_products(
     by_name: dict[str, NewProduct] = {}
     for product in products:
         by_name.setdefault(product.name, product)
-    here = select(PRODUCTS.c.name, PRODUCTS.c.id, PRODUCTS.c.fingerprint).where(
-        PRODUCTS.c.catalogue == catalogue, PRODUCTS.c.name.in_(list(by_name))
-    )
-    known = {name: (number, fingerprint) for name, number, fingerprint in connection.execute(here)}
+    here = PRODUCTS.c.catalogue == catalogue, PRODUCTS.c.name.in_(list(by_name))
+    known = {row.name: product_of(row) for row in connection.execute(select(PRODUCTS).where(*here))}
     new = [product for name, product in by_name.items() if name not in known]
     _insert_products(connection, catalogue, new, seed)
-    for name, (number, _) in known.items():
-        _update_product(connection, number, by_name[name])
-    ids = {name: number for name, number, _ in connection.execute(here)}
+    for name, old in known.items():
+        _update_product(connection, old.id, by_name[name])
+    ids = {row.name: row.id for row in connection.execute(select(PRODUCTS.c.name, PRODUCTS.c.id).where(*here))}
     of_products = {ids[name]: product for name, product in by_name.items()}
     add_predictions(connection, digest, {i: product.predictions for i, product in of_products.items()})
     add_vectors(connection, digest, {i: product.vector for i, product in of_products.items()})
     make_items(connection, digest, list(of_products))
-    n_changed = sum(fingerprint != by_name[name].fingerprint for name, (_, fingerprint) in known.items())
     return AddedCounts(
         added=len(new),
-        changed=n_changed,
-        unchanged=len(known) - n_changed,
+        **Counter(_what_became_of(old, by_name[name]) for name, old in known.items()),
         repeated=len(products) - len(by_name),
         unreadable=sum(product.error is not None for product in by_name.values()),
     )
+
+
+def _what_became_of(old: Product, new: NewProduct) -> str:
+    """Of a known product, as a field of `AddedCounts`."""
+    if old.fingerprint != new.fingerprint:
+        return "returned" if old.fingerprint == GONE else "changed"
+    return "unchanged" if (old.photos, old.text) == (new.photos, new.text) else "text_changed"
 
 
 def _insert_products(connection: Connection, catalogue: int, products: Sequence[NewProduct], seed: int) -> None:

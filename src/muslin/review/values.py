@@ -293,13 +293,17 @@ class AddedCounts:
     Attributes:
         added: new ones.
         changed: of which the photos are others than before; their decisions do not count any more.
-        unchanged: there already.
+        returned: gone before; decisions on the same photos count again.
+        text_changed: of which only the text or the photos' names are others than before.
+        unchanged: there already, also where another process has just added them.
         repeated: names that came twice in one go; the first one counts.
         unreadable: of all of these, the ones without a readable photo.
     """
 
     added: int = 0
     changed: int = 0
+    returned: int = 0
+    text_changed: int = 0
     unchanged: int = 0
     repeated: int = 0
     unreadable: int = 0

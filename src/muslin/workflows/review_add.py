@@ -17,7 +17,7 @@ from muslin.errors import DataError, StoppedError
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.review.store import Store
-from muslin.review.values import GONE, NewProduct
+from muslin.review.values import GONE, AddedCounts, NewProduct
 from muslin.storage.local_path import check_local
 from muslin.workflows.product_catalogue import ProductCatalogue, open_catalogue
 from muslin.workflows.review_export import choose_catalogue
@@ -54,7 +54,8 @@ class AddedCatalogue:
         unchanged: as they were.
         unreadable: without a readable photo, of all of these.
         gone: no longer in the catalogue since it was added last; decisions on them are kept.
-        decisions: per target's name how often the model decides what, over the new and changed products.
+        decisions: per target's name how often the model decides what, over the products that were predicted: the new
+            and changed ones.
         precision: target of the accepted predictions.
         notes: what was found on the way.
     """
@@ -119,16 +120,15 @@ def add_catalogue(
     work = _Work(
         catalogue, predictor, chosen.precision, info.guarantee, _known(store, number), on_progress, should_stop
     )
-    store.put_products(number, work.products(), active.digest)
+    counts = store.put_products(number, work.products(), active.digest)
     if work.is_stopped:
         raise StoppedError("review_add_stopped", path=store.name, done=work.done, count=catalogue.products)
     gone = [name for name, known in work.known.items() if name not in work.seen and known.fingerprint != GONE]
-    if gone:
-        store.put_products(number, map(_gone_product, gone), active.digest)
+    n_gone = store.put_products(number, map(_gone_product, gone), active.digest).changed
     notes = _notes(work, gone)
     for note in notes:
         log(note)
-    return _result(work, str(source["data"]), len(gone), (*catalogue.notes, *chosen.notes, *notes))
+    return _result(work, str(source["data"]), counts, n_gone, (*catalogue.notes, *chosen.notes, *notes))
 
 
 def _read_options(store: Store, data: str | Path, given: dict[str, Any], options: AddOptions) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class _Work:
 
     def __post_init__(self) -> None:
         self.seen: set[str] = set()
-        self.counts: Counter[str] = Counter()
+        self.n_skipped = 0
         self.decisions = {target.name: Counter[str]() for target in self.predictor.targets}
         self.unreadable: list[str] = []
 
@@ -243,25 +243,16 @@ class _Work:
             return False
         is_equal = known.digest == _digest(product.photos, product.text)
         if is_equal:
-            self.counts["unchanged"] += 1
+            self.n_skipped += 1
             if not known.is_readable:
                 self.unreadable.append(product.name)
         return is_equal
 
     def _count(self, product: NewProduct) -> None:
-        self.counts[self._what_became_of(product)] += 1
         if product.error is not None:
             self.unreadable.append(product.name)
         for name, prediction in product.predictions.items():
             self.decisions[name][prediction.decision] += 1
-
-    def _what_became_of(self, product: NewProduct) -> str:
-        known = self.known.get(product.name)
-        if known is None:
-            return "added"
-        if known.fingerprint == GONE:
-            return "returned"
-        return "text_changed" if known.fingerprint == product.fingerprint else "changed"
 
 
 def _gone_product(name: str) -> NewProduct:
@@ -274,16 +265,15 @@ def _notes(work: _Work, gone: list[str]) -> tuple[Message, ...]:
     return tuple(notes)
 
 
-def _result(work: _Work, path: str, gone: int, notes: tuple[str, ...]) -> AddedCatalogue:
-    counts = work.counts
+def _result(work: _Work, path: str, counts: AddedCounts, gone: int, notes: tuple[str, ...]) -> AddedCatalogue:
     return AddedCatalogue(
         path,
         work.catalogue.products,
-        counts["added"],
-        counts["changed"],
-        counts["returned"],
-        counts["text_changed"],
-        counts["unchanged"],
+        counts.added,
+        counts.changed,
+        counts.returned,
+        counts.text_changed,
+        work.n_skipped + counts.unchanged,
         len(work.unreadable),
         gone,
         {name: dict(each) for name, each in work.decisions.items()},

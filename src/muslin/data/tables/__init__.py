@@ -53,7 +53,7 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
     With `out`, what is only copied is checked too, so that tagging does not fail at the end.
 
     Raises:
-        DataError: it cannot be read, is not a table, or is of another kind than the suffix of `out`.
+        DataError: it cannot be read, is not a table, or the suffix of `out` is not one of its kind.
     """
     check_content(path)
     kind = detect_kind(path)
@@ -63,11 +63,16 @@ def open_table(path: Path, out: Path | None = None) -> TableFile:
         table = open_once(("table", path), partial(_open_table, kind, path))
     if out:
         table.check_copy()
-    kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)
-    other_suffixes = {".gz", *(suffix for kind in kinds for suffix in kind.suffixes)} - set(table.suffixes)
-    if out and out.suffix.lower() in other_suffixes:
-        raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
+        if not _fits(out.suffix.lower(), path, table.suffixes):
+            raise DataError("output_kind_differs", path=str(out), suffixes=list(table.suffixes))
     return table
+
+
+def _fits(suffix: str, path: Path, suffixes: Sequence[str]) -> bool:
+    """Whether a copy of the table at `path` may have this suffix: one of its kind, its own, or none."""
+    kinds: tuple[type[TableFile], ...] = (Delimited, Workbook, Parquet, JsonLines, JsonDocument)
+    of_kinds = {".gz", *(each for kind in kinds for each in kind.suffixes)}
+    return suffix in suffixes or not suffix or (suffix == path.suffix.lower() and suffix not in of_kinds)
 
 
 def _open_table(kind: type[TableFile], path: Path, **options: Any) -> TableFile:
