@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.applications import Starlette
 
@@ -18,7 +19,7 @@ from muslin.models.bundle import open_bundle
 from muslin.studio.jobs import MAX_RUNNING, Jobs
 from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.training_routes import training_routes
-from muslin.studio.training_values import TrainingRoom
+from muslin.studio.training_values import TrainingRoom, kernels_in_rows
 from muslin.workflows.run_folder import Run
 
 MAX_S = 300
@@ -76,6 +77,15 @@ def test_a_training_job_makes_the_run_of_the_command_line(shop: Path, monkeypatc
         room.epoch({"run": name, "epoch": 9})
     assert error.value.code == "file_not_in_folder"
     check_tagging(shop, f"{name}/model.muslin")
+
+
+def test_first_kernels_stand_in_rows_of_sixteen() -> None:
+    kernels = np.arange(18 * 9, dtype=np.uint8).reshape(18, 1, 3, 3)
+    sheet = kernels_in_rows(kernels)
+    assert sheet.shape == (2 * 14 - 2, 16 * 14 - 2, 1)  # 3 weights of 4 px each, and 2 px between
+    assert sheet[14, 14, 0] == kernels[17, 0, 0, 0]
+    assert sheet[12, 0, 0] == sheet[14, 28, 0] == 255
+    assert kernels_in_rows(kernels[:5]).shape == (12, 5 * 14 - 2, 1)
 
 
 def check_tagging(shop: Path, model: str) -> None:

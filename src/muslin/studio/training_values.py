@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from muslin.errors import DataError, MuslinError, StorageError
 from muslin.explain.feature_map_sheets import kernel_sheet
@@ -18,6 +19,8 @@ from muslin.studio.requests import Body, integer_of, text_of
 from muslin.workflows.run_folder import Run
 
 MAX_KERNELS = 64
+SHEET_COLUMNS, SHEET_ENLARGED = 16, 4  # kernels in a row, and pixels for each weight
+WHITE = 255
 MAX_EPOCHS_SHOWN = 5_000
 KEPT = 200
 """Snapshots whose values are kept, each some kilobytes."""
@@ -156,6 +159,17 @@ def _kernels(model: InspectedModel) -> dict[str, Any] | None:
     shown = weights if weights.shape[1] == 3 else weights[:, :1]
     size = np.abs(shown).max((1, 2, 3), keepdims=True)
     codes = np.rint((shown / np.where(size > 0, size, 1) + 1) * 127.5).astype(np.uint8)
-    sheet = np.concatenate([np.transpose(kernel, (1, 2, 0)) for kernel in codes], axis=1)
-    png = "data:image/png;base64," + base64.b64encode(encode_png(np.ascontiguousarray(sheet))).decode()
+    png = "data:image/png;base64," + base64.b64encode(encode_png(kernels_in_rows(codes))).decode()
     return {"layer": layer.name, "count": len(codes), "side": int(codes.shape[3]), "png": png}
+
+
+def kernels_in_rows(kernels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Kernels (n, channels, height, width) in rows of at most SHEET_COLUMNS, each enlarged, with white lines between:
+    uint8 (height, width, channels)."""
+    columns, gap = min(len(kernels), SHEET_COLUMNS), SHEET_ENLARGED // 2
+    large = np.kron(kernels, np.ones((1, 1, SHEET_ENLARGED, SHEET_ENLARGED), np.uint8))
+    missing = -len(kernels) % columns
+    tiles = np.pad(large, ((0, missing), (0, 0), (0, gap), (0, gap)), constant_values=WHITE)
+    _, channels, height, width = tiles.shape
+    rows = tiles.reshape(-1, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    return np.ascontiguousarray(rows.reshape(-1, columns * width, channels)[:-gap, :-gap])

@@ -27,8 +27,20 @@ export function tOr(key, otherwise, values) {
   return key in texts ? t(key, values) : otherwise;
 }
 
-/** The text of a server's message with its hint; the server has put both in the page's language. */
-export const messageText = (message) => (typeof message === "string" ? message : [message.message, message.hint].filter(Boolean).join(language === "zh" ? "" : " "));
+const OPTION = /(^|[^\w-])--[a-z]|`?muslin (?!studio)[a-z]+/; // what only a command line takes
+const CLAUSE = /(?<=[;；。]|\.(?=\s))\s*/;
+
+/** The text of a server's message with its hint; the server has put both in the page's language. Clauses about options of
+ *  the command line are left out where others remain, and a hint about them says where it applies. */
+export function messageText(message) {
+  if (typeof message === "string") return message;
+  const sentence = message.message.split(CLAUSE).filter((clause) => !OPTION.test(clause)).join(language === "zh" ? "" : " ").replace(/[;；]$/, "") || message.message;
+  const hint = message.hint && OPTION.test(message.hint) ? t("inTerminal", { hint: message.hint }) : message.hint;
+  return [sentence, hint].filter(Boolean).join(language === "zh" ? "" : " ");
+}
+
+/** Whether a message says something to a person who uses no command line. */
+export const isForPages = (message) => typeof message === "string" || message.message.split(CLAUSE).some((clause) => clause && !OPTION.test(clause));
 
 export const count = (n) => n.toLocaleString(language);
 export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;

@@ -95,8 +95,8 @@ function Offers({ found, isBusy, data, recipe, target, choose, choosetarget, sta
     { name: "recipe", words: t("training.recipe"), cell: (row) => html`<label class="switch"><input type="radio" name="recipe" value=${row.recipe} checked=${row.recipe === chosen} onchange=${() => choose(row.recipe)} /><span>${row.recipe}${row.recipe === found.chosen && ` · ${t("training.suggested")}`}</span></label>` },
     { name: "about", words: t("training.about"), cell: (row) => tOr(`training.recipe.${row.recipe}`, row.network) },
     { name: "time", words: t("training.time"), isNumber: true, cell: (row) => (row.problem ? row.problem.message : row.expected_s === null ? (isBusy ? "…" : "–") : duration(row.expected_s)) },
-    { name: "accuracy", words: t(isBenchmark ? "training.accuracyHere" : "training.accuracyThere"), isNumber: true, cell: (row) => (row.accuracy ? percent(row.accuracy) : t("training.notMeasured")) },
-  ];
+    isBenchmark && { name: "accuracy", words: t("training.accuracyHere"), isNumber: true, cell: (row) => (row.accuracy ? percent(row.accuracy) : t("training.notMeasured")) },
+  ].filter(Boolean);
   return html`<p>${t("training.found", { train: count(found.counts.train), validation: count(found.counts.validation), test: count(found.counts.test) })} ${t("training.suggests", { recipe: found.chosen })}</p>
     ${targets.length > 1 && html`<div class="toolbar"><${Select} label=${t("training.target")} value=${target} choices=${[["", t("training.allTargets")], ...targets.map((name) => [name, name])]} onchange=${choosetarget} /></div>`}
     <${Table} caption=${t("training.offers")} columns=${columns} rows=${found.offers} rowKey=${(row) => row.recipe} />
