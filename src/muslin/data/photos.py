@@ -152,7 +152,7 @@ class PhotoImages:
 
     def decode(self, index: int, min_side_px: int | None = None) -> NDArray[np.uint8]:
         """Photo `index`; a JPEG can come smaller, with no side below `min_side_px`."""
-        from muslin.images import decode
+        from muslin.images import crop_to_box, decode
 
         photo = self.photos[index]
         if photo.box:
@@ -160,12 +160,7 @@ class PhotoImages:
         pixels = decode(photo.content(), name=photo.name, max_bytes=MAX_PHOTO_BYTES, min_side_px=min_side_px).pixels
         if photo.box is None:
             return pixels
-        left, top, right, bottom = photo.box
-        crop = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-        if not crop.size:
-            height, width = pixels.shape[:2]
-            raise ImageError("box_outside", name=photo.name, box=photo.box, width=width, height=height)
-        return np.ascontiguousarray(crop)
+        return crop_to_box(pixels, photo.box, photo.name)
 
     def take(self, indices: NDArray[np.integer[Any]]) -> Self:
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))

@@ -6,6 +6,7 @@ from muslin.images.transforms import (
     TransformTrace,
     apply_transform,
     crop_resize,
+    crop_to_box,
     decoding_side,
     is_unchanged,
     shrink,
@@ -13,6 +14,6 @@ from muslin.images.transforms import (
 )
 
 __all__ = [
-    "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize", "decode",
-    "decoding_side", "encode_png", "is_unchanged", "read_header", "shrink", "transform_decoded",
+    "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize", "crop_to_box",
+    "decode", "decoding_side", "encode_png", "is_unchanged", "read_header", "shrink", "transform_decoded",
 ]  # fmt: skip

@@ -221,6 +221,23 @@ def shrink(pixels: Pixels, side_px: int) -> Pixels:
     return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
 
 
+def crop_to_box(pixels: Pixels, box: tuple[int, int, int, int], name: str) -> Pixels:
+    """The part of an image within `box`, (left, top, right, bottom) in px, which may reach over its edges.
+
+    Args:
+        name: in the message of an error.
+
+    Raises:
+        ImageError: nothing of the image lies in the box.
+    """
+    left, top, right, bottom = (max(side, 0) for side in box)
+    crop = pixels[top:bottom, left:right]
+    if not crop.size:
+        height, width = pixels.shape[:2]
+        raise ImageError("box_outside", name=name, box=box, width=width, height=height)
+    return np.ascontiguousarray(crop)
+
+
 def crop_resize(pixels: Pixels, box: tuple[float, float, float, float], size: tuple[int, int]) -> Pixels:
     """The crop `box`, (left, top, right, bottom) in px within the image, resized to `size`, (height, width)."""
     # bilinear: half the time of Lanczos, and nobody looks at crops that are new in each epoch

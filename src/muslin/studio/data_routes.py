@@ -22,7 +22,8 @@ from muslin.studio.data_selection import STATES, Facts, Selection, class_counts,
 from muslin.studio.data_sets import OpenData
 from muslin.studio.image_sheets import MAX_TILES, packed_sheet, sheet
 from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
-from muslin.studio.responses import json_body, response_of
+from muslin.studio.responses import photo_caching
+from muslin.studio.room_routes import post_route
 from muslin.studio.work_queue import WorkQueue
 
 READING_THREADS = 8
@@ -35,7 +36,6 @@ MAX_DECISIONS = 5000  # of one request: a lasso around a class
 MAX_GROUPS = 500  # names that a page offers
 MAX_HISTORY = 200
 MAX_TEXT = 500
-YEAR_S = 31_536_000
 
 Answer = Callable[[DataRoom, OpenData, Body], Any]
 
@@ -45,22 +45,14 @@ def data_routes(room: DataRoom) -> list[Route]:
     reading, drawing = WorkQueue(READING_THREADS, MAX_QUEUED), WorkQueue(SHEET_THREADS, MAX_QUEUED)
 
     def post(path: str, answer: Answer) -> Route:
-        async def handle(request: Request) -> Response:
-            body = await json_body(request)
-
-            def work() -> Response:
-                return response_of(request, answer(room, room.data.open(text_of(body, "data")), body))
-
-            response: Response = await reading.run(work)
-            return response
-
-        return Route(f"/api/data/{path}", handle, methods=["POST"])
+        return post_route(
+            reading, f"/api/data/{path}", lambda body: answer(room, room.data.open(text_of(body, "data")), body)
+        )
 
     async def sheets(request: Request) -> Response:
         language = language_of(request.headers.get("accept-language", ""))
         content, is_current = await drawing.run(lambda: sheet_of(room, dict(request.query_params), language))
-        caching = f"private, max-age={YEAR_S}, immutable" if is_current else "no-cache"
-        return Response(content, media_type="application/octet-stream", headers={"cache-control": caching})
+        return Response(content, media_type="application/octet-stream", headers=photo_caching(is_current))
 
     return [
         Route("/api/data/sheet", sheets, methods=["GET"]),

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, Target
 from muslin.data.dataset_cache import local_copies
+from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError, ImageError, MuslinError, unknown
+from muslin.images import crop_to_box
 from muslin.images.decode_worker import decode_in_worker
 from muslin.images.decoder import Pixels
 from muslin.messages import Message
@@ -64,12 +66,7 @@ class SampleImage:
         pixels = decode_in_worker(self.content, name=self.name).pixels
         if self.box is None:
             return pixels
-        left, top, right, bottom = self.box
-        height, width = pixels.shape[:2]
-        pixels = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-        if not pixels.size:
-            raise ImageError("box_outside", name=self.name, box=self.box, width=width, height=height)
-        return np.ascontiguousarray(pixels)
+        return crop_to_box(pixels, self.box, self.name)
 
 
 class OpenData:
@@ -296,8 +293,6 @@ def fingerprint(name: str, path: Path | None) -> str:
 
 def _times(path: Path) -> list[tuple[str, int, int]]:
     """Times of change and sizes: of a file, or of a folder's folders and of its files that are no images."""
-    from muslin.data.photos import IMAGE_SUFFIXES
-
     times, n_tables, level = [_time(path)], 0, [path] if path.is_dir() else []
     for _ in range(MAX_DEPTH):
         below: list[Path] = []

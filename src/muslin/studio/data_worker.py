@@ -13,7 +13,6 @@ from muslin.data.dataset import PARTS, Dataset, PixelImages
 from muslin.data.dataset_cache import read_registered
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
-from muslin.messages import Message
 
 _READ: dict[str, Dataset] = {}
 """The data set of this process, by what was asked for."""
@@ -76,7 +75,7 @@ def _images(dataset: Dataset, indices: list[int]) -> tuple[dict[str, Any], bytes
         try:
             contents.append(photo.content())
         except ImageError as error:
-            rows.append({"error": Message(error.code, error.hint_code, **error.params)})
+            rows.append({"error": error.message})
         else:
             rows.append({"bytes": len(contents[-1]), "name": photo.name, "box": photo.box})
     return {"images": rows}, b"".join(contents)

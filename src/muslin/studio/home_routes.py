@@ -11,11 +11,11 @@ from starlette.routing import Route
 from muslin.studio.folder_contents import FolderContents
 from muslin.studio.imports import MAX_BYTES, MAX_FILES, Imports, wanted_suffixes
 from muslin.studio.requests import Body, integer_of, text_of, value_of
-from muslin.studio.responses import json_body, response_of
+from muslin.studio.responses import response_of
+from muslin.studio.room_routes import MAX_QUEUED, get_route, post_route
 from muslin.studio.work_queue import WorkQueue
 
 THREADS = 4
-MAX_QUEUED = 32
 
 
 def home_routes(root: Path) -> list[Route]:
@@ -24,25 +24,14 @@ def home_routes(root: Path) -> list[Route]:
     queue = WorkQueue(THREADS, MAX_QUEUED)
 
     def post(path: str, answer: Callable[[Body], Any]) -> Route:
-        async def handle(request: Request) -> Response:
-            body = await json_body(request)
-            response: Response = await queue.run(lambda: response_of(request, answer(body)))
-            return response
-
-        return Route(f"/api/imports/{path}", handle, methods=["POST"])
-
-    async def list_contents(request: Request) -> Response:
-        response: Response = await queue.run(
-            lambda: response_of(request, contents.rows() | {"imports": imports.rows()})
-        )
-        return response
+        return post_route(queue, f"/api/imports/{path}", answer)
 
     async def add(request: Request) -> Response:
         body = await request.body()
         return response_of(request, await queue.run(lambda: imports.add(body)))
 
     return [
-        Route("/api/contents", list_contents, methods=["GET"]),
+        get_route(queue, "/api/contents", lambda: contents.rows() | {"imports": imports.rows()}),
         post("check", lambda body: wanted_suffixes(value_of(body, "names", dict))),
         post("start", lambda body: imports.start(text_of(body, "name"), *_announced(body))),
         Route("/api/imports/add", add, methods=["POST"]),

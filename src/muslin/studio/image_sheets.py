@@ -43,13 +43,8 @@ def sheet(tiles: Sequence[Pixels | MuslinError], language: str) -> tuple[dict[st
 
 def _tile(tile: Pixels | MuslinError, language: str) -> dict[str, Any]:
     if isinstance(tile, MuslinError):
-        return {"width": 0, "height": 0, "error": json_safe(tile, language)}
+        return {"width": 0, "height": 0, "error": tile.to_dict(language)["message"]}
     return {"width": tile.shape[1], "height": tile.shape[0], "error": None}
-
-
-def json_safe(error: MuslinError, language: str) -> str:
-    """The sentence of an error in the page's language."""
-    return str(error.to_dict(language)["message"])
 
 
 def packed_sheet(header: dict[str, Any], content: bytes) -> bytes:

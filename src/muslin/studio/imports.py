@@ -333,12 +333,8 @@ def _inspected(folder: Path) -> Inspected:
         images += 1
         if fault := _image_fault(path, name):
             faults.setdefault((fault.code, fault.hint_code), []).append(fault)
-    notes = [{"message": _message(alike[0]), "count": len(alike)} for alike in faults.values()]
+    notes = [{"message": alike[0].message, "count": len(alike)} for alike in faults.values()]
     return Inspected(images, sorted(others), notes)
-
-
-def _message(error: ImageError) -> Message:
-    return Message(error.code, error.hint_code, **error.params)
 
 
 def _image_fault(path: Path, name: str) -> ImageError | None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from muslin.data.dataset import PARTS, Target
@@ -15,14 +14,13 @@ from muslin.evaluation.selective import DECISIONS
 from muslin.models.predictor import MODEL_FILE
 from muslin.studio.mistakes import ImageNames, RunsOfFolder, class_names, class_of, image_row, target_of
 from muslin.studio.requests import Body, choice_of, integer_of, text_of
-from muslin.studio.responses import json_body, response_of
+from muslin.studio.room_routes import MAX_QUEUED, post_route
 from muslin.studio.work_queue import WorkQueue
 from muslin.workflows import run_mistakes
 from muslin.workflows.run_mistakes import OUTCOMES, SORTS, Selection
 from muslin.workflows.run_predictions import RunPredictions, parts_of_run
 
 THREADS = 4
-MAX_QUEUED = 32
 PAGE = 200
 MAX_PAGE = 1000
 NEIGHBOURS = 8
@@ -33,16 +31,7 @@ CHANGES = ("", "fixed", "broken", "neither")
 def mistakes_routes(runs: RunsOfFolder) -> list[Route]:
     """All paths below /api/mistakes/."""
     queue = WorkQueue(THREADS, MAX_QUEUED)
-
-    def route(path: str, answer: Callable[[RunsOfFolder, Body], Any]) -> Route:
-        async def handle(request: Request) -> Response:
-            body = await json_body(request)
-            response: Response = await queue.run(lambda: response_of(request, answer(runs, body)))
-            return response
-
-        return Route(f"/api/mistakes/{path}", handle, methods=["POST"])
-
-    return [route(path, answer) for path, answer in ROUTES.items()]
+    return [post_route(queue, f"/api/mistakes/{path}", partial(answer, runs)) for path, answer in ROUTES.items()]
 
 
 def summary(runs: RunsOfFolder, body: Body) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from muslin.studio.requests import Body, language_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
+YEAR_S = 31_536_000
+
 
 async def json_body(request: Request) -> Body:
     try:
@@ -53,6 +55,11 @@ def response_of(request: Request, answer: Any) -> Response:
         content = gzip.compress(content, 1)
         headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
     return Response(content, media_type=kind, headers=headers)
+
+
+def photo_caching(is_current: bool) -> dict[str, str]:
+    """How long a browser keeps a photo. One whose link names the version of its file can be kept for good."""
+    return {"cache-control": f"private, max-age={YEAR_S}, immutable" if is_current else "no-cache"}
 
 
 def localized(value: Any, language: str) -> Any:

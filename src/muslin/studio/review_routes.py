@@ -17,7 +17,7 @@ from starlette.routing import Route
 from muslin.errors import MuslinError
 from muslin.review.values import SORTS, ModelRow
 from muslin.studio.requests import Body, choice_of, integer_of, text_of
-from muslin.studio.responses import Handler, json_body, response_of
+from muslin.studio.responses import Handler, photo_caching
 from muslin.studio.review_photos import GRID_PX, MAX_PHOTO_PX, ReviewPhotos
 from muslin.studio.review_stores import OpenStore, ReviewStores
 from muslin.studio.review_values import (
@@ -35,6 +35,7 @@ from muslin.studio.review_values import (
     undos_of,
 )
 from muslin.studio.review_work import ReviewWork
+from muslin.studio.room_routes import get_route, post_route
 from muslin.studio.work_queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ PAGE = 48
 MAX_PAGE = 500
 MAX_SIMILAR = 200
 MAX_PHOTOS = 10_000  # of one product
-YEAR_S = 31_536_000
 
 Answer = Callable[["Store", Body], Any]
 
@@ -79,21 +79,10 @@ def review_routes(room: ReviewRoom) -> list[Route]:
     working, drawing = WorkQueue(STORE_THREADS, MAX_QUEUED), WorkQueue(PHOTO_THREADS, MAX_QUEUED)
 
     def post(path: str, answer: Callable[[OpenStore, Body], Any]) -> Route:
-        async def handle(request: Request) -> Response:
-            body = await json_body(request)
-            response: Response = await working.run(lambda: response_of(request, answer_of(body)))
-            return response
-
-        def answer_of(body: Body) -> Any:
-            return answer(stores.get(text_of(body, "store")), body)
-
-        return Route(f"/api/review/{path}", handle, methods=["POST"])
-
-    async def listing(request: Request) -> Response:
-        return response_of(request, await working.run(stores.rows))
+        return post_route(working, f"/api/review/{path}", lambda body: answer(stores.get(text_of(body, "store")), body))
 
     return [
-        Route("/api/review/stores", listing, methods=["GET"]),
+        get_route(working, "/api/review/stores", stores.rows),
         Route("/api/review/photo", _photo_handler(stores, photos, drawing), methods=["GET"]),
         *(post(path, partial(_of_store, answer)) for path, answer in STORE_ROUTES.items()),
         *(post(path, partial(_of_page, photos, answer)) for path, answer in PAGE_ROUTES.items()),
@@ -121,9 +110,7 @@ def _photo_handler(stores: ReviewStores, photos: ReviewPhotos, queue: WorkQueue)
         side, store = max(16, integer_of(query, "side", GRID_PX, MAX_PHOTO_PX)), text_of(query, "store")
         shown = query.get("fingerprint", "")
         content, fingerprint = await queue.run(lambda: photos.get(stores.get(store), product, photo, side, shown))
-        is_kept = shown == fingerprint
-        caching = f"private, max-age={YEAR_S}, immutable" if is_kept else "no-cache"
-        return Response(content, media_type="image/jpeg", headers={"cache-control": caching})
+        return Response(content, media_type="image/jpeg", headers=photo_caching(shown == fingerprint))
 
     return handle
 

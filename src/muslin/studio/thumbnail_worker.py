@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from muslin.errors import ImageError
-from muslin.images import decode, read_header
+from muslin.images import crop_to_box, decode, read_header
 from muslin.images.decode_worker import MAX_DECODING_MB, MAX_DECODING_S
 from muslin.images.decoder import Pixels, to_pil
 from muslin.workers import WorkerEnded, WorkerPool
@@ -76,10 +76,7 @@ def _make(params: Mapping[str, Any], content: bytes) -> tuple[dict[str, Any], by
     options: dict[str, Any] = {} if box else _decoding_size(content, side, params["name"])
     pixels = decode(content, name=params["name"], **options).pixels
     if box:
-        left, top, right, bottom = box
-        pixels = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-        if not pixels.size:
-            raise ImageError("box_outside", name=params["name"], box=tuple(box), width=right, height=bottom)
+        pixels = crop_to_box(pixels, tuple(box), params["name"])
     if params["as_jpeg"]:
         return {}, thumbnail_of_pixels(pixels, side)
     small = small_pixels(pixels, side)
