@@ -21,7 +21,16 @@ from muslin.studio.data_room import DataRoom, folder_is_writable
 from muslin.studio.data_selection import STATES, Facts, Selection, class_counts, selected, unlabelled
 from muslin.studio.data_sets import OpenData
 from muslin.studio.image_sheets import MAX_TILES, packed_sheet, sheet
-from muslin.studio.requests import Body, choice_of, integer_of, language_of, text_of, value_of
+from muslin.studio.requests import (
+    Body,
+    choice_of,
+    integer_of,
+    language_of,
+    number_of,
+    optional_text_of,
+    text_of,
+    value_of,
+)
 from muslin.studio.responses import photo_caching
 from muslin.studio.room_routes import post_route
 from muslin.studio.work_queue import WorkQueue
@@ -36,6 +45,7 @@ MAX_DECISIONS = 5000  # of one request: a lasso around a class
 MAX_GROUPS = 500  # names that a page offers
 MAX_HISTORY = 200
 MAX_TEXT = 500
+MAX_LIMIT = 1e30  # of a range: what float32 holds
 
 Answer = Callable[[DataRoom, OpenData, Body], Any]
 
@@ -102,7 +112,7 @@ def describe(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
 def listed(room: DataRoom, opened: OpenData, body: Body) -> Any:
     """The indices of the images that are wanted, in the wanted order; and counts of the whole data set."""
     target = _target_name(opened, body)
-    facts = room.facts(opened, target, _run_name(body))
+    facts = room.facts(opened, target, optional_text_of(body, "run"))
     facts = _with_similarity(room, opened, facts, body)
     order = selected(opened, target, facts, _selection(body))
     header = {
@@ -117,13 +127,14 @@ def listed(room: DataRoom, opened: OpenData, body: Body) -> Any:
 def rows(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
     """What is known of some images."""
     target, indices = _target_name(opened, body), _indices_of(opened, body, MAX_ROWS)
-    facts = room.facts(opened, target, _run_name(body))
+    run = optional_text_of(body, "run")
+    facts = room.facts(opened, target, run)
     given = None if target is None else opened.labels(target)
     standing: dict[str, list[Decision]] = {}
     for each in room.corrections(opened).current():
         if each.target in (target or "", ""):
             standing.setdefault(each.id, []).append(each)
-    predicted = room.run_facts(opened, _run_name(body)).predicted.get(target or "") if body.get("run") else None
+    predicted = room.run_facts(opened, run).predicted.get(target or "") if run else None
     return {
         "rows": [
             {
@@ -181,7 +192,7 @@ def similarity_map(room: DataRoom, opened: OpenData, body: Body) -> Any:
     Raises:
         DataError: the job `map` must compute it first.
     """
-    found = room.map(opened, _run_name(body))
+    found = room.map(opened, optional_text_of(body, "run"))
     if found is None:
         raise DataError("map_missing", name=opened.title)
     points = np.column_stack([found.indices.astype(np.float32), found.points])
@@ -237,10 +248,6 @@ def _target_name(opened: OpenData, body: Body) -> str | None:
     return target.name if target else None
 
 
-def _run_name(body: Body) -> str:
-    return text_of(body, "run") if body.get("run") else ""
-
-
 def _indices_of(opened: OpenData, body: Body, maximum: int) -> list[int]:
     found = value_of(body, "images", list)
     if len(found) > maximum:
@@ -271,10 +278,10 @@ def _names_of(filters: Body, name: str) -> tuple[str, ...]:
 
 
 def _limits_of(name: str, limits: Any) -> tuple[float | None, float | None]:
-    is_pair = isinstance(limits, list) and len(limits) == 2
-    if not is_pair or any(isinstance(each, bool) or not isinstance(each, int | float | None) for each in limits):
+    if not isinstance(limits, list) or len(limits) != 2:
         raise MuslinError("request_value", name=name, expected="array", items="number")
-    return limits[0], limits[1]
+    low, high = (None if each is None else number_of({name: each}, name, -MAX_LIMIT, MAX_LIMIT) for each in limits)
+    return low, high
 
 
 def _with_similarity(room: DataRoom, opened: OpenData, facts: Facts, body: Body) -> Facts:
@@ -282,7 +289,7 @@ def _with_similarity(room: DataRoom, opened: OpenData, facts: Facts, body: Body)
     if body.get("like") is None:
         return facts
     index = integer_of(body, "like", -1, max(0, len(opened) - 1))
-    vectors = room.vectors(opened, _run_name(body))
+    vectors = room.vectors(opened, optional_text_of(body, "run"))
     return replace(facts, values={**facts.values, "similarity": vectors @ vectors[index]})
 
 

@@ -17,12 +17,15 @@ from muslin.models.json_schema import Object, check_schema
 from muslin.studio.corrections import decision_files
 from muslin.studio.job_process import Job, Params, Work
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within, path_within
-from muslin.studio.requests import Body, integer_of, text_of, value_of
+from muslin.studio.requests import Body, choice_of, integer_of, number_of, optional_text_of, text_of, value_of
 from muslin.studio.validation_worker import check_within
 from muslin.workflows.run_schema import READ_OPTIONS, SOURCE
 
 PAGE_READ_OPTIONS = {name: schema for name, schema in READ_OPTIONS.items() if name != "allow_outside"}
 """What a page can say of how to read the data; photos outside of them are never read for it."""
+
+MAX_BUDGET_S = 366 * 86_400
+"""Seconds that a training can be allowed: a year."""
 
 NAME = re.compile(r"[^\W_][\w .()-]{0,80}")
 
@@ -87,20 +90,17 @@ def _check_audit(root: Path, body: Body) -> dict[str, Any]:
 def _check_train(root: Path, body: Body) -> dict[str, Any]:
     from muslin.learn.recipes import RECIPES
 
-    recipe, settings = body.get("recipe") or "auto", dict(value_of(body, "settings", dict))
-    if recipe not in ("auto", *RECIPES):
-        raise MuslinError("request_choice", name="recipe", choices=["auto", *RECIPES])
+    recipe = choice_of({"recipe": body.get("recipe") or "auto"}, "recipe", "auto", ("auto", *RECIPES))
+    settings = dict(value_of(body, "settings", dict))
     weights = settings.get("weights")
     if weights is not None and weights not in ("imagenet", "random"):
         settings["weights"] = str(file_within(root, str(weights), MODEL_SUFFIXES))
     data, read_options = data_within(root, body), read_options_of(root, body)
     decided = decision_files(root, data, read_options.get("target"))
-    given: dict[str, Any] = {name: body.get(name, decided[name]) or None for name in ("exclude", "corrections")}
-    for name, value in given.items():
-        if value is not None:
-            file_within(root, text_of(given, name), (".csv",))
-    if (budget_s := body.get("time_budget_s")) is not None and not isinstance(budget_s, int | float):
-        raise MuslinError("request_value", name="time_budget_s", expected="number")
+    given = {name: optional_text_of({**decided, **body}, name) or None for name in ("exclude", "corrections")}
+    for value in filter(None, given.values()):
+        file_within(root, value, (".csv",))
+    budget_s = None if body.get("time_budget_s") is None else number_of(body, "time_budget_s", 1, MAX_BUDGET_S)
     return _check_audit(root, body) | given | {
         "recipe": recipe,
         "settings": settings,
@@ -112,9 +112,9 @@ def _check_train(root: Path, body: Body) -> dict[str, Any]:
 
 def _new_name(body: Body) -> str | None:
     """The name of a new folder or file, if the request has one."""
-    if body.get("name") in (None, ""):
+    name = optional_text_of(body, "name")
+    if not name:
         return None
-    name = text_of(body, "name")
     if not NAME.fullmatch(name):
         raise MuslinError("new_name", name=name[:100])
     return name
@@ -148,10 +148,11 @@ def _check_predictions(root: Path, body: Body) -> dict[str, Any]:
 
 
 def _check_tag(root: Path, body: Body) -> dict[str, Any]:
+    from muslin.evaluation.selective import check_precision_target
+
     file_within(root, text_of(body, "model"), MODEL_SUFFIXES)
-    precision = body.get("precision")
-    if precision is not None and not (isinstance(precision, float) and 0.5 <= precision < 1):
-        raise MuslinError("request_value", name="precision", expected="number", minimum=0.5, maximum=1)
+    if (precision := body.get("precision")) is not None:
+        check_precision_target(precision := number_of(body, "precision", 0, 1))
     return {
         "model": body["model"],
         "data": data_within(root, body),
@@ -164,15 +165,13 @@ def _check_tag(root: Path, body: Body) -> dict[str, Any]:
 def _check_download(root: Path, body: Body) -> dict[str, Any]:
     from muslin.data.registry import DATASETS
 
-    if body.get("data") not in DATASETS:
-        raise MuslinError("request_choice", name="data", choices=list(DATASETS))
-    return {"data": body["data"]}
+    return {"data": choice_of(body, "data", "", DATASETS)}
 
 
 def _check_map(root: Path, body: Body) -> dict[str, Any]:
-    run = body.get("run") or ""
+    run = optional_text_of(body, "run")
     if run:
-        path_within(root, text_of(body, "run"))
+        path_within(root, run)
     return {"data": data_within(root, body), "run": run}
 
 

@@ -17,6 +17,11 @@ def text_of(body: Body, name: str) -> str:
     return value
 
 
+def optional_text_of(body: Body, name: str) -> str:
+    """A text; "" where it is missing or null."""
+    return "" if body.get(name) in (None, "") else text_of(body, name)
+
+
 def integer_of(body: Body, name: str, default: int, maximum: int = 2**31) -> int:
     """An integer from 0 to `maximum`, also as a text of digits."""
     value = body.get(name, default)
@@ -38,7 +43,7 @@ def number_of(body: Body, name: str, minimum: float, maximum: float) -> float:
 def choice_of(body: Body, name: str, default: str, choices: Collection[str]) -> Any:
     """One of `choices`."""
     value = body.get(name, default)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise MuslinError("request_choice", name=name, choices=list(choices))
     return value
 
