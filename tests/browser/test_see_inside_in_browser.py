@@ -51,6 +51,13 @@ def test_the_whole_network_is_on_one_screen(page, address):
     assert bottom <= 900
     painted = "[...document.querySelectorAll('.node canvas')].every(c => c.width > 1)"
     until(page, painted)
+    until(page, "document.querySelectorAll('.node .range:not(:empty)').length > 8")
+    beside = page.run("[...document.querySelectorAll('.nodefoot')].map(f => [f.getBoundingClientRect().left, "
+                      "...[...f.children].filter(e => e.textContent).map(e => { const r = document.createRange(); "
+                      "r.selectNodeContents(e); return r.getBoundingClientRect().right; })])")  # fmt: skip
+    lefts = sorted({left for left, *_ in beside})
+    for left, *rights in beside:
+        assert max(rights, default=0) <= min([each for each in lefts if each > left], default=1280)
 
 
 def test_focus_stays_where_the_work_is(page, address):

@@ -15,7 +15,7 @@ const PAGES = {
   data: { words: "pageData", load: () => import("/static/data/page.js") },
   training: { words: "pageTraining", load: () => import("/static/training/page.js") },
   mistakes: { words: "pageMistakes", load: () => import("/static/mistakes/page.js") },
-  model: { load: () => import("/static/model/page.js") },
+  model: { words: "pageModel", load: () => import("/static/model/page.js") },
   tagging: { words: "pageTagging", load: () => import("/static/tagging/page.js") },
   review: { words: "pageReview", load: () => import("/static/review/page.js") },
   walk: { words: "pageWalk", load: () => import("/static/walk/page.js") },
@@ -68,7 +68,6 @@ function frame() {
   render(t("footer"), footer);
   const { words } = PAGES[shown];
   document.title = words ? `${t(words)} · muslin studio` : "muslin studio";
-  header.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function showKeys() {

@@ -86,7 +86,7 @@ export default class Camera extends Component {
           <h2>${t("camera.model")}</h2>
           ${!lacks && !isHonest() && html`<${Notice}><p>${t("camera.notHonest")}</p><//>`}
           <p class="buttons"><${Button} kind="main" disabled=${Boolean(lacks) || importing?.phase === "sending"} onclick=${this.train}>${t("camera.train")}<//>
-            ${lacks && html`<span class="soft">${t(...lacks)}</span>`}</p>
+            ${lacks && html`<span class="soft">${isOn || classes.some((one) => one.frames.length) ? t(...lacks) : t("camera.turnOnFirst")}</span>`}</p>
           ${job && html`<${JobStatus} id=${job} ondone=${this.trained}>${(state) => html`<${Result} state=${state} />`}<//>`}</section>
       </div></div>`;
   }

@@ -1,6 +1,7 @@
 // The parts that every page of the studio is made of. A new one is a row here.
 
 export { Button, ButtonLink, Choice, Field, Select, Switch } from "./controls.js";
+export { dataFacts, DataList } from "./data_list.js";
 export { Confirm, Dialog } from "./dialog.js";
 export { FeatureMap } from "./feature_map.js";
 export { FileDrop } from "./file_drop.js";

@@ -1,7 +1,7 @@
 // The data room: a data set as a contact sheet, as the queue of its audit's findings, and as a map by similarity.
 
 import { ask, get } from "/static/api.js";
-import { EmptyState, Load, Tabs } from "/static/components/index.js";
+import { DataList, EmptyState, Load, Tabs } from "/static/components/index.js";
 import { html } from "/static/html.js";
 import { link, roomLink } from "/static/state.js";
 import { count, messageText, t, tn } from "/static/texts.js";
@@ -32,9 +32,8 @@ function Room({ about, state }) {
 
 /** The data sets of the folder, where none is chosen yet. */
 function DataSets() {
-  return html`<div class="page"><h1>${t("pageData")}</h1><${Load} from=${() => get("/api/contents")}>${({ data, offers }) => {
-    const names = [...data.map((row) => row.path), ...offers.filter((row) => row.is_at_hand).map((row) => row.data)];
-    if (!names.length) return html`<${EmptyState} title=${t("data.none")}><p><a class="main" href=${roomLink("home")}>${t("data.goHome")}</a></p><//>`;
-    return html`<p class="lead">${t("data.choose")}</p><ul class="datalist">${names.map((name) => html`<li key=${name}><a href=${roomLink("data", { data: name })}>${name}</a></li>`)}</ul>`;
+  return html`<div class="page"><h1>${t("pageData")}</h1><${Load} from=${() => get("/api/contents")}>${(contents) => {
+    if (!contents.data.length && !contents.offers.some((offer) => offer.is_at_hand)) return html`<${EmptyState} title=${t("data.none")}><p><a class="main" href=${roomLink("home")}>${t("data.goHome")}</a></p><//>`;
+    return html`<p class="lead">${t("data.choose")}</p><${DataList} contents=${contents} linkOf=${(data) => roomLink("data", { data })} /><p><a href=${roomLink("home")}>${t("data.moreData")}</a></p>`;
   }}<//></div>`;
 }

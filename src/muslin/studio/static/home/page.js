@@ -42,7 +42,7 @@ export default class Home extends Component {
     if (!contents) return html`<div class="page"><h1>${t("home.title")}</h1>${error ? html`<${ErrorNotice} error=${error} retry=${this.load} />` : html`<p class="soft">${t("loading")}</p>`}</div>`;
     const isEmpty = !contents.data.length && !contents.runs.length && !contents.models.length && !stores.length;
     return html`<div class="page home">
-      <h1>${t("home.title")}</h1>
+      <h1>${t(isEmpty ? "home.titleEmpty" : "home.title")}</h1>
       <p class="lead">${t(isEmpty ? "home.leadEmpty" : "home.lead")}</p>
       <${ErrorNotice} error=${error} />
       ${!contents.is_writable && html`<${Notice} kind="warning"><p>${t("home.readOnly")}</p><//>`}
@@ -69,9 +69,9 @@ function Begin({ contents, take, getData }) {
     <p class="dropwords"><strong>${t("home.drop")}</strong> <span class="soft">${t("home.dropDetail")}</span></p><//>
     <div class="buttons offers" role="group" aria-label=${t("home.begin")}>
       ${contents.offers.map((offer) => html`<${Button} key=${offer.data} onclick=${() => getData(offer)}>${t(`home.offer.${offer.data}`)}
-        <small class="soft">${offer.is_at_hand ? t("home.atHand") : t("home.download", { mb: offer.mb })}</small><//>`)}
-      <${ButtonLink} href=${roomLink("camera")}>${t("home.camera")}<//>
-      <${ButtonLink} href=${roomLink("playground")}>${t("home.playground")}<//>
+        <small class="soft">${t(`home.about.${offer.data}`)}<br />${offer.is_at_hand ? t("home.atHand") : t("home.download", { mb: offer.mb })}</small><//>`)}
+      <${ButtonLink} href=${roomLink("camera")}>${t("home.camera")}<small class="soft">${t("home.aboutCamera")}</small><//>
+      <${ButtonLink} href=${roomLink("playground")}>${t("home.playground")}<small class="soft">${t("home.aboutPlayground")}</small><//>
     </div>`;
 }
 

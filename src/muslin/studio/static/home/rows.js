@@ -1,9 +1,10 @@
 // One row of the home page: what it is called, what it is, and where it leads.
 
 import { ask, inTurn } from "/static/api.js";
+import { dataFacts } from "/static/components/index.js";
 import { Component, createRef, html } from "/static/html.js";
 import { roomLink } from "/static/state.js";
-import { bytes, count, language, messageText, percent, t, tn } from "/static/texts.js";
+import { bytes, count, language, messageText, percent, t } from "/static/texts.js";
 
 const EXAMPLES = 4;
 
@@ -18,9 +19,8 @@ function Row({ name, path, facts, links, children }) {
 const when = (seconds) => new Date(1000 * seconds).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
 
 export function DataRow({ row }) {
-  const facts = [t(`home.kind.${row.kind}`), row.images > 0 && tn("home.images", row.images), row.bytes !== null && bytes(row.bytes), when(row.modified)];
   const links = [[t("home.open"), roomLink("data", { data: row.path })], [t("home.train"), roomLink("training", { data: row.path, run: "" })]];
-  return html`<${Row} name=${row.name} path=${row.path} facts=${facts} links=${links} />`;
+  return html`<${Row} name=${row.name} path=${row.path} facts=${dataFacts(row)} links=${links} />`;
 }
 
 export function RunRow({ row }) {
@@ -28,13 +28,14 @@ export function RunRow({ row }) {
   const facts = [row.data, row.recipe, accuracyOf(test), !isFinished && t(`home.status.${row.status === "unreadable" ? "unreadable" : "training"}`), when(row.modified)];
   const opened = { run: row.path, ...(row.model ? { model: row.model } : {}) };
   const links = row.status === "unreadable" ? [] : isFinished
-    ? [[t("home.mistakes"), roomLink("mistakes", opened)], [t("home.inside"), roomLink("model", { ...opened, image: "golden:0" })], [t("home.curves"), roomLink("training", opened)], [t("home.walk"), roomLink("walk", opened)]]
+    ? [[t("home.mistakes"), roomLink("mistakes", opened)], [t("home.inside"), roomLink("model", { ...opened, image: "golden:0" })], [t("home.tag"), roomLink("tagging", opened)], [t("home.curves"), roomLink("training", opened)], [t("home.walk"), roomLink("walk", opened)]]
     : [[t("home.curves"), roomLink("training", opened)]];
   return html`<${Row} name=${row.name} path=${row.path} facts=${facts} links=${links}>
     ${row.error && html`<p class="error">${messageText(row.error)}</p>`}${isFinished && html`<${Examples} model=${row.model} />`}<//>`;
 }
 
-function accuracyOf(test) {
+/** The accuracy on the test set with its interval, or nothing where it was not measured. */
+export function accuracyOf(test) {
   if (!test || ![test.accuracy, test.n, ...(test.interval ?? [NaN])].every(Number.isFinite)) return "";
   return t("testAccuracy", { percent: percent(test.accuracy), n: count(test.n), low: percent(test.interval[0]), high: percent(test.interval[1]) });
 }

@@ -63,7 +63,7 @@ export function nodesOf(model, open, all) {
   }).sort((a, b) => a.column - b.column || a.row - b.row);
 }
 
-const HEAD_PX = 54, FOOT_PX = 34, TOP_PX = { some: 30, none: 2 }; // above and below a node's maps; above all, for branches and blocks
+const HEAD_PX = 54, FOOT_PX = 44, TOP_PX = { some: 30, none: 2 }; // above and below a node's maps; above all, for branches and blocks
 const MAP_GAP_PX = 5; // between the maps of a node
 const HEIGHT_PX = [150, 560]; // of a node's maps, at least and at most
 const WIDTHS_PX = { classes: 112, vector: 40, maps: [46, 92] };

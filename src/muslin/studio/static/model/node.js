@@ -110,7 +110,7 @@ function rangeText(sheet, place) {
   if (!sheet || place.kind === "classes") return "";
   if (state.range === "map") return place.kind === "maps" ? t("rangePerChannel") : "";
   const [low, high] = state.range === "network" ? sheet.header.network_range : sheet.header.layer_range;
-  return `${number(low, 2)}…${number(high, 2)}`;
+  return html`${number(low, 2)}…<wbr />${number(high, 2)}`;
 }
 
 /** The classes with their probabilities: the most probable ones where there are many. */

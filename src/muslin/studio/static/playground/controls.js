@@ -4,7 +4,7 @@ import { packed } from "/static/api.js";
 import { Button, Cells, Choice, Field, Load, Select, Switch, WeightField } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { fitted, KERNELS, positionsAlong } from "/static/kernels.js";
-import { set, state } from "/static/state.js";
+import { roomLink, set, state } from "/static/state.js";
 import { number, t } from "/static/texts.js";
 import { ImageDialog } from "/static/model/image_dialog.js";
 import { thumbnail } from "/static/model/image_sources.js";
@@ -19,6 +19,7 @@ class ImagePanel extends Component {
     return html`<section class="panel"><h2>${t("image")}</h2>
       <div class="chosen">${about && html`<img src=${thumbnail(about.path, state.image, 128)} alt=${t("imageChosen")} width="72" height="72" class=${about.input[0] <= 64 ? "small" : null} />`}
         ${about ? html`<${Button} onclick=${() => this.setState({ isChoosing: true })}>${t("changeImage")}<//>` : html`<p class="soft">${t("testImage")}</p>`}</div>
+      ${!about && html`<p><a href=${roomLink("model")}>${t("playground.ownImage")}</a></p>`}
       ${given.planes.length === 3 && html`<${Choice} legend=${t("channels")} name="colour" value=${state.colour} onchange=${(colour) => set({ colour })} choices=${[["gray", t("gray")], ["channels", t("perChannel")]]} />`}
       <p class="soft number">${given.columns} × ${given.rows}</p>
       ${isChoosing && html`<${ImageDialog} model=${about} close=${() => this.setState({ isChoosing: false })} />`}</section>`;

@@ -84,7 +84,7 @@ function Curves({ run }) {
   const rows = run.history, x = rows.map((row) => row.epoch);
   if (!rows.length) return html`<p class="soft">${t("training.noEpoch")}</p>`;
   const of = (name) => rows.map((row) => row[name]);
-  return html`<section aria-labelledby="curves"><h2 id="curves">${t("training.curves")}</h2><div class="charts">
+  return html`<section aria-labelledby="curves"><h2 id="curves">${t("training.curves")}</h2><p class="soft">${t("training.curvesText")}</p><div class="charts">
     <${LineChart} title=${t("training.loss")} x=${x} xWords=${t("training.epoch")} low=${0} lines=${[{ words: t("training.trainingSet"), values: of("train_loss") }, { words: t("training.validationSet"), values: of("validation_loss") }]} />
     <${LineChart} title=${t("training.accuracy")} x=${x} xWords=${t("training.epoch")} format=${(value) => (value === null ? "–" : `${number(100 * value, 3)} %`)} lines=${[{ words: t("training.trainingSet"), values: of("train_accuracy") }, { words: t("training.validationSet"), values: of("validation_accuracy") }]} />
   </div></section>`;

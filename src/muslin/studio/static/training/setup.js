@@ -1,9 +1,10 @@
 // What a person chooses before a training: data, target and recipe, with the time and the accuracy of each.
 
 import { ask, get } from "/static/api.js";
-import { Button, EmptyState, ErrorNotice, JobStatus, Load, Notice, Select, Table } from "/static/components/index.js";
+import { Button, DataList, EmptyState, ErrorNotice, JobStatus, Load, Notice, Select, Table } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { startJob } from "/static/jobs.js";
+import { accuracyOf } from "/static/home/rows.js";
 import { roomLink, set } from "/static/state.js";
 import { count, percent, t, tOr } from "/static/texts.js";
 import { duration } from "./duration.js";
@@ -25,7 +26,7 @@ function Running({ jobs }) {
 
 function Runs({ runs }) {
   return runs.length > 0 && html`<section aria-labelledby="runs"><h2 id="runs">${t("training.runs")}</h2>
-    <ul>${runs.map((run) => html`<li key=${run.path}><a href=${roomLink("training", { run: run.path })}>${run.path}</a> <span class="soft">${[run.recipe, run.data].filter(Boolean).join(" · ")}</span></li>`)}</ul></section>`;
+    <ul>${runs.map((run) => html`<li key=${run.path}><a href=${roomLink("training", { run: run.path })}>${run.path}</a> <span class="soft">${[run.data, run.recipe, accuracyOf(run.test)].filter(Boolean).join(" · ")}</span></li>`)}</ul></section>`;
 }
 
 /** The data sets that a page can name: those of the folder, and registered ones that are on this computer. */
@@ -70,15 +71,21 @@ class Form extends Component {
     if (started) return html`<${Starting} job=${started} back=${() => this.setState({ started: null })} />`;
     return html`<section aria-labelledby="new"><h2 id="new">${t("training.new")}</h2>
       ${!contents.is_writable && html`<${Notice} kind="warning"><p>${t("training.readOnly")}</p><//>`}
-      <div class="toolbar">
-        <${Select} label=${t("training.data")} value=${state.data} choices=${[["", t("training.choose")], ...choices]} onchange=${(data) => set({ data }, true)} />
-      </div>
+      ${state.data ? html`<div class="toolbar">
+        <${Select} label=${t("training.data")} value=${state.data} choices=${choices.some(([name]) => name === state.data) ? choices : [[state.data, state.data], ...choices]} onchange=${(data) => set({ data }, true)} />
+      </div>` : html`<${ChooseData} contents=${contents} />`}
       <${ErrorNotice} error=${error} retry=${this.look} />
       ${job && html`<${JobStatus} id=${job.id} hideStop>${(now) => html`<${Offers} found=${now.result || now.detail.offers} isBusy=${now.is_running} data=${state.data} recipe=${recipe} target=${target}
         choose=${(name) => this.setState({ recipe: name })} choosetarget=${(name) => this.setState({ target: name })} start=${this.start} isWritable=${contents.is_writable} />`}<//>`}
     </section>`;
   }
 }
+
+/** Where no data are chosen yet: what to choose from, and what comes then. */
+const ChooseData = ({ contents }) => html`<p>${t("training.chooseData")}</p>
+  <${DataList} contents=${contents} linkOf=${(data) => roomLink("training", { data, run: "" })} recommends=${!contents.data.length} />
+  <p class="soft">${t("training.thenRecipes")}</p>
+  <p><a href=${roomLink("home")}>${t("data.moreData")}</a></p>`;
 
 /** From the start of the job until its run is there. */
 const Starting = ({ job, back }) => html`<section><h2>${t("training.starting")}</h2><p>${t("training.startingText")}</p>
@@ -92,8 +99,7 @@ function Offers({ found, isBusy, data, recipe, target, choose, choosetarget, sta
   const targets = Object.keys(found.targets), chosen = recipe === "auto" ? found.chosen : recipe;
   const isBenchmark = data === BENCHMARK, offer = found.offers.find((one) => one.recipe === chosen && !one.problem);
   const columns = [
-    { name: "recipe", words: t("training.recipe"), cell: (row) => html`<label class="switch"><input type="radio" name="recipe" value=${row.recipe} checked=${row.recipe === chosen} onchange=${() => choose(row.recipe)} /><span>${row.recipe}${row.recipe === found.chosen && ` · ${t("training.suggested")}`}</span></label>` },
-    { name: "about", words: t("training.about"), cell: (row) => tOr(`training.recipe.${row.recipe}`, row.network) },
+    { name: "recipe", words: t("training.recipe"), cell: (row) => html`<label class="switch"><input type="radio" name="recipe" value=${row.recipe} checked=${row.recipe === chosen} onchange=${() => choose(row.recipe)} /><span class="recipename"><span>${row.recipe}${row.recipe === found.chosen && ` · ${t("training.suggested")}`}</span><small>${tOr(`training.recipe.${row.recipe}`, row.network)}</small></span></label>` },
     { name: "time", words: t("training.time"), isNumber: true, cell: (row) => (row.problem ? row.problem.message : row.expected_s === null ? (isBusy ? "…" : "–") : duration(row.expected_s)) },
     isBenchmark && { name: "accuracy", words: t("training.accuracyHere"), isNumber: true, cell: (row) => (row.accuracy ? percent(row.accuracy) : t("training.notMeasured")) },
   ].filter(Boolean);
