@@ -13,13 +13,24 @@ def ask(app: Any, method: str, path: str, body: Any = None, query: str = "", hea
         "root_path": "", "scheme": "http", "query_string": query.encode(), "headers": list(headers),
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8001),
     }  # fmt: skip
+    requests = [{"type": "http.request", "body": content, "more_body": False}]
     sent: list[Any] = []
 
-    async def receive() -> Any:
-        return {"type": "http.request", "body": content, "more_body": False}
+    async def run() -> None:
+        is_complete = asyncio.Event()
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+        async def receive() -> Any:
+            if requests:
+                return requests.pop()
+            await is_complete.wait()  # as a client that stays until it has the whole response
+            return {"type": "http.disconnect"}
 
-    asyncio.run(app(scope, receive, send))
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                is_complete.set()
+
+        await app(scope, receive, send)
+
+    asyncio.run(run())
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from asgi_client import ask
 from garment_files import write_garment_folders
 from muslin.errors import MuslinError
 from muslin.models.bundle import open_bundle
+from muslin.storage.locks import locked_folder
 from muslin.studio.jobs import MAX_RUNNING, Jobs
 from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.training_routes import training_routes
@@ -24,27 +27,48 @@ from muslin.workflows.run_folder import Run
 
 MAX_S = 300
 COUNT = 60
-QUICK = {"epochs": 2, "batch_size": 10, "max_steps": 8, "image_size": 28}
+QUICK = {"epochs": 3, "batch_size": 10, "max_steps": 12, "image_size": 28}
+DATA = {"data": "photos", "recipe": "quick", "settings": QUICK}
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    write_garment_folders(tmp_path / "shop" / "photos", COUNT)
-    return tmp_path / "shop"
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    write_garment_folders(folder / "photos", COUNT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(shop: Path) -> dict[str, Any]:
+    """The job of a run that a page started, stopped and resumed."""
+    jobs = Jobs(shop)
+    started = jobs.start("train", "Ada", DATA | {"name": "shirts"})
+    until(lambda: jobs.get(started["id"])["progress"])
+    assert jobs.get(started["id"])["detail"]["run"] == "runs/shirts"
+    jobs.stop(started["id"])
+    assert ended(jobs, started["id"])["error"].code == "training_stopped"
+    resumed = jobs.start("resume", "Bo", {"run": "runs/shirts"})
+    return ended(Jobs(shop), resumed["id"])  # as another studio on this folder sees it
+
+
+def until(is_there: Callable[[], Any]) -> None:
+    end = time.monotonic() + MAX_S
+    while not is_there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def ended(jobs: Jobs, job_id: str) -> dict[str, Any]:
     """The job, once it runs no more."""
-    end = time.monotonic() + MAX_S
-    while (state := jobs.get(job_id))["is_running"]:
-        assert time.monotonic() < end, state
-        time.sleep(0.05)
-    return state
+    until(lambda: not jobs.get(job_id)["is_running"])
+    return jobs.get(job_id)
 
 
 def refusal(jobs: Jobs, kind: str, **params: Any) -> MuslinError:
@@ -53,30 +77,31 @@ def refusal(jobs: Jobs, kind: str, **params: Any) -> MuslinError:
     return error.value
 
 
-def test_a_training_job_makes_the_run_of_the_command_line(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = Jobs(shop).start("train", "Ada", {"data": "photos", "recipe": "quick", "settings": QUICK})
-    state = ended(Jobs(shop), started["id"])  # as another studio on this folder sees it
-    assert state["error"] is None
-    assert (state["kind"], state["who"], state["progress"]) == ("train", "Ada", 1)
-    name = state["result"]["run"]
-    assert state["detail"]["run"] == name
+def test_a_training_job_makes_the_run_of_the_command_line(
+    shop: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained["error"] is None
+    assert (trained["kind"], trained["who"], trained["progress"]) == ("resume", "Bo", 1)
+    assert trained["result"]["run"] == trained["detail"]["run"] == "runs/shirts"
     monkeypatch.chdir(shop)
     run = muslin.train("photos", recipe="quick", settings=QUICK, out="again", snapshots=True)
-    assert Run(shop / name).record["command"] == run.record["command"]
-    assert open_bundle(shop / name / "model.muslin").weights == open_bundle(run.model).weights
+    assert Run(shop / "runs/shirts").record["command"] == run.record["command"]
+    assert open_bundle(shop / "runs/shirts/model.muslin").weights == open_bundle(run.model).weights
 
-    room = TrainingRoom(shop)
-    shown = room.run({"run": name})
-    assert (shown["status"], shown["snapshots"], shown["model"]) == ("finished", [1, 2], f"{name}/model.muslin")
-    assert [row["epoch"] for row in shown["history"]] == [1, 2]
+
+def test_the_room_shows_each_epoch_of_a_run(shop: Path, trained: dict[str, Any]) -> None:
+    room, name = TrainingRoom(shop), trained["result"]["run"]
+    shown, epochs = room.run({"run": name}), list(range(1, QUICK["epochs"] + 1))
+    assert (shown["status"], shown["version"], shown["model"]) == ("finished", None, f"{name}/model.muslin")
+    assert (shown["snapshots"], [row["epoch"] for row in shown["history"]]) == (epochs, epochs)
     first, last = (room.epoch({"run": name, "epoch": epoch}) for epoch in (1, 2))
     assert first["targets"][0]["labels"] == last["targets"][0]["labels"]
     assert first["targets"][0]["probabilities"] != last["targets"][0]["probabilities"]
     assert last["kernels"]["count"] > 0
-    with pytest.raises(MuslinError) as error:
-        room.epoch({"run": name, "epoch": 9})
-    assert error.value.code == "file_not_in_folder"
-    check_tagging(shop, f"{name}/model.muslin")
+    for epoch, code in ((99, "file_not_in_folder"), (0, "file_not_in_folder"), (True, "request_value")):
+        with pytest.raises(MuslinError) as error:
+            room.epoch({"run": name, "epoch": epoch})
+        assert error.value.code == code
 
 
 def test_first_kernels_stand_in_rows_of_sixteen() -> None:
@@ -88,8 +113,40 @@ def test_first_kernels_stand_in_rows_of_sixteen() -> None:
     assert kernels_in_rows(kernels[:5]).shape == (12, 5 * 14 - 2, 1)
 
 
-def check_tagging(shop: Path, model: str) -> None:
-    """A page tags and follows its job, in Chinese."""
+def changed_run(shop: Path, trained: dict[str, Any], name: str, **changes: Any) -> str:
+    """A copy of the run whose record says something else."""
+    shutil.copytree(shop / trained["result"]["run"], shop / name)
+    copy = Run(shop / name)
+    copy.write_record(copy.record | changes)
+    return name
+
+
+def test_runs_of_other_versions_and_in_training_are_told(shop: Path, trained: dict[str, Any]) -> None:
+    room, record = TrainingRoom(shop), Run(shop / "runs/shirts").record
+    old = changed_run(shop, trained, "old", versions=record["versions"] | {"muslin": "0.0.1"})
+    assert room.run({"run": old})["version"].params["found"] == "0.0.1"
+    killed = changed_run(shop, trained, "killed", status="training")
+    assert room.run({"run": killed})["status"] == "interrupted"
+    with locked_folder(shop / killed, "run_locked"):
+        assert room.run({"run": killed})["status"] == "running"
+    for path in (shop / killed / "snapshots").iterdir():
+        path.write_bytes(b"PK")
+    with pytest.raises(MuslinError) as error:
+        room.epoch({"run": killed, "epoch": 1})
+    assert error.value.code.startswith("bundle_")
+    (shop / killed / "run.json").write_text("{")
+    with pytest.raises(MuslinError) as error:
+        room.run({"run": killed})
+    assert error.value.code == "run_missing"
+
+
+def test_a_run_with_data_elsewhere_is_not_resumed(shop: Path, trained: dict[str, Any], tmp_path: Path) -> None:
+    source = Run(shop / "runs/shirts").record["source"] | {"data": str(tmp_path)}
+    moved = changed_run(shop, trained, "moved", source=source)
+    assert refusal(Jobs(shop), "resume", run=moved).code == "data_outside"
+
+
+def test_a_page_tags_and_follows_its_job(shop: Path, trained: dict[str, Any]) -> None:
     app = Starlette(routes=[*jobs_routes(Jobs(shop)), *training_routes(shop)])
 
     def post(path: str, **body: Any) -> Any:
@@ -97,13 +154,16 @@ def check_tagging(shop: Path, model: str) -> None:
         assert status == 200, content
         return json.loads(content)
 
-    started = post("start", kind="tag", who="Ada", params={"data": "photos", "model": model})
+    params = {"data": "photos", "model": f"{trained['result']['run']}/model.muslin"}
+    started = post("start", kind="tag", who="Ada", params=params)
     state = ended(Jobs(shop), started["id"])
     assert state["error"] is None
     assert sum(state["result"]["decisions"]["label"].values()) == COUNT
     assert post("get", id=started["id"])["result"]["out"] == "tagged/photos.csv"
     assert not post("stop", id=started["id"])["is_running"]
     assert json.loads(ask(app, "GET", "/api/jobs")[1])["jobs"][0]["id"] == started["id"]
+    saved = ask(app, "GET", "/api/tagged", query="file=tagged/photos.csv")
+    assert saved == (200, (shop / "tagged/photos.csv").read_bytes())
     with pytest.raises(MuslinError) as error:
         post("get", id="../x")
     assert error.value.code == "job_unknown"
@@ -112,8 +172,9 @@ def check_tagging(shop: Path, model: str) -> None:
     assert error.value.code == "file_not_in_folder"
 
 
-def test_a_refused_job_starts_no_process(shop: Path, tmp_path: Path) -> None:
+def test_a_refused_job_starts_no_process(shop: Path) -> None:
     jobs = Jobs(shop)
+    before = jobs.list()
     (shop / "notes.txt").write_text("x")
     for data in ("../shop", "/etc", ".hidden", "gone"):
         assert refusal(jobs, "train", data=data).code == "file_not_in_folder"
@@ -123,40 +184,17 @@ def test_a_refused_job_starts_no_process(shop: Path, tmp_path: Path) -> None:
     assert refusal(jobs, "train", data="photos", read_options={"allow_outside": True}).code == "request_choice"
     assert refusal(jobs, "train", data="photos", settings={"weights": "/etc/passwd"}).code == "file_not_in_folder"
     assert refusal(jobs, "tag", data="photos", model="notes.txt").code == "file_not_in_folder"
-    assert jobs.list() == []
+    assert jobs.list() == before
 
 
-def test_a_killed_job_is_told_and_its_run_resumes(shop: Path) -> None:
-    jobs = Jobs(shop)
-    settings = QUICK | {"epochs": 400, "max_steps": 2000}
-    started = jobs.start("train", "Ada", {"data": "photos", "recipe": "quick", "settings": settings, "name": "shirts"})
-    while not jobs.get(started["id"])["progress"]:
-        time.sleep(0.05)
-    os.kill(jobs.get(started["id"])["pid"], signal.SIGKILL)
-    assert ended(jobs, started["id"])["error"].code == "job_ended"
-    resumed = jobs.start("resume", "Ada", {"run": "runs/shirts"})
-    jobs.stop(resumed["id"])
-    state = ended(jobs, resumed["id"])
-    assert state["error"].code == "training_stopped"
-    assert [each["id"] for each in jobs.list()] == [resumed["id"], started["id"]]
-
-
-def test_a_run_with_data_elsewhere_is_not_resumed(shop: Path, tmp_path: Path) -> None:
-    def stop(progress: Any) -> None:
-        raise KeyboardInterrupt
-
-    data = write_garment_folders(tmp_path / "elsewhere", 60)
-    with pytest.raises(KeyboardInterrupt):
-        muslin.train(data, recipe="quick", out=shop / "run", settings=QUICK, on_progress=stop)
-    assert refusal(Jobs(shop), "resume", run="run").code == "data_outside"
-
-
-def test_only_a_few_jobs_run_at_a_time_and_an_audit_is_stopped(shop: Path) -> None:
+def test_few_jobs_run_at_a_time_and_their_end_is_told(shop: Path) -> None:
     jobs = Jobs(shop)
     started = [jobs.start("audit", "Ada", {"data": "photos"})["id"] for _ in range(MAX_RUNNING)]
     assert refusal(jobs, "audit", data="photos").code == "jobs_running"
+    assert [each["id"] for each in jobs.list()[:MAX_RUNNING]] == started[::-1]
     for each in started:
-        while jobs.get(each)["pid"] is None:
-            time.sleep(0.02)
+        until(lambda each=each: jobs.get(each)["pid"])
+    os.kill(jobs.get(started[0])["pid"], signal.SIGKILL)
+    for each in started[1:]:
         jobs.stop(each)
-    assert {getattr(ended(jobs, each)["error"], "code", "done") for each in started} <= {"job_stopped", "done"}
+    assert [ended(jobs, each)["error"].code for each in started] == ["job_ended", "job_stopped", "job_stopped"]
