@@ -1,4 +1,4 @@
-"""What the explainer writes has its words in every language of the studio."""
+"""The texts and the styles of the pages: in every language what a page asks for, and nothing that no page uses."""
 
 import json
 import re
@@ -11,9 +11,14 @@ from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.preprocessing_steps import STEPS
 from muslin.messages import LANGUAGES, Message, table
 from muslin.models.predictor import Predictor
+from muslin.studio.app import page_texts
 from small_models import convolving_bundle
 
-STATIC = Path(__file__).parents[2] / "src/muslin/studio/static"
+SOURCE = Path(__file__).parents[2] / "src/muslin"
+STATIC = SOURCE / "studio/static"
+TEXTS = page_texts(STATIC, "en")
+SCRIPTS = "".join(path.read_text() for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
+SOURCES = SCRIPTS + "".join(path.read_text() for suffix in ("py", "toml") for path in SOURCE.rglob(f"*.{suffix}"))
 
 
 def inspection(activation: str) -> Inspection:
@@ -32,6 +37,45 @@ def test_the_texts_of_each_room_have_the_same_keys() -> None:
     assert [{name: table.keys() for name, table in tables[0].items()}] == [
         {name: table.keys() for name, table in tables[1].items()}
     ]
+
+
+def test_every_text_is_used_by_a_page() -> None:
+    whole, templates = asked_texts()
+
+    words = set(re.findall(r"[\w-]+", SOURCES))
+
+    def is_named(part: str) -> bool:
+        return part in words or part.replace("_", " ") in SOURCES
+
+    def is_used(key: str) -> bool:
+        found = [template.fullmatch(key) for template in templates]
+        return key in whole or any(all(map(is_named, match.groups())) for match in found if match)
+
+    assert [key for key in TEXTS if not is_used(key.removesuffix(".one"))] == []
+
+
+def test_every_text_that_a_page_asks_for_is_there() -> None:
+    asked = set(re.findall(r"""\btn?\(["']([^"']+)["']""", SCRIPTS))
+    assert len(asked) > 300
+    assert sorted(asked - TEXTS.keys()) == []
+
+
+def test_every_style_is_used_by_a_page() -> None:
+    rules = "".join(path.read_text() for path in STATIC.rglob("*.css"))
+    selectors = re.findall(r"[^{}]+(?=\{)", re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL))
+    names = {name for selector in selectors for name in re.findall(r"\.([a-zA-Z][\w-]*)", selector)}
+    words = set(re.findall(r"[\w-]+", SCRIPTS + (STATIC / "index.html").read_text()))
+    starts = tuple(re.findall(r"([a-z-]+)\$\{", SCRIPTS))
+    assert len(names) > 200
+    assert sorted(name for name in names - words if not name.startswith(starts)) == []
+
+
+def asked_texts() -> tuple[set[str], list[re.Pattern[str]]]:
+    """What the scripts name: whole keys, and keys with a part that is only known when the page is open."""
+    whole = set(re.findall(r"""["'`]([\w.]+)["'`]""", SCRIPTS))
+    found = {re.sub(r"\$\{[^{}]*\}", "{}", text) for text in re.findall(r"`((?:[\w.]|\$\{[^{}`]*\})+)`", SCRIPTS)}
+    named = (text for text in found if "{}" in text and text.replace("{}", "").strip("."))
+    return whole, [re.compile(re.escape(text).replace(r"\{\}", "(.+)")) for text in named]
 
 
 @pytest.mark.parametrize("codes", STEPS.values(), ids=STEPS)
