@@ -1,7 +1,6 @@
 """What the training room shows of a run: how far it is, its history, and its network after each epoch."""
 
 import base64
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from muslin.explain.feature_map_sheets import kernel_sheet
 from muslin.explain.inspection import InspectedModel
 from muslin.messages import Message
 from muslin.models.predictor import MODEL_FILE
+from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import path_within
 from muslin.studio.model_worker import open_within_limits
 from muslin.studio.requests import Body, integer_of, text_of
@@ -37,7 +37,7 @@ class TrainingRoom:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._epochs: OrderedDict[tuple[str, int, int], dict[str, Any]] = OrderedDict()
+        self._epochs: MadeOnce[tuple[str, int, int], dict[str, Any]] = MadeOnce(KEPT)
 
     def run(self, body: Body) -> dict[str, Any]:
         """A run: what it is, how far it is, and which epochs can be looked at.
@@ -81,11 +81,9 @@ class TrainingRoom:
         model = f"{name}/snapshots/{path.name}"
         path = path_within(self._root, model)
         key = (model, path.stat().st_mtime_ns, path.stat().st_size)
-        if key not in self._epochs:
-            self._epochs[key] = {"epoch": epoch, "model": model} | _snapshot_values(open_within_limits(path, model))
-            while len(self._epochs) > KEPT:
-                self._epochs.popitem(last=False)
-        return self._epochs[key]
+        return self._epochs.get(
+            key, lambda: {"epoch": epoch, "model": model} | _snapshot_values(open_within_limits(path, model))
+        )
 
 
 def _is_locked(run: Run) -> bool:
