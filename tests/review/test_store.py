@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 
 from muslin.data.dataset import Target
 from muslin.models.bundle import seal
-from muslin.review.items import make_all_items
+from muslin.review.items import make_items
 from muslin.review.queue import LOCK_S
 from muslin.review.sampling import is_in_test, rank_of
-from muslin.review.schema import ITEMS, LOCKS
+from muslin.review.schema import ITEMS, LOCKS, VECTORS
 from muslin.review.store import Store
 from muslin.review.values import Filters, NewPrediction, NewProduct, StoreSettings
 from refusals import refuses
@@ -331,6 +331,61 @@ def test_a_promoted_model_shows_its_predictions_and_can_be_undone(
     assert [(p.kind, p.who) for p in store.promotions()] == [("init", "Ada"), ("promote", "Ada"), ("undo", "Bo")]
 
 
+def add_next_model(store: Store, folder: Path, side: int) -> str:
+    """A model that differs by the side of its images, with no predictions."""
+    seal(small_bundle(side=side), folder / f"{side}.muslin")
+    return store.add_model(folder / f"{side}.muslin", {})
+
+
+def predict_all(store: Store, digest: str, value: str, count: int | None = None) -> None:
+    """Predict the same for each product, or for `count` of them."""
+    found = {"label": NewPrediction(value, 0.9, "accept", (value,))}
+    products = store.without_predictions(digest)[:count]
+    store.put_vectors(digest, dict.fromkeys(products, np.array([0, 1], np.float16).tobytes()))
+    store.put_predictions(digest, [(product, found) for product in products])
+
+
+def test_nothing_shows_a_candidate_before_it_is_active(store: Store, tmp_path: Path) -> None:
+    fill(store, 40)
+    store.put_vectors(
+        store.active.digest, {p.id: np.array([1, p.id / 50], np.float16).tobytes() for p in store.products()}
+    )
+    product = next(iter(store.products())).id
+
+    def shown() -> tuple[object, ...]:
+        return store.counts("label"), store.items("label", count=100), store.similar(product, "label")
+
+    before = shown()
+    assert len(before[2]) == 39  # type: ignore[arg-type]
+    digest = add_next_model(store, tmp_path, 13)
+    predict_all(store, digest, "Bag", 25)
+    assert shown() == before
+    with refuses("review_predictions_missing", count=15):
+        store.promote(digest, "Ada", {})
+    predict_all(store, digest, "Bag")
+    assert shown() == before
+    store.promote(digest, "Ada", {})
+    assert {item.value for item in store.items("label", count=100)} == {"Bag"}
+    store.undo_promotion("Ada")
+    assert shown() == before
+
+
+def test_a_store_does_not_grow_with_each_promotion(store: Store, tmp_path: Path) -> None:
+    fill(store, 40)
+    for side in (13, 14, 15):
+        digest = add_next_model(store, tmp_path, side)
+        predict_all(store, digest, "Bag")
+        store.promote(digest, "Ada", {})
+    first, second, third, fourth = (model.digest for model in store.models())
+    assert [len(store.without_predictions(each)) for each in (first, second, third, fourth)] == [40, 40, 0, 0]
+    with store._database.reading() as connection:
+        assert connection.scalar(select(func.count()).select_from(ITEMS)) == 80
+        assert connection.scalar(select(func.count()).select_from(VECTORS)) == 80
+    assert store.undo_promotion("Ada") == third
+    with refuses("review_predictions_missing", count=40):
+        store.undo_promotion("Ada")
+
+
 def test_a_model_with_other_targets_is_not_promoted(store: Store, tmp_path: Path) -> None:
     seal(small_bundle(Target("colour", ("red", "blue"))), tmp_path / "other.muslin")
     digest = store.add_model(tmp_path / "other.muslin", {})
@@ -351,7 +406,8 @@ def test_items_follow_from_predictions_and_decisions(store: Store) -> None:
             store.put_products(catalogue, [new_product(int(draw.integers(40)), f"v{step}")], store.active.digest)
     with store._database.writing() as connection:
         kept = connection.execute(select(ITEMS).order_by(ITEMS.c.product)).all()
-        make_all_items(connection, store.active.digest)
+        connection.execute(delete(ITEMS))
+        make_items(connection, [product.id for product in store.products()])
         assert connection.execute(select(ITEMS).order_by(ITEMS.c.product)).all() == kept
 
 

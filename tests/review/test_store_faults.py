@@ -108,6 +108,57 @@ def test_a_store_on_a_read_only_disk_can_be_read(small_disk: Path, model: Path) 
         assert len(store.items("label")) == 20
 
 
+PROMOTE = """
+import os, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from muslin.review import products
+from muslin.review.store import Store
+from review_stores import new_product
+products.CHUNK, left = 10, int(sys.argv[3])
+@event.listens_for(Engine, "commit")
+def commit(connection):
+    global left
+    left -= connection.get_execution_options().get("is_writer", False)
+    if left < 0:
+        os.kill(os.getpid(), 9)
+with Store.open(sys.argv[1]) as store:
+    digest, predicted = sys.argv[2], new_product(1).predictions
+    store.put_predictions(digest, ((each, predicted) for each in store.without_predictions(digest)))
+    store.promote(digest, "Ada", {})
+"""
+
+
+def _with_tests() -> str:
+    """A search path of Python's with the helpers of the tests."""
+    return os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.mark.parametrize(("commits", "is_active"), [(4, False), (6, True)])
+def test_a_killed_promotion_is_whole_or_not_there(tmp_path: Path, model: Path, commits: int, is_active: bool) -> None:
+    for side in (13, 14):
+        seal(small_bundle(side=side), tmp_path / f"{side}.muslin")
+    with Store.create(tmp_path / "shop.db", model, who="Ada") as store:
+        fill(store, 40)
+        second, third = (store.add_model(tmp_path / f"{side}.muslin", {}) for side in (13, 14))
+        store.put_predictions(second, ((p.id, new_product(0).predictions) for p in store.products()))
+        store.promote(second, "Ada", {})
+
+    def promote(commits: int) -> int:
+        command = [sys.executable, "-c", PROMOTE, str(tmp_path / "shop.db"), third, str(commits)]
+        return subprocess.run(command, env=environment(PYTHONPATH=_with_tests()), check=False).returncode
+
+    assert promote(commits) == -9
+    with Store.open(tmp_path / "shop.db") as store:
+        assert store.active.digest == (third if is_active else second)
+        shown = {item.value for item in store.items("label", count=100)}
+        assert shown == {(new_product(1) if is_active else new_product(0)).predictions["label"].value}
+        assert n_items(store) == 40
+    assert promote(99) == 0
+    with Store.open(tmp_path / "shop.db") as store:
+        assert store.active.digest == third
+
+
 def test_a_promotion_goes_on_after_postgresql_was_down(postgresql: PostgreSQL, model: Path, tmp_path: Path) -> None:
     seal(small_bundle(side=13), tmp_path / "next.muslin")
     with Store.create(postgresql.url(), model, who="Ada") as store:
@@ -183,9 +234,10 @@ def test_a_clock_set_back_is_told_and_changes_no_order(place: str, model: Path) 
         confirm(store, store.next_items("label", "Ada", 2))
         store.next_items("label", "Bo", 2)  # whose locks seem to last for longer than any, once the clock is back
         assert store.notes() == []
-    set_back = environment(LD_PRELOAD=str(FAKETIME), FAKETIME="-2h", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    set_back = environment(
+        LD_PRELOAD=str(FAKETIME), FAKETIME="-2h", FAKETIME_DONT_FAKE_MONOTONIC="1", PYTHONPATH=_with_tests()
+    )
     command = [sys.executable, "-c", DECIDE, place]
-    set_back |= {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, env=set_back, capture_output=True, text=True, check=True)
     assert "review_clock_behind" in json.loads(done.stdout)
     with Store.open(place) as store:

@@ -20,7 +20,7 @@ from muslin.review import database
 from muslin.review.store import Store
 from muslin.review.values import NewDecision, StoreSettings
 from muslin.workflows import review_predict
-from muslin.workflows.review_add import add_catalogue
+from muslin.workflows.review_add import AddOptions, add_catalogue
 from muslin.workflows.review_dataset import ReviewData, read_review_data, read_sealed_test
 from muslin.workflows.review_decisions import decided_products
 from muslin.workflows.review_predict import predict_products
@@ -296,6 +296,23 @@ def test_a_stopped_promotion_goes_on(shop: Shop, candidate: Candidate, monkeypat
     assert store.active.digest == first
     assert promote(store, candidate.digest, "Ada", ANY_MARGIN).is_promoted
     assert predict_products(store, candidate.digest) == 0
+
+
+def test_products_added_meanwhile_are_predicted_too(shop: Shop, tmp_path: Path) -> None:
+    shop.decide(list(shop.store.products()))
+    tables = [write_table(tmp_path / f"{name}.csv", write_photos(make_garments(9, seed=seed), tmp_path / name))
+              for name, seed in (("next", 5), ("last", 6))]  # fmt: skip
+
+    def add_too(message: str) -> None:
+        if tables:
+            add_catalogue(shop.store, tables.pop(), options=AddOptions(is_new=True))
+
+    candidate = train_candidate(shop.store, ReviewTrainOptions(out=tmp_path / "run"), Callbacks(add_too))
+    assert len(tables) == 0
+    tables.append(write_table(tmp_path / "late.csv", write_photos(make_garments(9, seed=7), tmp_path / "late")))
+    result = promote(shop.store, candidate.digest, "Ada", ANY_MARGIN, add_too)
+    assert (result.is_promoted, result.predicted) == (True, N_CATALOGUE + 27)
+    assert len(shop.store.items("label", count=200)) == N_CATALOGUE + 27
 
 
 def test_vanished_photos_stop_a_promotion(shop: Shop, candidate: Candidate) -> None:

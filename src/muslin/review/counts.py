@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from muslin.data.dataset import Target
 from muslin.review.items import ACCEPTED, in_sample
 from muslin.review.queue import queue_tallies
-from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS
+from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS, active_items
 from muslin.review.values import GONE, Counts, SpotChecks, Tally, labels_of
 
 _PHOTO_COUNTS = 1_000
@@ -19,7 +19,7 @@ def count_items(connection: Connection, target: str, spot_checks: float) -> Coun
     """See `Counts`."""
     grouped = connection.execute(
         select(ITEMS.c.decision, ITEMS.c.value, func.count(), func.count(ITEMS.c.decided))
-        .where(ITEMS.c.target == target)
+        .where(active_items(target))
         .group_by(ITEMS.c.decision, ITEMS.c.value)
     )
     decisions: dict[str, Tally] = {}
@@ -35,7 +35,7 @@ def count_items(connection: Connection, target: str, spot_checks: float) -> Coun
 
 
 def _prefix(connection: Connection, target: str, spot_checks: float, sample: Tally) -> int:
-    in_it = (ITEMS.c.target == target, in_sample(spot_checks))
+    in_it = (active_items(target), in_sample(spot_checks))
     first_open = connection.scalar(select(func.min(ITEMS.c.rank)).where(*in_it, OPEN_ITEMS))
     if first_open is None:
         return sample.total
@@ -44,7 +44,7 @@ def _prefix(connection: Connection, target: str, spot_checks: float, sample: Tal
 
 def read_sample(connection: Connection, target: Target, spot_checks: float, accepted_only: bool) -> SpotChecks:
     """The prefix of the random sample, of the accepted products or of all."""
-    population = [ITEMS.c.target == target.name, *[ITEMS.c.decision == ACCEPTED] * accepted_only]
+    population = [active_items(target.name), *[ITEMS.c.decision == ACCEPTED] * accepted_only]
     rows = connection.execute(
         select(
             ITEMS.c.product,
@@ -87,7 +87,7 @@ def _is_correct(target: Target, row: Any) -> bool:
 
 def read_confidences(connection: Connection, target: str) -> NDArray[np.float64]:
     """See `Store.confidences`."""
-    rows = connection.scalars(select(ITEMS.c.probability).where(ITEMS.c.target == target))
+    rows = connection.scalars(select(ITEMS.c.probability).where(active_items(target)))
     return np.fromiter(rows, np.float64)
 
 

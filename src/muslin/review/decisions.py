@@ -10,7 +10,7 @@ from muslin.errors import DataError, unknown
 from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.items import current_decisions, decided_of, drawn_of, update_items
-from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS
+from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS, active_items
 from muslin.review.values import DECIDED_KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, refused_at, value_of
 
 PART = 500
@@ -105,7 +105,8 @@ def _products(connection: Connection, target: str, products: Sequence[int]) -> d
     """Per product its fingerprint, its rank, and whether the active model accepts its prediction."""
     rows = connection.execute(
         select(PRODUCTS.c.id, PRODUCTS.c.fingerprint, PRODUCTS.c.rank, ITEMS.c.is_accepted)
-        .join(ITEMS, and_(ITEMS.c.product == PRODUCTS.c.id, ITEMS.c.target == target), isouter=True)
+        .select_from(PRODUCTS)
+        .join(ITEMS, and_(ITEMS.c.product == PRODUCTS.c.id, active_items(target)), isouter=True)
         .where(PRODUCTS.c.id.in_(products))
     )
     return {row.id: row for row in rows}
@@ -226,7 +227,7 @@ def read_decided(database: Database, target: str) -> Iterator[Decided]:
         query = (
             select(DECISIONS)
             .join(ITEMS, ITEMS.c.decided == DECISIONS.c.id)
-            .where(ITEMS.c.target == target, ITEMS.c.product > last, ITEMS.c.decided.is_not(None))
+            .where(active_items(target), ITEMS.c.product > last, ITEMS.c.decided.is_not(None))
             .order_by(ITEMS.c.product)
             .limit(PART)
         )

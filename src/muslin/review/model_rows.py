@@ -9,14 +9,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from muslin.data.dataset import Target
 from muslin.errors import DataError
 from muslin.models.bundle import open_bundle
 from muslin.review.clock import now_text
-from muslin.review.items import make_all_items
-from muslin.review.schema import CLASSES, MODEL_PARTS, MODELS, PREDICTIONS, PRODUCTS, PROMOTIONS, DamagedValueError
+from muslin.review.schema import (
+    ACTIVE_DIGEST,
+    CLASSES,
+    ITEMS,
+    MODEL_PARTS,
+    MODELS,
+    PREDICTIONS,
+    PRODUCTS,
+    PROMOTIONS,
+    VECTORS,
+    DamagedValueError,
+)
 from muslin.review.values import ModelRow, Promotion
 from muslin.storage.atomic import atomic_file, cache_folder
 
@@ -38,6 +48,7 @@ def add_model(connection: Connection, path: Path, record: Mapping[str, Any]) -> 
             return digest
         row = {
             "digest": digest,
+            "number": (connection.scalar(select(func.max(MODELS.c.number))) or 0) + 1,
             "name": path.name,
             "size": os.fstat(file.fileno()).st_size,
             "targets": [asdict(target) for target in targets],
@@ -53,7 +64,7 @@ def add_model(connection: Connection, path: Path, record: Mapping[str, Any]) -> 
 
 def read_models(connection: Connection) -> list[ModelRow]:
     """All models, in the order in which they came."""
-    rows = connection.execute(select(MODELS).order_by(MODELS.c.added_at, MODELS.c.digest))
+    rows = connection.execute(select(MODELS).order_by(MODELS.c.number))
     return [model_of(row) for row in rows]
 
 
@@ -127,7 +138,7 @@ def _has_digest(path: Path, digest: str) -> bool:
 
 def active_digest(connection: Connection) -> str:
     """The digest of the active model."""
-    found = connection.scalar(select(PROMOTIONS.c.digest).order_by(PROMOTIONS.c.id.desc()).limit(1))
+    found = connection.scalar(select(ACTIVE_DIGEST))
     if found is None:
         raise DamagedValueError("promotions")
     return str(found)
@@ -151,7 +162,8 @@ def previous_digest(promotions: list[Promotion]) -> str | None:
 
 
 def add_promotion(connection: Connection, digest: str, kind: str, who: str, metrics: Mapping[str, Any]) -> None:
-    """Make a model the active one.
+    """Make a model the active one. Its rows of `items` are there already, so that this takes one row, however many
+    products there are.
 
     Raises:
         DataError: the store has no such model, its targets are others, or it has not predicted every product.
@@ -159,11 +171,41 @@ def add_promotion(connection: Connection, digest: str, kind: str, who: str, metr
     model = read_model(connection, digest)
     if kind != "init":
         check_targets(read_model(connection, active_digest(connection)), model)
-    if missing := len(without_predictions(connection, digest)):
-        raise DataError("review_predictions_missing", digest=digest, count=missing)
+    if not _has_all_items(connection, model):
+        if missing := len(without_predictions(connection, digest)):
+            raise DataError("review_predictions_missing", digest=digest, count=missing)
+        raise DamagedValueError("items")
     row = {"digest": digest, "kind": kind, "who": who, "at": now_text(), "metrics": dict(metrics)}
     connection.execute(insert(PROMOTIONS), [row])
-    make_all_items(connection, digest)
+
+
+def _has_all_items(connection: Connection, model: ModelRow) -> bool:
+    """Whether a model has predicted every readable product as it is now: `items` has a row for each prediction."""
+    count = select(func.count())
+    products = connection.scalar(count.select_from(PRODUCTS)) or 0
+    unreadable = connection.scalar(count.where(PRODUCTS.c.error.is_not(None))) or 0
+    number = select(MODELS.c.number).where(MODELS.c.digest == model.digest).scalar_subquery()
+    of_model = count.select_from(ITEMS).where(ITEMS.c.model == number)
+    found = (connection.scalar(of_model.where(ITEMS.c.target == target.name)) for target in model.targets)
+    return all(each == products - unreadable for each in found)
+
+
+def forget_former(connection: Connection, count: int) -> int:
+    """Remove what models predict that were active and that no undo of the last promotion makes active again.
+
+    Of one such model, and of at most `count` products; returns of how many.
+    """
+    promotions = read_promotions(connection)
+    needed = active_digest(connection), previous_digest(promotions)
+    for digest in dict.fromkeys(each.digest for each in promotions if each.digest not in needed):
+        number = select(MODELS.c.number).where(MODELS.c.digest == digest).scalar_subquery()
+        products = list(connection.scalars(select(ITEMS.c.product).where(ITEMS.c.model == number).limit(count)))
+        if products:
+            connection.execute(delete(ITEMS).where(ITEMS.c.product.in_(products), ITEMS.c.model == number))
+            for table in (VECTORS, PREDICTIONS):
+                connection.execute(delete(table).where(table.c.product.in_(products), table.c.digest == digest))
+            return len(products)
+    return 0
 
 
 def check_targets(old: ModelRow, new: ModelRow) -> None:

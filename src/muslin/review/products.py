@@ -44,7 +44,7 @@ def add_products(
     of_products = {ids[name]: product for name, product in by_name.items()}
     add_predictions(connection, digest, {i: product.predictions for i, product in of_products.items()})
     add_vectors(connection, digest, {i: product.vector for i, product in of_products.items()})
-    make_items(connection, digest, list(of_products))
+    make_items(connection, list(of_products))
     return AddedCounts(
         added=len(new),
         **Counter(_what_became_of(old, by_name[name]) for name, old in known.items()),
@@ -119,14 +119,15 @@ def add_predictions(
 
 
 def add_vectors(connection: Connection, digest: str, vectors: Mapping[int, bytes | None]) -> None:
-    """Write the vectors of products, in place of those that are there; None leaves what is there."""
+    """Write the vectors that the model `digest` gives for products; None leaves what is there."""
     rows = [
         {"product": number, "digest": digest, "vector": vector}
         for number, vector in vectors.items()
         if vector is not None
     ]
     if rows:
-        connection.execute(delete(VECTORS).where(VECTORS.c.product.in_([row["product"] for row in rows])))
+        here = VECTORS.c.product.in_([row["product"] for row in rows]), VECTORS.c.digest == digest
+        connection.execute(delete(VECTORS).where(*here))
         connection.execute(insert(VECTORS), rows)
 
 

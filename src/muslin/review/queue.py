@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, 
 
 from muslin.evaluation.selective import DECISIONS
 from muslin.review.items import ACCEPTED, NOT_ACCEPTED, in_sample, not_in_sample
-from muslin.review.schema import ITEMS, LOCKS, OPEN_ITEMS
+from muslin.review.schema import ITEMS, LOCKS, OPEN_ITEMS, active_items
 from muslin.review.search import conditions
 from muslin.review.values import Filters, Tally
 
@@ -33,7 +33,7 @@ def next_products(
     """Lock the next items for a person, and return their products, the least confident first."""
     now = time.time()
     remove_expired(connection, now)
-    wanted = [ITEMS.c.target == target, OPEN_ITEMS, ~_IS_LOCKED, *conditions(filters, spot_checks)]
+    wanted = [active_items(target), OPEN_ITEMS, ~_IS_LOCKED, *conditions(filters, spot_checks)]
     sample = _select().where(*wanted, in_sample(spot_checks)).order_by(ITEMS.c.rank, ITEMS.c.product)
     uncertain = _select().where(*wanted, not_in_sample(spot_checks), NOT_ACCEPTED)
     uncertain = uncertain.order_by(ITEMS.c.probability, ITEMS.c.product)
@@ -79,7 +79,7 @@ def _done(tally: Tally) -> float:
 
 def queue_tallies(connection: Connection, target: str, spot_checks: float) -> tuple[Tally, Tally]:
     """How much of the random sample, and of what else the model does not accept, is decided."""
-    tallies = select(func.count(), func.count(ITEMS.c.decided)).where(ITEMS.c.target == target)
+    tallies = select(func.count(), func.count(ITEMS.c.decided)).where(active_items(target))
 
     def tally(*which: ColumnElement[bool]) -> Tally:
         return Tally(*connection.execute(tallies.where(*which)).one())

@@ -1,10 +1,9 @@
 """The tables of a review store, in SQLite and in PostgreSQL.
 
 Decisions and promotions are appended and never changed. What counts now is the view `current_decisions`, which
-`muslin.review.migrations` makes; the table `items` follows from it and from the predictions of the active model, so
-that pages and counts need no search. A value is text: a class for a multiclass target; for a multilabel target a JSON
-array of its labels in the target's order, as `muslin.review.values.value_of` writes it. Times are UTC, as ISO 8601
-texts.
+`muslin.review.migrations` makes; the table `items` follows from it and from the predictions of the models, so that
+pages and counts need no search. A value is text: a class for a multiclass target; for a multilabel target a JSON array
+of its labels in the target's order, as `muslin.review.values.value_of` writes it. Times are UTC, as ISO 8601 texts.
 """
 
 import json
@@ -16,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -26,6 +26,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
+    select,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DontWrapMixin
@@ -186,6 +188,7 @@ MODELS = Table(
     "models",
     METADATA,
     Column("digest", AnyText, primary_key=True),  # SHA-256 of the file
+    Column("number", Integer, nullable=False, unique=True),  # the order in which they came, from 1
     Column("name", AnyText, nullable=False),
     Column("size", NUMBER, nullable=False),  # in bytes
     Column("targets", JSON, nullable=False),  # name, classes and kind of each
@@ -272,8 +275,9 @@ PREDICTIONS = Table(
 ITEMS = Table(
     "items",
     METADATA,
-    Column("target", KeyText(SHORT), primary_key=True),
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
+    Column("target", KeyText(SHORT), primary_key=True),
+    Column("model", Integer, ForeignKey("models.number"), primary_key=True),
     Column("value", KeyText(), nullable=False),
     Column("probability", Share, nullable=False),
     Column("decision", OneOf(*TRIAGE), nullable=False),
@@ -281,19 +285,30 @@ ITEMS = Table(
     Column("rank", Share, nullable=False),
     Column("decided", NUMBER, ForeignKey("decisions.id")),  # what counts for the product as it is now, or NULL
 )
-"""A row for each target of each readable product: the active model's prediction, and the decision that counts. It
-follows from the other tables: `muslin.review.items` makes it anew."""
+"""A row for each target of each readable product, and for each model that has predicted it as it is now: the
+prediction, and the decision that counts. It follows from the other tables: `muslin.review.items` makes it. The rows of
+a candidate are there before it becomes active, so that the last row of `promotions` switches all of them at once."""
+
+ACTIVE_DIGEST = select(PROMOTIONS.c.digest).order_by(PROMOTIONS.c.id.desc()).limit(1).scalar_subquery()
+_ACTIVE = select(MODELS.c.number).where(MODELS.c.digest == ACTIVE_DIGEST).scalar_subquery()
+
+
+def active_items(target: str) -> ColumnElement[bool]:
+    """The rows of `items` that count: those of the active model for a target."""
+    return and_(ITEMS.c.model == _ACTIVE, ITEMS.c.target == target)
+
 
 OPEN_ITEMS = ITEMS.c.decided.is_(None)
-Index("items_counts", ITEMS.c.target, ITEMS.c.decision, ITEMS.c.value, ITEMS.c.decided)
-Index("items_sample", ITEMS.c.target, ITEMS.c.rank, ITEMS.c.decided, ITEMS.c.is_accepted)
-Index("items_decided", ITEMS.c.target, ITEMS.c.decided)
-Index("items_by_confidence", ITEMS.c.target, ITEMS.c.probability, ITEMS.c.product)
-Index("items_of_value", ITEMS.c.target, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.product)
+_OF_MODEL = ITEMS.c.model, ITEMS.c.target
+Index("items_counts", *_OF_MODEL, ITEMS.c.decision, ITEMS.c.value, ITEMS.c.decided)
+Index("items_sample", *_OF_MODEL, ITEMS.c.rank, ITEMS.c.decided, ITEMS.c.is_accepted)
+Index("items_decided", *_OF_MODEL, ITEMS.c.decided)
+Index("items_by_confidence", *_OF_MODEL, ITEMS.c.probability, ITEMS.c.product)
+Index("items_of_value", *_OF_MODEL, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.product)
 for _name, _columns in {
-    "items_uncertain": (ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.probability, ITEMS.c.product),
+    "items_uncertain": (*_OF_MODEL, ITEMS.c.is_accepted, ITEMS.c.probability, ITEMS.c.product),
     "items_uncertain_of_value": (
-        ITEMS.c.target, ITEMS.c.is_accepted, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.product
+        *_OF_MODEL, ITEMS.c.is_accepted, ITEMS.c.value, ITEMS.c.probability, ITEMS.c.product
     ),
 }.items():  # fmt: skip
     Index(_name, *_columns, sqlite_where=OPEN_ITEMS, postgresql_where=OPEN_ITEMS)
@@ -302,7 +317,7 @@ VECTORS = Table(
     "vectors",
     METADATA,
     Column("product", NUMBER, ForeignKey("products.id"), primary_key=True),
-    Column("digest", AnyText, nullable=False),  # of the model whose features it is made of
+    Column("digest", AnyText, ForeignKey("models.digest"), primary_key=True),  # whose features it is made of
     Column("vector", LargeBinary, nullable=False),  # float16, unit length; see `muslin.review.similar`
 )
 Index("vectors_of_model", VECTORS.c.digest, VECTORS.c.product)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
 from muslin.errors import DataError, unknown
 from muslin.review.items import in_sample
 from muslin.review.migrations import CURRENT
-from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS, searchable
+from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS, active_items, searchable
 from muslin.review.values import DRAWN, STATES, Filters
 
 _NAMED = PRODUCTS.alias("named")
@@ -28,7 +28,7 @@ def found_products(
 ) -> list[int]:
     """The products of a page of the search."""
     query, last = select(ITEMS.c.product), ITEMS.c.product
-    query = query.where(ITEMS.c.target == target, *conditions(filters, spot_checks))
+    query = query.where(active_items(target), *conditions(filters, spot_checks))
     if sort in ("name", "-name"):  # from name to name, because sorting all of 200,000 takes ten times as long
         is_found = query.where(ITEMS.c.product == _NAMED.c.id).exists()
         query, last = select(_NAMED.c.id).where(is_found), _NAMED.c.id

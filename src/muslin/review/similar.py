@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from muslin.models.feature_vectors import DTYPE
-from muslin.review.schema import ITEMS, OPEN_ITEMS, VECTORS
+from muslin.review.schema import ACTIVE_DIGEST, ITEMS, OPEN_ITEMS, VECTORS, active_items
 
 ROWS = 16_384
 """Vectors that are compared at a time."""
@@ -29,7 +29,8 @@ class _Vectors:
 class SimilarProducts:
     """The vectors of a store in memory, 51 MB of 200,000 products; read when they are first needed. Thread-safe.
 
-    They are read again when the store has more. A product that has changed since is found by its old photos.
+    They are those of the active model, read again when it is another one or when the store has more. A product that has
+    changed since is found by its old photos.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,8 @@ class SimilarProducts:
 
     def nearest(self, connection: Connection, product: int, target: str, count: int) -> list[int]:
         """Undecided products, the most similar first; none where the product has no vector."""
-        own = connection.execute(select(VECTORS).where(VECTORS.c.product == product)).one_or_none()
+        of_active = (VECTORS.c.digest == ACTIVE_DIGEST).desc()  # where it gives no vectors, those of another model
+        own = connection.execute(select(VECTORS).where(VECTORS.c.product == product).order_by(of_active)).first()
         if own is None:
             return []
         known = self._read(connection, own.digest)
@@ -47,7 +49,7 @@ class SimilarProducts:
         ordered, found = ordered[ordered != product][:MAX_CHECKED], list[int]()
         for start in range(0, len(ordered), CHECKED):
             some = ordered[start : start + CHECKED].tolist()
-            is_open = select(ITEMS.c.product).where(ITEMS.c.target == target, OPEN_ITEMS, ITEMS.c.product.in_(some))
+            is_open = select(ITEMS.c.product).where(active_items(target), OPEN_ITEMS, ITEMS.c.product.in_(some))
             left = set(connection.scalars(is_open))
             found += [each for each in some if each in left]
             if len(found) >= count:

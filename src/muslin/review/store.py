@@ -2,9 +2,9 @@
 
 A `Store` opens a database (`opening` and `database`; its tables are in `schema` and come about in `migrations`) and
 hands each call to the module that knows its subject: `products` adds, `queue` chooses what to ask next, `search` finds,
-`decisions` appends, `counts` counts, `model_rows` keeps models and promotions. `items` keeps the table from which pages
-and counts are read, and `similar` finds what looks alike. Every write is one transaction, which is on disk when the
-call returns.
+`decisions` appends, `counts` counts. Its base class, in `store_models`, keeps models and promotions. `items` keeps the
+table from which pages and counts are read, and `similar` finds what looks alike. Every write is one transaction, which
+is on disk when the call returns.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ from muslin.review.opening import create_database, open_database
 from muslin.review.schema import CLASSES
 from muslin.review.settings import check_who, clock_notes, find_target, raise_share, read_info
 from muslin.review.similar import SimilarProducts
+from muslin.review.store_models import StoreModels
 from muslin.review.values import (
     SORTS,
     AddedCounts,
@@ -35,13 +36,10 @@ from muslin.review.values import (
     Decided,
     Filters,
     Item,
-    ModelRow,
     NewDecision,
-    NewPrediction,
     NewProduct,
     Pace,
     Product,
-    Promotion,
     Receipt,
     SpotChecks,
     StoreInfo,
@@ -57,7 +55,7 @@ _ALL = Filters()
 _DEFAULTS = StoreSettings()
 
 
-class Store:
+class Store(StoreModels):
     """An open review store. Safe to use from several threads; other processes may have it open too.
 
     Every method raises:
@@ -70,7 +68,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         """For `create` and `open`."""
-        self._database = database
+        super().__init__(database)
         self._similar = SimilarProducts()
 
     @classmethod
@@ -107,11 +105,6 @@ class Store:
         self.close()
 
     @property
-    def name(self) -> str:
-        """What messages call the store: its path, or its URL without a password."""
-        return self._database.name
-
-    @property
     def info(self) -> StoreInfo:
         """The settings."""
         with self._database.reading() as connection:
@@ -131,12 +124,7 @@ class Store:
         with self._database.reading() as connection:
             return clock_notes(connection, self.name)
 
-    # Targets and classes
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The active model's."""
-        return self.active.targets
+    # Classes
 
     def classes(self, target: str) -> tuple[str, ...]:
         """The classes of a target, those of the active model first, then those of earlier models and of people."""
@@ -210,27 +198,6 @@ class Store:
                 seed = read_info(connection).seed
                 total += product_rows.add_products(connection, catalogue, chunk, digest, seed)
         return total
-
-    def put_predictions(self, digest: str, predictions: Iterable[tuple[int, Mapping[str, NewPrediction]]]) -> None:
-        """Write what another model of the store predicts for products, which may become the active one then."""
-        for chunk in product_rows.chunks(predictions):
-            with self._database.writing() as connection:
-                model_rows.read_model(connection, digest)
-                product_rows.add_predictions(connection, digest, dict(chunk))
-                if digest == model_rows.active_digest(connection):
-                    items.make_items(connection, digest, [product for product, _ in chunk])
-
-    def put_vectors(self, digest: str, vectors: Mapping[int, bytes | None]) -> None:
-        """Write the vectors that a model of the store gives for products, in place of those of another model."""
-        for chunk in product_rows.chunks(vectors.items()):
-            with self._database.writing() as connection:
-                model_rows.read_model(connection, digest)
-                product_rows.add_vectors(connection, digest, dict(chunk))
-
-    def without_predictions(self, digest: str) -> list[int]:
-        """The readable products that a model has not predicted as they are now; in the order of their ids."""
-        with self._database.reading() as connection:
-            return model_rows.without_predictions(connection, digest)
 
     # Work
 
@@ -385,68 +352,3 @@ class Store:
         with self._database.reading() as connection:
             seconds = sorted(decisions.last_seconds(connection, who, PACE_DECISIONS))
         return Pace(len(seconds), seconds[len(seconds) // 2] if seconds else None)
-
-    # Models
-
-    @property
-    def active(self) -> ModelRow:
-        """The model whose predictions are shown."""
-        with self._database.reading() as connection:
-            return model_rows.read_model(connection, model_rows.active_digest(connection))
-
-    def models(self) -> list[ModelRow]:
-        """All models, in the order in which they came."""
-        with self._database.reading() as connection:
-            return model_rows.read_models(connection)
-
-    def open_model(self, digest: str) -> Path:
-        """A file of the cache with a model of the store.
-
-        Raises:
-            DataError: no such model, or a damaged one.
-        """
-        with self._database.reading() as connection:
-            return model_rows.cached_file(connection, digest)
-
-    def add_model(self, path: str | Path, record: Mapping[str, Any]) -> str:
-        """Keep a copy of a model, and return its digest; one that is there stays as it is.
-
-        Raises:
-            BundleError: no model that can be opened.
-        """
-        with self._database.writing() as connection:
-            return model_rows.add_model(connection, Path(path), record)
-
-    def promote(self, digest: str, who: str, metrics: Mapping[str, Any]) -> None:
-        """Make a model the active one, whose predictions for all readable products are in the store.
-
-        Raises:
-            DataError: no such model, other targets, or missing predictions.
-        """
-        check_who(who)
-        with self._database.writing() as connection:
-            model_rows.add_promotion(connection, digest, "promote", who, metrics)
-
-    @property
-    def previous(self) -> str | None:
-        """The digest of the model that `undo_promotion` makes active again."""
-        return model_rows.previous_digest(self.promotions())
-
-    def undo_promotion(self, who: str) -> str:
-        """Make the model active again that was before the last promotion, and return its digest.
-
-        Raises:
-            DataError: there is none, or it has not predicted products that came later.
-        """
-        check_who(who)
-        with self._database.writing() as connection:
-            digest = model_rows.previous_digest(model_rows.read_promotions(connection))
-            if digest is None:
-                raise DataError("review_no_promotion", path=self.name)
-            model_rows.add_promotion(connection, digest, "undo", who, {})
-            return digest
-
-    def promotions(self) -> list[Promotion]:
-        """All promotions, the first one first."""
-        with self._database.reading() as connection:
-            return model_rows.read_promotions(connection)

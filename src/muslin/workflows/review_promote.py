@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,30 @@ def promote(
     compared = compare_with_active(store, candidate, options, log)
     if compared.refusals:
         return compared
-    predicted = predict_products(store, compared.candidate, log, should_stop)
-    store.promote(compared.candidate, who, {"checks": [check.to_dict() for check in compared.checks]})
+    metrics = {"checks": [check.to_dict() for check in compared.checks]}
+    make_active = partial(store.promote, compared.candidate, who, metrics)
+    predicted = _predict_and(make_active, store, compared.candidate, log, should_stop)
     return PromotionResult(compared.active, compared.candidate, compared.checks, True, predicted)
+
+
+def _predict_and(
+    make_active: Callable[[], object], store: Store, digest: str, log: Log, should_stop: Callable[[], bool]
+) -> int:
+    """Predict all products with a model and make it active; again where `muslin review add` adds some meanwhile.
+
+    Returns:
+        how many were predicted.
+    """
+    predicted = 0
+    while True:
+        predicted += predict_products(store, digest, log, should_stop)
+        try:
+            make_active()
+        except DataError as error:
+            if error.code != "review_predictions_missing":
+                raise
+        else:
+            return predicted
 
 
 def undo_promotion(
@@ -134,8 +156,10 @@ def undo_promotion(
         StoppedError: `should_stop` returned true.
     """
     previous = store.previous
-    predicted = 0 if previous is None else predict_products(store, previous, log, should_stop)
-    return store.undo_promotion(who), predicted
+    if previous is None:
+        return store.undo_promotion(who), 0  # which says why
+    predicted = _predict_and(partial(store.undo_promotion, who), store, previous, log, should_stop)
+    return store.active.digest, predicted
 
 
 def find_model(store: Store, name: str) -> str:
