@@ -95,6 +95,17 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def heard_until(self, event: str) -> list[dict[str, Any]]:
+        """The parameters of all events up to the next one called `event`."""
+        heard: list[dict[str, Any]] = []
+
+        def is_last(message: dict[str, Any]) -> bool:
+            heard.append(message.get("params", {}))
+            return bool(message.get("method") == event)
+
+        self._until(is_last)
+        return heard
+
     def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         """As if on a screen of so many CSS pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)

@@ -98,6 +98,28 @@ def test_labels_are_corrected_undone_and_excluded_by_keys(page, address, folder)
     assert page.console == []
 
 
+DRAWN = """[...document.querySelectorAll('.cell')].map(cell => {
+    const canvas = cell.querySelector('canvas'), {width, height} = canvas;
+    const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);
+    const sums = [0, 1, 2].map(at => data.reduce((sum, value, n) => n % 4 === at ? sum + value : sum, 0));
+    return [cell.ariaLabel.split('/')[0], width, sums.indexOf(Math.max(...sums))];
+})"""
+
+
+def test_scrolling_gives_the_elements_of_the_grid_other_images(page, address):
+    open_room(page, address, "walk")
+    page.run("window.cells = new Set(document.querySelectorAll('.cell'))")
+    end = "(g => g.scrollTop === g.scrollHeight - g.clientHeight)(document.querySelector('.imagegrid'))"
+    while not page.run(end):
+        page.run("document.querySelector('.imagegrid').scrollTop += 200")
+        page.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    until(page, "document.querySelector(`.cell[aria-posinset='121']`)?.ariaLabel.includes('shoe/copy')")
+    until(page, "[...document.querySelectorAll('.cell canvas')].every(canvas => canvas.width > 1)")
+    assert page.run("[...document.querySelectorAll('.cell')].every(cell => window.cells.has(cell))")
+    drawn = page.run(DRAWN)
+    assert drawn == [[name, 24, CLASSES.index(name)] for name, _, _ in drawn]
+
+
 def test_the_later_of_two_tabs_on_one_image_is_told(page, address, folder):
     with chromium() as other:
         for tab in (page, other):

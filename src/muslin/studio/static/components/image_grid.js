@@ -8,9 +8,10 @@ const MAX_HEIGHT_PX = 8_000_000; // browsers draw no element of more than some 1
 
 /**
  * `count` images of `side` px. `image(index)` gives what is drawn in a cell, `words(index)` its name for a screen
- * reader, `caption(index)` the line under it (optional). `current` is the index with the focus, `selected` a Set of
- * indices. Events: `onmove(index, {extend})` when the focus moves, `onopen(index)` for Enter and a double click,
- * `onselect(index, {extend, toggle})` for a click and Space, `onview(first, end)` when other images come into sight.
+ * reader, `caption(index)` the line under it (optional). An element that scrolls out of sight is given another image.
+ * `current` is the index with the focus, `selected` a Set of indices. Events: `onmove(index, {extend})` when the focus
+ * moves, `onopen(index)` for Enter and a double click, `onselect(index, {extend, toggle})` for a click and Space,
+ * `onview(first, end)` when other images come into sight.
  */
 export class ImageGrid extends Component {
   constructor() {
@@ -60,8 +61,10 @@ export class ImageGrid extends Component {
     return Math.floor((top * scale) / this.rowHeight);
   }
 
+  get drawnRows() { return Math.ceil(this.state.height / this.rowHeight) + 2 * MARGIN_ROWS + 1; }
+
   get range() {
-    const first = Math.max(0, this.topRow - MARGIN_ROWS), rows = Math.ceil(this.state.height / this.rowHeight) + 2 * MARGIN_ROWS + 1;
+    const first = Math.max(0, this.topRow - MARGIN_ROWS), rows = this.drawnRows;
     return [Math.min(first * this.columns, this.props.count), Math.min((first + rows) * this.columns, this.props.count)];
   }
 
@@ -98,10 +101,10 @@ export class ImageGrid extends Component {
 
   render({ count, label, side, image, words, caption, current, selected, onopen, onselect, onmove, class: more }) {
     const [first, end] = this.range, id = (index) => `${this.props.id || "grid"}-${index}`;
-    const cells = [];
+    const cells = [], elements = this.drawnRows * this.columns;
     for (let index = first; index < end; index += 1) {
       const style = { left: `${(index % this.columns) * (side + this.gap)}px`, top: `${this.topOf(Math.floor(index / this.columns))}px`, width: `${side}px` };
-      cells.push(html`<div key=${index} id=${id(index)} role="option" class=${classes("cell", index === current && "current", selected?.has(index) && "selected")} style=${style}
+      cells.push(html`<div key=${index % elements} id=${id(index)} role="option" class=${classes("cell", index === current && "current", selected?.has(index) && "selected")} style=${style}
         aria-label=${words(index)} aria-selected=${Boolean(selected?.has(index))} aria-setsize=${count} aria-posinset=${index + 1}
         onclick=${(event) => { this.focus(); (onselect || onmove)?.(index, { extend: event.shiftKey, toggle: event.ctrlKey || event.metaKey }); }} ondblclick=${() => onopen?.(index)}>
         <div class="cellimage" style=${{ width: `${side}px`, height: `${side}px` }}>${image(index)}</div>${caption && html`<div class="cellcaption">${caption(index)}</div>`}</div>`);

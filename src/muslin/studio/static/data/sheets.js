@@ -32,8 +32,7 @@ export class Sheets {
     this.blocks.set(number, block);
     const { header, bitmap } = block, place = position % BLOCK, tile = header.tiles[place];
     if (!tile || tile.error) return said(tile?.error || t("data.noImage"));
-    canvas.width = tile.width;
-    canvas.height = tile.height;
+    if (canvas.width !== tile.width || canvas.height !== tile.height) Object.assign(canvas, { width: tile.width, height: tile.height });
     const left = (place % header.columns) * header.side, top = Math.floor(place / header.columns) * header.side;
     canvas.getContext("2d").drawImage(bitmap, left, top, tile.width, tile.height, 0, 0, tile.width, tile.height);
     canvas.classList.toggle("small", Math.max(tile.width, tile.height) <= 64);

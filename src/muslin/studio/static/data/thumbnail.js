@@ -8,6 +8,7 @@ export class Thumbnail extends Component {
     super();
     this.canvas = createRef();
     this.state = { error: "" };
+    this.said = "";
   }
 
   componentDidMount() { this.draw(); }
@@ -20,7 +21,14 @@ export class Thumbnail extends Component {
     const { sheets, position } = this.props, canvas = this.canvas.current;
     canvas.position = position;
     canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
-    sheets.draw(canvas, position, (error) => { if (error !== this.state.error) this.setState({ error }); });
+    this.say("");
+    sheets.draw(canvas, position, (error) => this.say(error));
+  }
+
+  say(error) {
+    if (error === this.said) return;
+    this.said = error;
+    this.setState({ error });
   }
 
   render(props, { error }) {

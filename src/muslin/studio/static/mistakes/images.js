@@ -115,7 +115,7 @@ export const tValue = (by, value) => (by === "decision" ? t(`mistakes.decision.$
 export function Thumbnail({ row, side = 224 }) {
   if (!row) return html`<span class="soft" aria-hidden="true">…</span>`;
   if (!row.image) return html`<span class="soft noimagehere">${t("mistakes.noImage")}</span>`;
-  return html`<img class="thumb" alt="" loading="lazy" src=${`/api/thumbnail?${new URLSearchParams({ image: row.image, side })}`} />`;
+  return html`<img key=${row.image} class="thumb" alt="" loading="lazy" src=${`/api/thumbnail?${new URLSearchParams({ image: row.image, side })}`} />`;
 }
 
 export const labelsText = (names) => names.join(", ") || t("mistakes.none");
