@@ -118,3 +118,11 @@ def test_threads_are_divided_among_micro_batches():
     shared = [MicroBatches(net_for(r), r, compute(threads), {}) for threads in (1, 2, 5)]
     assert [(parts.workers, parts.per_worker.threads) for parts in shared] == [(1, 1), (2, 1), (2, 2)]
     assert len(shared[0].nets) == 3  # an image that is left over joins a batch of 60
+
+
+@pytest.mark.parametrize(("size", "threads"), [(160, 1), (170, 4)])
+def test_few_small_images_are_the_work_of_one_thread(size, threads):
+    r = recipe("quick", widths="8-16", batch_size=size, micro_batch_size=0)
+    with restore_torch_settings():
+        parts = MicroBatches(net_for(r), r, compute(4), {})
+    assert parts.per_worker.threads == threads

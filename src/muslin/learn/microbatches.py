@@ -22,6 +22,10 @@ from muslin.learn.modules import Net, resize_batch, to_batch
 from muslin.learn.recipes import SGDRecipe
 from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings
 
+MIN_SHARED_VALUES = 2**17
+"""Images with more values than this together, such as 167 of 28 × 28, are shared by several threads. With fewer, the
+threads wait longer than they work: a step of 22 images took 5 to 13 times the processor time."""
+
 
 class MicroBatches:
     """A network, and for each further micro-batch a replica with the same weights but gradients of its own.
@@ -39,7 +43,8 @@ class MicroBatches:
         self.nets = [net, *(_replica(net) for _ in range(count - 1))]
         self.recipe, self.compute, self.weights = recipe, compute, weights
         self.workers = min(microbatch_count(recipe.batch_size, recipe), compute.threads)
-        self.per_worker = replace(compute, threads=compute.threads // self.workers)
+        threads = compute.threads // self.workers if self.workers > 1 else self._threads_for(recipe.batch_size)
+        self.per_worker = replace(compute, threads=threads)
         apply_compute_settings(self.per_worker)
         # the caller is the first worker; torch keeps these settings per thread
         self.pool = ThreadPoolExecutor(
@@ -97,11 +102,15 @@ class MicroBatches:
     def evaluate(
         self, images: Images, labels: Mapping[str, NDArray[np.integer[Any]]], size: tuple[int, int]
     ) -> tuple[float | None, float | None]:
-        """As `muslin.learn.losses.evaluate_network`, with all threads together."""
-        torch.set_num_threads(self.compute.threads)
+        """As `muslin.learn.losses.evaluate_network`, with all threads together where the images are many."""
+        torch.set_num_threads(self._threads_for(len(images)))
         loss, accuracy = evaluate_network(self.nets[0], images, labels, size)
         torch.set_num_threads(self.per_worker.threads)
         return loss, accuracy
+
+    def _threads_for(self, count: int) -> int:
+        """Of threads that share each layer, as many as `count` images are worth."""
+        return self.compute.threads if count * math.prod(self.nets[0].network.input_shape) > MIN_SHARED_VALUES else 1
 
     @torch.no_grad()
     def _gather(self, count: int) -> None:
