@@ -34,6 +34,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def with_own_test(shop: Path) -> str:
+    """A run whose test set is a data set of its own, with files that have the names of those it was trained on."""
+    held_out = write_garment_folders(shop / "held-out", 40, seed=9)
+    settings = {"epochs": 1, "batch_size": 20, "min_steps": 0}
+    photos, out = shop / "photos", shop / "runs/own-test"
+    run = muslin.train(photos, test=held_out, recipe="quick", settings=settings, out=out)
+    for part in ("test", "train"):
+        run_predictions(run, part)
+    return "runs/own-test"
+
+
+@pytest.fixture(scope="module")
 def app(shop: Path) -> Any:
     return studio(shop, PORT)
 
@@ -54,6 +66,23 @@ def ok(app: Any, path: str, **body: Any) -> Any:
     assert isinstance(schema, dict)
     validator_for({**schema, "components": {"schemas": SCHEMAS}}).validate(content)
     return content
+
+
+def test_images_of_a_test_set_of_its_own_are_shown(app: Any, shop: Path, with_own_test: str) -> None:
+    assert ok(app, "mistakes/summary", run=with_own_test)["data"] == "held-out"
+    assert ok(app, "mistakes/summary", run=with_own_test, part="train")["data"] == "photos"
+    [shown, *others] = ok(app, "mistakes/images", run=with_own_test)["images"]
+    assert all(row["image"].startswith("sample:held-out:") for row in (shown, *others))
+    assert len(others) == 39
+    index = int(shown["image"].rpartition(":")[2])
+    [row] = ok(app, "data/rows", data="held-out", run=with_own_test, images=[index])["rows"]
+    assert "test/" + row["id"] == shown["id"]
+    classes = ok(app, "data/open", data="held-out")["targets"][0]["classes"]
+    assert [classes[row["label"]]] == shown["labels"]
+    assert [classes[row["predicted"]]] == shown["predicted"]
+    assert row["values"]["loss"] == pytest.approx(shown["loss"])
+    near = ok(app, "mistakes/neighbours", run=with_own_test, place=shown["place"])
+    assert {each["image"].rpartition(":")[0] for each in near["same_label"]} == {"sample:photos"}
 
 
 def test_summary_has_the_numbers_of_the_report(app: Any, shop: Path) -> None:

@@ -22,7 +22,7 @@ from muslin.studio import model_worker, validation_worker
 from muslin.studio import workspace as workspace_module
 from muslin.studio.model_files import image_page
 from muslin.studio.model_images import model_images
-from muslin.studio.validation_worker import check_within
+from muslin.studio.run_sources import check_within
 from muslin.studio.workspace import MODELS_KEPT, Workspace
 from muslin.workers import WorkerPool
 from refusals import refuses

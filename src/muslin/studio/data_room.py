@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.dataset import PARTS
 from muslin.errors import BundleError, DataError, MuslinError
 from muslin.models.predictor import MODEL_FILE
 from muslin.studio.corrections import Corrections, Decision, corrected_labels
@@ -17,6 +18,7 @@ from muslin.studio.data_selection import Facts
 from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import path_within
+from muslin.studio.run_sources import RunSource, source_of
 from muslin.studio.similarity_map import SimilarityMap, load_map, make_map, map_path, save_map
 
 MAX_SHEET_BYTES = 60_000_000
@@ -24,7 +26,6 @@ MAX_SHEET_BYTES = 60_000_000
 
 MAX_CORRECTIONS = 20
 MAX_RUNS = 4
-PREDICTED_PARTS = ("train", "validation", "test", "all")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +124,11 @@ class DataRoom:
         from muslin.workflows.run_predictions import known_predictions
 
         folder = self._run_folder(run)
-        of_part = {part: known_predictions(Run(folder), part) for part in PREDICTED_PARTS}
+        parts = _parts_within(opened.name, source_of(self.root, Run(folder)))
+        of_part = {part: known_predictions(Run(folder), part) for part in parts}
         known = tuple(part for part, found in of_part.items() if found is not None)
         key = opened.name, opened.version, run, (folder / MODEL_FILE).stat().st_mtime_ns, known
-        return self._runs.get(key, lambda: _joined(opened, [of_part[part] for part in known]))
+        return self._runs.get(key, lambda: _joined(opened, [(of_part[part], parts[part]) for part in known]))
 
 
 def marked(opened: OpenData, standing: list[Decision], kind: str) -> NDArray[np.bool_]:
@@ -137,14 +139,27 @@ def marked(opened: OpenData, standing: list[Decision], kind: str) -> NDArray[np.
     return found
 
 
-def _joined(opened: OpenData, predictions: list[Any]) -> RunFacts:
-    """The predictions of several parts of a run, by the images' ids."""
+def _parts_within(data: str, source: RunSource | None) -> dict[str, str]:
+    """The parts of a run whose images can be in a data set, and what the run puts before their ids."""
+    if source is None or not source.has_own_test:
+        return dict.fromkeys(PARTS, "")
+    found: dict[str, str] = {}
+    for part in PARTS:
+        with suppress(DataError):  # outside the folder, and so another data set
+            name, prefix = source.of_part(part)
+            found |= {part: prefix} if name == data else {}
+    return found
+
+
+def _joined(opened: OpenData, predictions: list[tuple[Any, str]]) -> RunFacts:
+    """The predictions of several parts of a run, by the images' ids, each with what the run puts before these."""
     count = len(opened)
     values: dict[str, dict[str, NDArray[np.float32]]] = {}
     predicted: dict[str, NDArray[np.int64]] = {}
     vectors: NDArray[np.float32] | None = None
-    for found in predictions:
-        indices = np.array([-1 if (i := opened.index_of(str(each))) is None else i for each in found.ids], np.int64)
+    for found, prefix in predictions:
+        ids = (str(each).removeprefix(prefix) for each in found.ids)
+        indices = np.array([-1 if (i := opened.index_of(each)) is None else i for each in ids], np.int64)
         has, places = indices >= 0, indices[indices >= 0]
         for target in found.targets:
             of_target = values.setdefault(target.name, {})

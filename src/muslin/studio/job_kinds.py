@@ -18,8 +18,8 @@ from muslin.studio.corrections import decision_files
 from muslin.studio.job_process import Job, Params, Work
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within, path_within
 from muslin.studio.requests import Body, choice_of, integer_of, number_of, optional_text_of, text_of, value_of
-from muslin.studio.validation_worker import check_within
-from muslin.workflows.run_schema import READ_OPTIONS, SOURCE
+from muslin.studio.run_sources import source_of
+from muslin.workflows.run_schema import READ_OPTIONS
 
 PAGE_READ_OPTIONS = {name: schema for name, schema in READ_OPTIONS.items() if name != "allow_outside"}
 """What a page can say of how to read the data; photos outside of them are never read for it."""
@@ -130,11 +130,8 @@ def _check_run_data(root: Path, name: str) -> None:
     """The run must lie in the folder, and so must the data that its `run.json` names: anybody may have written it."""
     from muslin.workflows.run_folder import Run
 
-    source = Run(path_within(root, name)).record["source"]
-    if source is not None:
-        check_schema(source, SOURCE)
-        for path in (source["data"], source["test"], source["read_options"].get("images")):
-            check_within(root, path)
+    if source := source_of(root, Run(path_within(root, name))):
+        source.check()
 
 
 def _check_predictions(root: Path, body: Body) -> dict[str, Any]:

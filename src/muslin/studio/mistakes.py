@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Target
-from muslin.errors import BundleError, DataError, ExplanationError, MuslinError, unknown
+from muslin.errors import DataError, ExplanationError, MuslinError, unknown
 from muslin.evaluation.selective import DECISIONS
-from muslin.models.json_schema import check_schema
 from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import path_within
 from muslin.studio.requests import Body, choice_of, text_of
-from muslin.studio.validation_worker import check_within
+from muslin.studio.run_sources import source_of
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_predictions import FILES, RunPredictions, known_predictions
-from muslin.workflows.run_schema import SOURCE
 
 MAX_KEPT_BYTES = 300_000_000
 """Of predictions in memory; those of 70,000 images take 30 MB."""
@@ -72,40 +70,40 @@ class RunsOfFolder:
             raise DataError("predictions_missing", run=name, part=part)
         return name, found, target_of(found, body.get("target"))
 
-    def data_name(self, name: str) -> str | None:
-        """The run's data as the data room names them; None where they are not in the folder, or were in memory."""
-        from muslin.data.registry import DATASETS
+    def data_of(self, name: str, part: str) -> tuple[str, str] | None:
+        """The data set with the images of a part as the data room names it, and what the run puts before their ids.
 
-        source = self.run(name).record["source"]
-        if source is None:
-            return None
+        None where the data are not in the folder, or were in memory.
+        """
+        source = source_of(self._root, self.run(name))
         try:
-            check_schema(source, SOURCE)
-            check_within(self._root, source["data"])
-        except (BundleError, DataError):
+            return source.of_part(part) if source else None
+        except DataError:
             return None
-        data: str = source["data"]
-        return data if data in DATASETS else Path(data).resolve().relative_to(self._root).as_posix()
 
     def images(self, name: str, found: RunPredictions) -> "ImageNames":
         """How the images of a run are named in requests."""
-        data = self.data_name(name)
+        data, prefix = self.data_of(name, found.part) or (None, "")
         try:
             opened = None if data is None else self._data.open(data)
         except MuslinError:
             opened = None  # the numbers can be shown without the images
-        return ImageNames(data, opened, found)
+        return ImageNames(data, opened, found, prefix)
 
 
 class ImageNames:
-    """How the images of a run are named in requests: `sample:DATA:INDEX`, found by their ids."""
+    """How the images of a run are named in requests: `sample:DATA:INDEX`, found by their ids.
 
-    def __init__(self, data: str | None, opened: OpenData | None, found: RunPredictions) -> None:
+    Args:
+        prefix: what the run puts before the ids of its data set.
+    """
+
+    def __init__(self, data: str | None, opened: OpenData | None, found: RunPredictions, prefix: str = "") -> None:
         self.data, self.opened = data, opened
         self.indices = found.indices
-        if opened is not None and not _are_at(opened.ids, found):  # read with other options than in the data room
-            places = {str(id_): index for index, id_ in enumerate(opened.ids)}
-            self.indices = np.array([places.get(str(id_), -1) for id_ in found.ids], np.int64)
+        ids = [str(id_).removeprefix(prefix) for id_ in found.ids]
+        if opened is not None and not _are_at(opened.ids, found.indices, ids):  # read otherwise than in the data room
+            self.indices = np.array([-1 if (i := opened.index_of(id_)) is None else i for id_ in ids], np.int64)
 
     def name(self, place: int) -> str | None:
         """The image at a place in the predictions; None where the data room does not have it."""
@@ -180,9 +178,9 @@ def class_names(value: Any, target: Target) -> list[str]:
     return [] if value == UNKNOWN else [target.classes[int(value)]]
 
 
-def _are_at(ids: NDArray[np.object_], found: RunPredictions) -> bool:
-    inside = len(found) == 0 or int(found.indices.max()) < len(ids)
-    return inside and bool((ids[found.indices].astype(str) == found.ids.astype(str)).all())
+def _are_at(known: NDArray[np.object_], indices: NDArray[np.int64], ids: list[str]) -> bool:
+    inside = not ids or int(indices.max()) < len(known)
+    return inside and known[indices].tolist() == ids
 
 
 def _bytes(found: RunPredictions) -> int:

@@ -41,13 +41,13 @@ def summary(runs: RunsOfFolder, body: Body) -> dict[str, Any]:
     record = run.record
     if record["status"] != "finished" or not (run.folder / MODEL_FILE).exists():
         raise BundleError("bundle_missing", "run", path=name)
-    found = runs.known(name, part)
+    found, data = runs.known(name, part), runs.data_of(name, part)
     sizes = record["data"]["split_sizes"]
     return {
         "run": name,
         "part": part,
         "parts": [{"name": each, "n": sizes[each]} for each in parts_of_run(record)],
-        "data": runs.data_name(name),
+        "data": data and data[0],
         "model": f"{name}/{MODEL_FILE}",
         "found": found and _found(found, target_of(found, body.get("target")), record),
     }

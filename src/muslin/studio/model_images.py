@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import UNKNOWN, Target
-from muslin.data.registry import DATASETS
-from muslin.errors import BundleError, DataError, MuslinError
-from muslin.models.json_schema import check_schema
+from muslin.errors import DataError, MuslinError
 from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.requests import Body, integer_of, text_of
-from muslin.studio.validation_worker import check_within
+from muslin.studio.run_sources import source_of
 from muslin.workflows.run_folder import Run, run_of_snapshot
-from muslin.workflows.run_schema import SOURCE
 
 PAGE_IMAGES = 48
 """Images of a page: four rows of twelve."""
@@ -58,16 +55,14 @@ def data_of_model(root: Path, model: str) -> tuple[str, str]:
     """
     path = file_within(root, model, MODEL_SUFFIXES)
     try:
-        source: Any = Run(run_of_snapshot(path) or path.parent).record.get("source")
-        check_schema(source, SOURCE)
-    except (BundleError, DataError) as error:
-        if isinstance(error, DataError) and error.code != "run_missing":
+        source = source_of(root, Run(run_of_snapshot(path) or path.parent))
+    except DataError as error:
+        if error.code != "run_missing":
             raise  # says what is wrong with the run
         raise DataError("run_without_data") from error
-    data = source["test"] or source["data"]
-    check_within(root, data)
-    name = data if data in DATASETS else Path(data).resolve().relative_to(root).as_posix()
-    return name, "file" if source["test"] else "test"
+    if source is None:
+        raise DataError("run_without_data")
+    return source.of_part("test")[0], "file" if source.has_own_test else "test"
 
 
 def epochs_of_model(root: Path, model: str) -> dict[str, Any] | None:

@@ -79,6 +79,7 @@ def _select_part(root: Path, run: Path, predictor: Any) -> Any:
     """The validation or the test images, as a `muslin.workflows.selected_part.SelectedPart`."""
     from muslin.data import read
     from muslin.models.json_schema import check_schema, parse_json
+    from muslin.studio.run_sources import check_within
     from muslin.workflows.run_folder import MAX_RECORD_BYTES
     from muslin.workflows.run_schema import SOURCE, UNSAFE_IN_RECORD
     from muslin.workflows.selected_part import select_part
@@ -98,17 +99,3 @@ def _select_part(root: Path, run: Path, predictor: Any) -> Any:
     was_trained_on = seen is not None and not len(seen.validation)  # a last fit, after cross-fitting, took them
     wanted = "test" if was_trained_on or (parts and "validation" not in parts) else "validation"
     return select_part(predictor, dataset, wanted)
-
-
-def check_within(root: Path, name: Any) -> None:
-    """Refuse a path of a run.json outside `root`, also one through a link: anybody may have written that file."""
-    from muslin.data.registry import DATASETS
-
-    if name is None or (isinstance(name, str) and name in DATASETS):
-        return
-    try:
-        is_within = Path(name).is_absolute() and Path(name).resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError, TypeError, ValueError):
-        is_within = False
-    if not is_within:
-        raise DataError("data_outside")
