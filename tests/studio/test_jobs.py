@@ -104,11 +104,11 @@ def test_the_room_shows_each_epoch_of_a_run(shop: Path, trained: dict[str, Any])
         assert error.value.code == code
 
 
-def test_first_kernels_stand_in_rows_of_sixteen() -> None:
-    kernels = np.arange(18 * 9, dtype=np.uint8).reshape(18, 1, 3, 3)
+def test_first_kernels_stand_in_rows_of_eight() -> None:
+    kernels = np.arange(10 * 9, dtype=np.uint8).reshape(10, 1, 3, 3)
     sheet = kernels_in_rows(kernels)
-    assert sheet.shape == (2 * 14 - 2, 16 * 14 - 2, 1)  # 3 weights of 4 px each, and 2 px between
-    assert sheet[14, 14, 0] == kernels[17, 0, 0, 0]
+    assert sheet.shape == (2 * 14 - 2, 8 * 14 - 2, 1)  # 3 weights of 4 px each, and 2 px between
+    assert sheet[14, 14, 0] == kernels[9, 0, 0, 0]
     assert sheet[12, 0, 0] == sheet[14, 28, 0] == 255
     assert kernels_in_rows(kernels[:5]).shape == (12, 5 * 14 - 2, 1)
 

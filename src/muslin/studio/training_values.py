@@ -19,7 +19,7 @@ from muslin.studio.requests import Body, integer_of, text_of
 from muslin.workflows.run_folder import Run
 
 MAX_KERNELS = 64
-SHEET_COLUMNS, SHEET_ENLARGED = 16, 4  # kernels in a row, and pixels for each weight
+SHEET_COLUMNS, SHEET_ENLARGED = 8, 4  # kernels in a row, and pixels for each weight
 WHITE = 255
 MAX_EPOCHS_SHOWN = 5_000
 KEPT = 200

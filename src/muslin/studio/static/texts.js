@@ -3,6 +3,8 @@
 const LANGUAGES = { en: "English", zh: "简体中文" };
 export { LANGUAGES };
 
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
 let texts = {};
 export let language = "en";
 
@@ -16,8 +18,11 @@ export async function loadLanguage(preferred) {
 export function t(key, values) {
   const text = texts[key];
   if (text === undefined) return key;
-  return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole)) : text;
+  return values ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? isolated(values[name]) : whole)) : text;
 }
+
+/** A name that is written from right to left, so that it does not reorder the sentence around it. */
+const isolated = (value) => (RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value);
 
 /** The text of `key` with a count as {n}; `key.one` is that of exactly one. */
 export const tn = (key, n, values) => t(n === 1 && `${key}.one` in texts ? `${key}.one` : key, { n: count(n), ...values });
@@ -43,7 +48,7 @@ export function messageText(message) {
 export const isForPages = (message) => typeof message === "string" || message.message.split(CLAUSE).some((clause) => clause && !OPTION.test(clause));
 
 export const count = (n) => n.toLocaleString(language);
-export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
+export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)}\u00a0%`;
 
 /** A value with as many digits as it needs, a true minus, and no e-notation for usual sizes. */
 export function number(value, digits = 4) {

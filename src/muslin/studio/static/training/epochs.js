@@ -36,7 +36,7 @@ export function EpochSlider({ snapshots, epoch, choose, follows }) {
 
 function Kernels({ kernels }) {
   return html`<figure><figcaption class="soft">${t("training.kernels", { layer: kernels.layer, n: kernels.count })}</figcaption>
-    <${Picture} class="kernelsheet" isSmall data=${kernels.png} alt=${t("training.kernels", { layer: kernels.layer, n: kernels.count })} width=${Math.min(kernels.count, 16) * 44} /></figure>`;
+    <${Picture} class="kernelsheet" isSmall data=${kernels.png} alt=${t("training.kernels", { layer: kernels.layer, n: kernels.count })} width=${Math.min(kernels.count, 8) * 44} /></figure>`;
 }
 
 function Images({ target, found, images }) {

@@ -20,7 +20,7 @@ export function Picture({ model, image, side = 112, words = "" }) {
 export function Bars({ caption, probabilities, marked }) {
   const sorted = Object.entries(probabilities).sort((a, b) => b[1] - a[1]).slice(0, CLASSES_SHOWN);
   return html`<figure class="walkbars"><figcaption>${caption}</figcaption><ul class="bars">${sorted.map(([name, p]) => html`
-    <li key=${name}><span class="name">${name}${name === marked && html` <small>${t("walk.theLabel")}</small>`}</span><span class="bar" aria-hidden="true"><i style=${{ width: percent(p).replace(" ", "") }}></i></span><span class="number">${percent(p)}</span></li>`)}</ul></figure>`;
+    <li key=${name}><span class="name">${name}${name === marked && html` <small>${t("walk.theLabel")}</small>`}</span><span class="bar" aria-hidden="true"><i style=${{ width: `${100 * p}%` }}></i></span><span class="number">${percent(p)}</span></li>`)}</ul></figure>`;
 }
 
 /** The one thing to do. */
