@@ -50,3 +50,8 @@ def test_a_person_trains_watches_and_tags(browser: Page, address: str, folder: P
     until_seen(browser, "40 tagged")
     assert serious_problems(browser) == []
     assert (folder / "tagged" / "photos.csv").read_text().count("\n") == 41
+
+    click(browser, "section.panel button")
+    until(browser, "location.hash.includes('page=review') && location.hash.includes('store=reviews')", WAIT_S)
+    until(browser, "document.querySelector('dialog[open]')", WAIT_S)
+    assert (folder / "reviews" / "photos.db").is_file()

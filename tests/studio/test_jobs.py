@@ -21,6 +21,7 @@ from muslin.models.bundle import open_bundle
 from muslin.storage.locks import locked_folder
 from muslin.studio.jobs import MAX_RUNNING, Jobs
 from muslin.studio.jobs_routes import jobs_routes
+from muslin.studio.review_routes import ReviewRoom
 from muslin.studio.training_routes import training_routes
 from muslin.studio.training_values import TrainingRoom, kernels_in_rows
 from muslin.workflows.run_folder import Run
@@ -185,6 +186,20 @@ def test_a_refused_job_starts_no_process(shop: Path) -> None:
     assert refusal(jobs, "train", data="photos", settings={"weights": "/etc/passwd"}).code == "file_not_in_folder"
     assert refusal(jobs, "tag", data="photos", model="notes.txt").code == "file_not_in_folder"
     assert jobs.list() == before
+
+
+def test_products_are_put_into_a_review_store_once(shop: Path, trained: dict[str, Any]) -> None:
+    jobs, params = Jobs(shop), {"data": "photos", "model": f"{trained['result']['run']}/model.muslin"}
+    found = [ended(jobs, jobs.start("review", "Ada", params)["id"]) for _ in range(2)]
+    assert [state["error"] for state in found] == [None, None]
+    first, again = (state["result"] for state in found)
+    assert first["store"] == again["store"] == found[0]["detail"]["store"] == "reviews/photos.db"
+    assert (first["products"], first["added"], again["added"]) == (COUNT, COUNT, 0)
+    room = ReviewRoom.of(shop)
+    assert room.stores.rows()["stores"] == ["reviews/photos.db"]
+    opened = room.stores.get("reviews/photos.db")
+    assert (opened.store.info.who, room.works.is_allowed(opened)) == ("Ada", True)
+    room.close()
 
 
 def test_few_jobs_run_at_a_time_and_their_end_is_told(shop: Path) -> None:

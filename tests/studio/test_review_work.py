@@ -100,12 +100,22 @@ def test_only_models_of_the_store_can_be_promoted(page):
     assert ended(page)["error"]["code"] == "promotion_active"
 
 
-def test_a_store_that_nobody_named_trains_nothing(tmp_path):
-    make_review_shop(tmp_path / "shop", 60)
-    room = ReviewRoom.of(tmp_path / "shop")
+def test_an_unnamed_store_trains_where_its_data_are_below(tmp_path):
+    shop, elsewhere = tmp_path / "shop", tmp_path / "elsewhere"
+    make_review_shop(shop, 60)
+    make_review_shop(elsewhere, 60, str(shop / "other.db"))
+    sources = [{"data": str(elsewhere / "catalogue.csv")}, {"data": str(shop), "read_options": {"allow_outside": True}}]
+    for number, source in enumerate(sources):
+        Store.create(
+            shop / f"{number}.db", shop / "model.muslin", who="Ada", settings=StoreSettings(data=source)
+        ).close()
+    room = ReviewRoom.of(shop)
     page = Page(room)
-    assert page.refusal("train").code == "review_serve_needed"
-    assert page.post("work") == {"work": None, "forecast": None, "is_allowed": False}
+    for name in ("other.db", "0.db", "1.db"):
+        assert page.refusal("train", store=name).code == "review_serve_needed"
+        assert page.post("work", store=name) == {"work": None, "forecast": None, "is_allowed": False}
+    assert page.post("train")["work"]["is_running"]
+    assert ended(page)["error"]["code"] == "review_nothing_decided"
     room.close()
 
 

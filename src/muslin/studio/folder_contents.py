@@ -24,7 +24,7 @@ IMPORTS = "imports"
 INCOMPLETE = ".incomplete"
 """What the name of a folder ends with while files are being imported into it."""
 
-OWN_FOLDERS = frozenset({"runs", "corrections", "tagged", "audits"})
+OWN_FOLDERS = frozenset({"runs", "corrections", "tagged", "audits", "reviews"})
 """Folders that the studio writes itself, directly below its own: no data of anybody's."""
 
 IMAGE_SUFFIXES = PHOTO_SUFFIXES | {".heic", ".heif"}

@@ -4,6 +4,7 @@ The checks run in the studio, before the job starts. The work runs in the job's 
 imports what it needs itself.
 """
 
+import hashlib
 import itertools
 import re
 from collections.abc import Callable, Mapping
@@ -142,6 +143,13 @@ def _check_predictions(root: Path, body: Body) -> dict[str, Any]:
         raise MuslinError("request_choice", name="parts", choices=list(PARTS))
     _check_run_data(root, name)
     return {"run": name, "parts": parts}
+
+
+def _check_review(root: Path, body: Body) -> dict[str, Any]:
+    from muslin.extras import require_extra
+
+    require_extra("review")
+    return _check_tag(root, body)
 
 
 def _check_tag(root: Path, body: Body) -> dict[str, Any]:
@@ -286,6 +294,48 @@ def _tagged_file(params: Params) -> Path:
     raise AssertionError("unreachable")
 
 
+def review(job: Job, params: Params) -> dict[str, Any]:
+    """Predict the products into a review store, a new one or that of the same data; its name and what is in it."""
+    from muslin.review.store import Store
+    from muslin.workflows.review_add import add_catalogue
+    from muslin.workflows.review_init import InitOptions, init
+    from muslin.workflows.run_folder import absolute_source
+
+    source = absolute_source({"data": params["data"], "test": None, "read_options": params["read_options"]})
+    place, is_new = _review_store(params, source["data"])
+    if is_new:
+        place.parent.mkdir(exist_ok=True)
+        init(str(place), params["model"], InitOptions(precision=params["precision"]), who=job.state["who"], log=job.log)
+    job.report(0.0, at_once=True, store=place.as_posix())
+    with Store.open(place) as store:
+        added = add_catalogue(
+            store, params["data"], params["read_options"], log=job.log, should_stop=job.should_stop,
+            on_progress=lambda done, count: job.report(done / max(count, 1), done=done, count=count),
+        )  # fmt: skip
+    return added.to_dict() | {"store": place.as_posix()}
+
+
+def _review_store(params: Params, data: str) -> tuple[Path, bool]:
+    """The store in `reviews/` that has this model and these data already, else the name of a new one; whether it is
+    new."""
+    from muslin.review.store import Store
+
+    digest = hashlib.sha256(Path(params["model"]).read_bytes()).hexdigest()
+    stem = Path(params["name"] or Path(params["data"]).name.partition(".")[0]).name
+    for number in itertools.count(1):
+        place = Path("reviews", f"{stem}{'' if number == 1 else f'-{number}'}.db")
+        if not place.exists():
+            return place, True
+        try:
+            with Store.open(place) as store:
+                has_data = not store.catalogues() or any(each.path == data for each in store.catalogues())
+                if has_data and any(each.digest == digest for each in store.models()):
+                    return place, False
+        except MuslinError:
+            continue  # another file with this name
+    raise AssertionError("unreachable")
+
+
 def download(job: Job, params: Params) -> dict[str, Any]:
     """Obtain a registered data set as `muslin get` does."""
     from muslin.data.dataset_cache import obtain
@@ -331,6 +381,7 @@ JOBS: Mapping[str, JobKind] = {
     "resume": JobKind(_check_resume, resume),
     "audit": JobKind(_check_audit, audit, takes_steps=False),
     "tag": JobKind(_check_tag, tag),
+    "review": JobKind(_check_review, review),
     "download": JobKind(_check_download, download, takes_steps=False),
     "predictions": JobKind(_check_predictions, predictions, takes_steps=False),
     "map": JobKind(_check_map, similarity_map, takes_steps=False),

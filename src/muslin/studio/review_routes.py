@@ -266,7 +266,7 @@ def forecast(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]
 
 def work(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
     """How far the last training or promotion is, and the last forecast, and whether this store allows one."""
-    return {"work": works.of(opened), "forecast": works.of(opened, "forecast"), "is_allowed": opened.is_named}
+    return {"work": works.of(opened), "forecast": works.of(opened, "forecast"), "is_allowed": works.is_allowed(opened)}
 
 
 def stop(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:

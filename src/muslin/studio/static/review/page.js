@@ -3,6 +3,7 @@
 import { adopt, link, state } from "/static/state.js";
 import { t } from "/static/texts.js";
 import { html, render } from "/static/html.js";
+import { NewReview } from "/static/tagging/review_start.js";
 import * as requests from "./requests.js";
 import { Room } from "./room.js";
 import { sessionOf } from "./session.js";
@@ -30,5 +31,6 @@ export async function page() {
 function Stores({ stores }) {
   return html`<h1>${t("review.storesTitle")}</h1><p class="lead">${t("review.storesLead")}</p>
     ${stores.length ? html`<ul class="models">${stores.map((name) => html`<li class="card"><h2><a href=${link({ page: "review", store: name })}>${name.split("/").pop()}</a></h2><p class="path soft">${name}</p></li>`)}</ul>`
-    : html`<div class="empty"><p>${t("review.noStores")}</p><pre>muslin review init shop.db --model model.muslin${"\n"}muslin review add shop.db catalogue.csv${"\n"}muslin review serve shop.db</pre></div>`}`;
+    : html`<p>${t("review.noStores")}</p>`}
+    <${NewReview} />`;
 }
