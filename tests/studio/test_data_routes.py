@@ -163,3 +163,22 @@ def test_findings_name_images_by_their_index(room: DataRoom, root: Path) -> None
     ids = room.data.open("shop").ids
     first = next(each for each in found["findings"] if each["kind"] == "identical")
     assert len({str(ids[i]).split("/")[-1] for i in first["images"]}) == 1
+
+
+def test_data_sets_of_one_name_have_audits_of_their_own(room: DataRoom, root: Path) -> None:
+    from muslin.workflows.audit import audit
+
+    for place, copies in (("first", 2), ("second", 3)):
+        folder = root / place / "same" / "bag"
+        folder.mkdir(parents=True)
+        for i in range(copies):
+            Image.new("RGB", (60, 30), (200, 0, 40)).save(folder / f"{i}.png")
+        (root / place / "same" / "shoe").mkdir()
+        Image.new("RGB", (60, 30), (0, 90, 40)).save(root / place / "same" / "shoe" / "0.png")
+    page = Page(room)
+    audit(root / "second/same", out=root / "audits/same", checks=["identical"])  # as the command line names it
+    assert page.ask("findings", data="first/same")["audit"] is None
+    assert page.ask("findings", data="second/same")["audit"]["folder"] == "audits/same"
+    audit(root / "first/same", out=root / "audits/first/same", checks=["identical"])
+    found = {name: page.ask("findings", data=f"{name}/same")["findings"][0]["images"] for name in ("first", "second")}
+    assert {name: len(images) for name, images in found.items()} == {"first": 2, "second": 3}

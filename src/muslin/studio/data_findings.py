@@ -1,4 +1,4 @@
-"""The findings of a data set's last audit, as `muslin audit` and the studio's job write them into `audits/NAME`."""
+"""The findings of a data set's last audit, as `muslin audit` and the studio's job write them into `audits/`."""
 
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,36 @@ MAX_SAMPLES = 12
 def findings_of(root: Path, opened: OpenData) -> dict[str, Any]:
     """Per kind its findings, worst first, each with the indices of its images; none where there was no audit.
 
+    The studio's audits lie below the data's whole name, so that data sets of one name in two folders have two. Those of
+    the command line lie below its last part, which counts only where the audit has the same images.
+
     Raises:
         DataError: the audit's file is damaged.
     """
-    path = root / FOLDER / Path(opened.name).name / "audit.json"
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_AUDIT_BYTES)
-        record = parse_json(content)
-        found = [_finding(opened, each) for each in record["findings"][:MAX_FINDINGS]]
-    except FileNotFoundError:
-        return {"audit": None, "counts": {}, "skipped": {}, "findings": []}
-    except (BundleError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError("audit_damaged", path=f"{FOLDER}/{Path(opened.name).name}/audit.json") from error
+    for name in dict.fromkeys((opened.name, Path(opened.name).name)):
+        path = root / FOLDER / name / "audit.json"
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_AUDIT_BYTES)
+            record = parse_json(content)
+            if name != opened.name and not _is_of(record, opened):
+                continue
+            found = [_finding(opened, each) for each in record["findings"][:MAX_FINDINGS]]
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (BundleError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise DataError("audit_damaged", path=f"{FOLDER}/{name}/audit.json") from error
+        return _findings(root, path, record, found)
+    return {"audit": None, "counts": {}, "skipped": {}, "findings": []}
+
+
+def _is_of(record: Any, opened: OpenData) -> bool:
+    """Whether an audit that `muslin audit` named after the last folder alone is one of these data."""
+    ids = [str(sample["id"]) for each in record["findings"] for sample in each["samples"]]
+    return bool(record["overview"]["images"] == len(opened)) and None not in map(opened.index_of, ids)
+
+
+def _findings(root: Path, path: Path, record: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, Any]:
     known = [each for each in found if each["images"]]
     counts = {kind: n for kind in KINDS if (n := sum(each["kind"] == kind for each in known))}
     return {

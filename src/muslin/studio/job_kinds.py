@@ -241,7 +241,7 @@ def audit(job: Job, params: Params) -> dict[str, Any]:
     from muslin.storage.outputs import Output
     from muslin.workflows.audit import audit as run_audit
 
-    folder = Path("audits", Path(params["data"]).name)
+    folder = Path("audits", params["data"])  # two folders can hold data sets of one name
     names = ("test", "seed", "read_options")
     data, options = _decided_data(params), {name: params[name] for name in names}
     if data is not None:
