@@ -1,6 +1,8 @@
 """The training loop: what it learns, and that an interruption leaves no trace."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +238,12 @@ def test_compute_settings_are_measured_once_and_cached(monkeypatch, tmp_path):
     remembered.write_text("{ not json")
     assert choose_compute_settings(1).threads == first.threads
     assert json.loads(remembered.read_text()).keys() == content.keys(), "measured again"
+
+
+def test_training_does_not_import_the_compiler_of_torch():
+    script = (
+        "import sys; from muslin.learn.torch_setup import *;"
+        "apply_compute_settings(ComputeSettings(1, 'float32', False)); import torch;"
+        "assert torch.are_deterministic_algorithms_enabled(); assert 'torch._inductor' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -77,15 +77,14 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
 def restore_torch_settings() -> Iterator[None]:
     """Restore afterwards what `apply_compute_settings` sets, which holds for the whole process."""
     threads, flushes_denormals = torch.get_num_threads(), sys.float_info.min / 2 == 0
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushes_denormals)
-        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
 
 
@@ -93,7 +92,8 @@ def apply_compute_settings(compute: ComputeSettings) -> None:
     """Set torch up, the same way every time."""
     torch.set_num_threads(compute.threads)
     torch.set_flush_denormal(True)
-    torch.use_deterministic_algorithms(True)
+    # the same as use_deterministic_algorithms(True), which imports torch's compiler: 2 s
+    torch.set_deterministic_debug_mode("error")
     # a guard against faults in other code, which costs 6 % of the time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if compute.memory_reused:
