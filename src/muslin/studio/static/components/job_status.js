@@ -12,7 +12,10 @@ const WAIT_MS = 1000;
 /** "running", "failed" or "done". */
 export const jobState = (job) => (job.is_running ? "running" : job.error ? "failed" : "done");
 
-/** The job `id`. `ondone(job)` is called once when it ends; `children(job)` adds what its kind shows. */
+/**
+ * The job `id`. `ondone(job)` is called once when it ends; `children(job)` adds what its kind shows. With `hideDone` only
+ * that is left of a job that is done.
+ */
 export class JobStatus extends Component {
   componentDidMount() {
     this.follow();
@@ -47,7 +50,7 @@ export class JobStatus extends Component {
     this.follow();
   };
 
-  render({ children, hideStop = false }, { job, error }) {
+  render({ children, hideStop = false, hideDone = false }, { job, error }) {
     if (!job) return error ? html`<${ErrorNotice} error=${error} retry=${this.follow} />` : html`<p class="soft">${t("loading")}</p>`;
     const last = job.is_running && job.lines?.filter(isForPages).at(-1);
     return html`<div class="job">

@@ -75,7 +75,7 @@ class Form extends Component {
         <${Select} label=${t("training.data")} value=${state.data} choices=${choices.some(([name]) => name === state.data) ? choices : [[state.data, state.data], ...choices]} onchange=${(data) => set({ data }, true)} />
       </div>` : html`<${ChooseData} contents=${contents} />`}
       <${ErrorNotice} error=${error} retry=${this.look} />
-      ${job && html`<${JobStatus} id=${job.id} hideStop>${(now) => html`<${Offers} found=${now.result || now.detail.offers} isBusy=${now.is_running} data=${state.data} recipe=${recipe} target=${target}
+      ${job && html`<${JobStatus} id=${job.id} hideStop hideDone>${(now) => html`<${Offers} found=${now.result || now.detail.offers} isBusy=${now.is_running} data=${state.data} recipe=${recipe} target=${target}
         choose=${(name) => this.setState({ recipe: name })} choosetarget=${(name) => this.setState({ target: name })} start=${this.start} isWritable=${contents.is_writable} />`}<//>`}
     </section>`;
   }
