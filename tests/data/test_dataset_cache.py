@@ -56,6 +56,29 @@ def test_debians_folder_is_used(tiny, contents, cache):
     assert [reason.code for reason in obtained.tried] == ["muslin_data_unset", "no_copy"]
 
 
+def test_a_verified_copy_is_verified_again_once_a_file_changes(tiny, contents, tmp_path, monkeypatch):
+    from muslin.data import dataset_cache
+    from muslin.storage.remembered import remembered_folder
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own cache"))
+    put(tmp_path / "copy", contents, zipped=False)
+    assert verify(tiny, tmp_path / "copy").code == "checksum_verified"
+    assert not remembered_folder().exists(), "the files are so new that they may still change within the clock's tick"
+
+    monkeypatch.setattr(dataset_cache, "SETTLED_S", -1.0)
+    for _ in range(2):
+        assert verify(tiny, tmp_path / "copy").code == "checksum_verified"
+    assert len(list(remembered_folder().iterdir())) == len(tiny.files)
+    file = tmp_path / "copy" / next(iter(tiny.files))
+    content, times = bytearray(file.read_bytes()), file.stat()
+    content[-1] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError) as caught:
+        verify(tiny, tmp_path / "copy")
+    assert caught.value.code == "file_changed"
+
+
 def test_a_download_is_cached(tiny, contents, cache, tmp_path):
     served, logged = put(tmp_path / "served", contents), []
     with serving_folder(served) as home:
