@@ -17,8 +17,11 @@ import muslin
 from asgi_client import ask
 from garment_files import write_garment_folders
 from muslin.errors import MuslinError
+from muslin.messages import Message
 from muslin.models.bundle import open_bundle
 from muslin.storage.locks import locked_folder
+from muslin.studio.job_kinds import training_callbacks
+from muslin.studio.job_process import Job, first_state, read_state
 from muslin.studio.jobs import MAX_RUNNING, Jobs
 from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.review_routes import ReviewRoom
@@ -103,6 +106,15 @@ def test_the_room_shows_each_epoch_of_a_run(shop: Path, trained: dict[str, Any])
         with pytest.raises(MuslinError) as error:
             room.epoch({"run": name, "epoch": epoch})
         assert error.value.code == code
+
+
+def test_a_training_says_how_many_features_it_has(tmp_path: Path) -> None:
+    job = Job(tmp_path, first_state("train", "Ada"))
+    training_callbacks(job).log(Message("features_extracted", done=8000, n=32000, network="mobilenet"))
+    found = read_state(tmp_path)
+    assert found is not None
+    assert found["progress"] == 0.25
+    assert found["lines"][0].to_dict("zh")["message"] == "已用 mobilenet 提取 32,000 张照片中 8,000 张的特征"
 
 
 def test_first_kernels_stand_in_rows_of_eight() -> None:

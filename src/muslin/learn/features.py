@@ -121,7 +121,7 @@ def extract(
             done += len(rows) + len(unreadable)
             if time.perf_counter() - logged_at > LOG_EVERY_S:
                 logged_at = time.perf_counter()
-                log(f"extracted the features of {done:,} of {len(missing):,} photos with {network.name}")
+                log(Message("features_extracted", done=done, n=len(missing), network=network.name))
             if should_stop() and done < len(missing):
                 raise StoppedError("extraction_stopped", done=done, n=len(missing))
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muslin.errors import BundleError, MuslinError
+from muslin.messages import Message
 from muslin.models.json_schema import Object, check_schema
 from muslin.studio.corrections import decision_files
 from muslin.studio.job_process import Job, Params, Work
@@ -189,7 +190,7 @@ def train(job: Job, params: Params) -> dict[str, Any]:
     from muslin.workflows.training_plan import TrainOptions, plan_training
 
     options = TrainOptions(**{each.name: params[each.name] for each in fields(TrainOptions) if each.name in params})
-    callbacks = _training_callbacks(job)
+    callbacks = training_callbacks(job)
     plan = plan_training(params["data"], options, callbacks)
     out = params["name"] and f"runs/{params['name']}"
 
@@ -218,14 +219,15 @@ def resume(job: Job, params: Params) -> dict[str, Any]:
     from muslin.workflows import train as workflow
 
     job.report(None, at_once=True, run=params["run"])
-    callbacks = _training_callbacks(job)
+    callbacks = training_callbacks(job)
     run = workflow.resume(
         params["run"], log=callbacks.log, on_progress=callbacks.on_progress, should_stop=callbacks.should_stop
     )
     return run.summary()
 
 
-def _training_callbacks(job: Job) -> Any:
+def training_callbacks(job: Job) -> Any:
+    """What a training calls: the job's state says how far it is, also while features are extracted."""
     from muslin.workflows.training_data import Callbacks
 
     def on_progress(progress: Any) -> None:
@@ -233,7 +235,12 @@ def _training_callbacks(job: Job) -> Any:
         facts = {name: value for name, value in vars(progress).items() if name != "row"}
         job.report(done, at_once=progress.row is not None, **facts)
 
-    return Callbacks(job.log, on_progress, job.should_stop)
+    def log(line: str) -> None:
+        if isinstance(line, Message) and line.code == "features_extracted":
+            job.report(line.params["done"] / line.params["n"])
+        job.log(line)
+
+    return Callbacks(log, on_progress, job.should_stop)
 
 
 def audit(job: Job, params: Params) -> dict[str, Any]:
