@@ -29,14 +29,23 @@ def inspection(activation: str) -> Inspection:
     return Inspection(inspected, pixels[0], preprocessed=True)
 
 
-def test_the_texts_of_each_room_have_the_same_keys() -> None:
+def test_the_texts_of_each_room_fill_the_same_gaps() -> None:
     tables = [
-        {path.name: json.loads(path.read_text()) for path in (STATIC / "texts" / language).iterdir()}
+        {
+            path.name: {key: set(re.findall(r"\{\w+\}", text)) for key, text in json.loads(path.read_text()).items()}
+            for path in (STATIC / "texts" / language).iterdir()
+        }
         for language in LANGUAGES
     ]
-    assert [{name: table.keys() for name, table in tables[0].items()}] == [
-        {name: table.keys() for name, table in tables[1].items()}
-    ]
+    assert tables[0] == tables[1]
+
+
+def test_one_thing_has_one_name_in_chinese() -> None:
+    """The other words for an image, a computer, you, a score, a recipe, out of scope, to review, and the studio."""
+    others = "图像(?!分类)|计算机|您|分数(?!据)|方案|范围外|复核|studio 无法"
+    texts = [text for path in (STATIC / "texts/zh").iterdir() for text in json.loads(path.read_text()).values()]
+    rows = [row["message"] + row.get("hint", "") for row in table("zh").values()]
+    assert [text for text in texts + rows if re.search(others, text)] == []
 
 
 def test_every_text_is_used_by_a_page() -> None:
