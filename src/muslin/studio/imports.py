@@ -4,6 +4,7 @@ While they arrive, they lie in `imports/NAME.incomplete`. Dropping the same file
 there is ever replaced, and nothing is read but the first bytes of each file.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -40,6 +41,9 @@ DATA_SUFFIXES = PHOTO_SUFFIXES | {
 """Of files that muslin reads, with what describes them."""
 
 STATE = ".import.json"
+ARRIVING = ".arriving"
+"""What the name of a file ends with that has not arrived whole; a hash of its path comes before."""
+
 START_BYTES = 4096  # of a file, to tell its kind
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
@@ -115,7 +119,7 @@ class Imports:
         return {"complete": complete}
 
     def finish(self, name: str) -> dict[str, Any]:
-        """Give a complete import its name.
+        """Give an import its name, without files that have not arrived whole.
 
         Returns:
             `data`: its path, as pages name a data set; `images` and `others`: the number of files; `notes`: per fault
@@ -133,7 +137,8 @@ class Imports:
             os.sync()  # once: flushing a hundred thousand photos one by one would take minutes
         with self._lock, storage_errors(target):
             check_absent(target)
-            (folder / STATE).unlink(missing_ok=True)
+            for begun in (folder / STATE, *folder.glob(f".*{ARRIVING}")):  # a file that changed while it was sent
+                begun.unlink(missing_ok=True)
             os.rename(folder, target)
         only = found.others[0] if len(found.others) == 1 and not found.images else None
         data = f"{IMPORTS}/{name}/{only}" if only else f"{IMPORTS}/{name}"
@@ -189,26 +194,39 @@ class Imports:
 
     def _write(self, folder: Path, part: Part, content: memoryview) -> bool:
         """Write one piece; whether its file is complete."""
-        path = folder / part.path
+        path, end = folder / part.path, part.offset + part.length
+        arriving = folder / f".{hashlib.sha256(part.path.encode()).hexdigest()}{ARRIVING}"
         with storage_errors(Path(IMPORTS, part.path)):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._check_own(path.parent)
+            if part.offset and not arriving.exists() and path.is_file() and path.stat().st_size == end == part.size:
+                return True  # sent again after a lost response
             flags = os.O_WRONLY | os.O_CREAT | NO_LINKS | (0 if part.offset else os.O_TRUNC)
-            handle = os.open(path, flags, 0o666)
+            handle = os.open(arriving, flags, 0o666)
             try:
-                if (found := os.fstat(handle).st_size) != part.offset:
-                    raise MuslinError("import_offset", path=part.path, found=found)
-                os.lseek(handle, part.offset, os.SEEK_SET)
-                _write_all(handle, content)
-                is_complete = part.offset + part.length == part.size
-                if is_complete:
-                    os.utime(handle, (part.modified, part.modified))
-            except OSError:
-                os.ftruncate(handle, part.offset)  # so that the same piece can be sent again
-                raise
+                _write_at(handle, part, content)
             finally:
                 os.close(handle)
-        return is_complete
+            if end == part.size:
+                os.replace(arriving, path)
+        return end == part.size
+
+
+def _write_at(handle: int, part: Part, content: memoryview) -> None:
+    end = part.offset + part.length
+    found = os.fstat(handle).st_size
+    if part.offset and found == end < part.size:
+        return  # sent again after a lost response
+    if found != part.offset:
+        raise MuslinError("import_offset", path=part.path, found=found)
+    try:
+        os.lseek(handle, part.offset, os.SEEK_SET)
+        _write_all(handle, content)
+        if end == part.size:
+            os.utime(handle, (part.modified, part.modified))
+    except OSError:
+        os.ftruncate(handle, part.offset)  # so that the same piece can be sent again
+        raise
 
 
 def _write_all(handle: int, content: memoryview) -> None:
@@ -310,7 +328,7 @@ def _complete_files(folder: Path) -> dict[str, tuple[int, float]]:
 def _files(folder: Path) -> Iterator[Path]:
     for place, _, names in os.walk(folder):
         for name in names:
-            if name != STATE:
+            if name != STATE and not name.endswith(ARRIVING):
                 yield Path(place, name)
 
 
