@@ -1,5 +1,6 @@
 """Data sets of the studio's folder: opened, counted, shown small; a name leads to no other file."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from muslin.errors import DataError, MuslinError
+from muslin.errors import DataError, ImageError, MuslinError
 from muslin.models.bundle import seal
 from muslin.studio.data_sets import DataSets
 from muslin.studio.workspace import Workspace
@@ -65,12 +66,45 @@ def test_a_changed_folder_is_read_anew(tmp_path: Path) -> None:
     data.close()
 
 
-@pytest.mark.parametrize("name", ["gone", "..", "../x", "/etc", "shop/../..", ".hidden", "", "link"])
+@pytest.mark.parametrize("name", ["gone", "..", "../x", "/etc", "shop/../..", ".hidden", "", "link", "pipe.csv"])
 def test_a_name_leads_only_to_data_of_the_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "link").symlink_to("/etc")
+    os.mkfifo(tmp_path / "inside" / "pipe.csv")
     with refuses("data_not_in_folder", DataError):
         DataSets((tmp_path / "inside").resolve()).open(name)
+
+
+def children() -> set[str]:
+    """The processes that this one started and that still run."""
+    status = {
+        path.parent.name: path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")
+    }
+    return {name for name, (state, parent, *_) in status.items() if parent == str(os.getpid()) and state != "Z"}
+
+
+def test_data_that_cannot_be_read_leave_no_process(tmp_path: Path) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04")
+    before = children()
+    data = DataSets(tmp_path.resolve())
+    for _ in range(2):
+        with refuses("archive_damaged", DataError):
+            data.open("broken.zip")
+    assert children() == before
+
+
+def test_an_unreadable_photo_is_named_without_its_folder(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    os.mkfifo(tmp_path / "a" / "2.png")
+    data = DataSets(tmp_path.parent.resolve())
+    opened = data.open(tmp_path.name)
+    index = opened.index_of("a/2.png")
+    assert index is not None
+    with refuses("image_unreadable", ImageError, name="a/2.png"):
+        opened.image(index)
+    data.close()
 
 
 def test_an_image_beyond_the_last_is_refused(data: DataSets) -> None:

@@ -88,7 +88,11 @@ class OpenData:
         self.name, self.version = name, version
         self._params = dict(params)
         self._pool = _SPARE.pop() if _SPARE else _new_pool()
-        found, content = self._run(None)
+        try:
+            found, content = self._run(None)
+        except BaseException:
+            self._pool.close()
+            raise
         self.title, self.origin = str(found["name"]), str(found["origin"])
         self.format, self.transform = str(found["format"]), str(found["transform"])
         self.ids: NDArray[np.object_] = np.array(found["ids"], dtype=object)
@@ -143,7 +147,7 @@ class OpenData:
         for index, row in zip(indices, found["images"], strict=True):
             name = str(self.ids[index])
             if "error" in row:
-                images.append(_error_of(row["error"]))
+                images.append(_error_of(row["error"], name))
             elif "shape" in row:
                 size = int(np.prod(row["shape"]))
                 pixels = np.frombuffer(view[start : start + size], np.uint8).reshape(row["shape"])
@@ -271,7 +275,7 @@ def data_path(root: Path, name: str) -> Path | None:
         path = path_within(root, name)
     except DataError as error:
         raise DataError("data_not_in_folder", name=name[:200]) from error
-    if path == root:
+    if path == root or not (path.is_dir() or path.is_file()):  # reading a named pipe would wait for ever
         raise DataError("data_not_in_folder", name=name[:200])
     return path
 
@@ -334,8 +338,9 @@ def _small(image: SampleImage | MuslinError, side: int) -> Pixels | MuslinError:
         return error
 
 
-def _error_of(message: Message) -> ImageError:
-    return ImageError(message.code, message.hint_code, **message.params)
+def _error_of(message: Message, name: str) -> ImageError:
+    """The error with the image's id in place of its path on this machine."""
+    return ImageError(message.code, message.hint_code, **{**message.params, "name": name})
 
 
 def _objects(values: list[str] | None) -> NDArray[np.object_] | None:
