@@ -16,18 +16,21 @@ from starlette.applications import Starlette
 import muslin
 from asgi_client import ask
 from garment_files import write_garment_folders
+from muslin.catalogue.journal import Journal
 from muslin.errors import MuslinError
 from muslin.messages import Message
 from muslin.models.bundle import open_bundle
 from muslin.storage.locks import locked_folder
-from muslin.studio.job_kinds import training_callbacks
-from muslin.studio.job_process import Job, first_state, read_state
+from muslin.studio.job_folder import JobFolder
+from muslin.studio.job_kinds import tag, training_callbacks
+from muslin.studio.job_process import STATE, Job, first_state, read_state
 from muslin.studio.jobs import MAX_RUNNING, Jobs
 from muslin.studio.jobs_routes import jobs_routes
 from muslin.studio.review_routes import ReviewRoom
 from muslin.studio.training_routes import training_routes
 from muslin.studio.training_values import TrainingRoom, kernels_in_rows
 from muslin.workflows.run_folder import Run
+from small_shop import small_shop
 
 MAX_S = 300
 COUNT = 60
@@ -225,3 +228,23 @@ def test_few_jobs_run_at_a_time_and_their_end_is_told(shop: Path) -> None:
     for each in started[1:]:
         jobs.stop(each)
     assert [ended(jobs, each)["error"].code for each in started] == ["job_ended", "job_stopped", "job_stopped"]
+
+
+def test_a_tagging_leaves_the_file_of_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = small_shop(tmp_path)
+    monkeypatch.chdir(shop)
+    (shop / "tagged").mkdir()
+    (shop / "job").mkdir()
+    params = {"model": "model.muslin", "data": "images", "name": None, "precision": None, "read_options": {}}
+    with Journal(shop / "tagged/images.csv.partial", {"model": "another"}, resume=True) as other:
+        other.add([["x"]])
+        while_running = tag(Job(shop / "job", first_state("tag", "Ada")), params)
+    when_interrupted = tag(Job(shop / "job", first_state("tag", "Ada")), params)
+    assert (while_running["out"], when_interrupted["out"]) == ("tagged/images-2.csv", "tagged/images-3.csv")
+    assert sorted(path.name for path in (shop / "tagged").glob("images.*")) == ["images.csv.partial"]
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"kind": "train"}', "{"])
+def test_a_state_that_is_none_is_passed_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / STATE).write_text(content)
+    assert JobFolder(tmp_path).state is None

@@ -7,13 +7,13 @@ imports what it needs itself.
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from muslin.errors import BundleError, MuslinError
+from muslin.errors import BundleError, DataError, MuslinError, StorageError
 from muslin.messages import Message
 from muslin.models.json_schema import Object, check_schema
 from muslin.studio.corrections import decision_files
@@ -28,6 +28,9 @@ PAGE_READ_OPTIONS = {name: schema for name, schema in READ_OPTIONS.items() if na
 
 MAX_BUDGET_S = 366 * 86_400
 """Seconds that a training can be allowed: a year."""
+
+OF_ANOTHER_JOB = ("journal_locked", "job_inputs_changed")
+"""The errors of a tagging whose file another job writes, or has begun with other data or another model."""
 
 NAME = re.compile(r"[^\W_][\w .()-]{0,80}")
 
@@ -277,18 +280,24 @@ def tag(job: Job, params: Params) -> dict[str, Any]:
     from muslin.workflows.tag import TagOptions
     from muslin.workflows.tag import tag as run_tag
 
-    out = _tagged_file(params)
-    job.report(0.0, at_once=True, out=out.as_posix())
     options = TagOptions(precision=params["precision"], resume=True, read_options=params["read_options"])
-    found = run_tag(
-        params["model"], params["data"], out, options, log=job.log, should_stop=job.should_stop,
-        on_progress=lambda done, count: job.report(done / max(count, 1), done=done, count=count),
-    )  # fmt: skip
-    return found.to_dict() | {"out": out.as_posix()}
+    for out in _tagged_files(params):
+        job.report(0.0, at_once=True, out=out.as_posix())
+        try:
+            found = run_tag(
+                params["model"], params["data"], out, options, log=job.log, should_stop=job.should_stop,
+                on_progress=lambda done, count: job.report(done / max(count, 1), done=done, count=count),
+            )  # fmt: skip
+        except (DataError, StorageError) as error:
+            if error.code not in OF_ANOTHER_JOB:
+                raise
+        else:
+            return found.to_dict() | {"out": out.as_posix()}
+    raise AssertionError("unreachable")
 
 
-def _tagged_file(params: Params) -> Path:
-    """A new file in `tagged/`, or that of an interrupted job."""
+def _tagged_files(params: Params) -> Iterator[Path]:
+    """New files in `tagged/`, and those of interrupted jobs, by their number."""
     from muslin.workflows.tag import JOURNAL_SUFFIX
 
     path = Path(params["name"] or Path(params["data"]).name)
@@ -297,8 +306,7 @@ def _tagged_file(params: Params) -> Path:
     for number in itertools.count(1):
         out = Path("tagged", f"{stem}{'' if number == 1 else f'-{number}'}{suffix}")
         if not out.exists() or out.with_name(out.name + JOURNAL_SUFFIX).exists():
-            return out
-    raise AssertionError("unreachable")
+            yield out
 
 
 def review(job: Job, params: Params) -> dict[str, Any]:

@@ -51,12 +51,12 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
-    """The state in a job's folder; None where there is none."""
+    """The state in a job's folder; None where there is none, or none that this version can show."""
     try:
-        state: dict[str, Any] = unpack_messages(json.loads((folder / STATE).read_bytes()))
+        state = unpack_messages(json.loads((folder / STATE).read_bytes()))
     except (OSError, ValueError):
         return None
-    return state
+    return state if isinstance(state, dict) and first_state("", "").keys() <= state.keys() else None
 
 
 class Job:

@@ -86,7 +86,7 @@ class Jobs:
             MuslinError: there is no such job.
         """
         state = self.get(job_id)
-        self._of(job_id).stop(at_once=not JOBS[state["kind"]].takes_steps)
+        self._of(job_id).stop(at_once=state["kind"] not in JOBS or not JOBS[state["kind"]].takes_steps)
         return self.get(job_id)
 
     def _of(self, job_id: str) -> JobFolder:
