@@ -2,9 +2,9 @@
 
 import { BLUE_TO_ORANGE, VIRIDIS } from "/static/ramps.js";
 
-export const SIGNED = BLUE_TO_ORANGE;
-export const UNSIGNED = VIRIDIS;
-export const GRAY = Array.from({ length: 256 }, (_, i) => [i, i, i]);
+const SIGNED = BLUE_TO_ORANGE;
+const UNSIGNED = VIRIDIS;
+const GRAY = Array.from({ length: 256 }, (_, i) => [i, i, i]);
 
 /** How values of a range are coloured: {low, high, signed}. A signed one is the same on both sides of zero. */
 export function scaleOf(low, high, gray = false) {

@@ -3,8 +3,8 @@
 import { startJob } from "/static/jobs.js";
 import { dismiss, importFiles } from "/static/home/importing.js";
 
-export const LEAST_FRAMES = 8; // of a class, so that some are left to validate and to test with
-export const HONEST_RECORDINGS = 3; // of each class: one each to train, to validate and to test with
+const LEAST_FRAMES = 8; // of a class, so that some are left to validate and to test with
+const HONEST_RECORDINGS = 3; // of each class: one each to train, to validate and to test with
 
 let number = 0;
 const emptyClass = (name) => ({ id: ++number, name, frames: [], recordings: 0 });

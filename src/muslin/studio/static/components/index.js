@@ -1,6 +1,10 @@
 // The parts that every page of the studio is made of. A new one is a row here.
 
+export { AttributionOverlay, imageUnder } from "./attribution_overlay.js";
+export { Canvas } from "./canvas.js";
+export { ChannelMap } from "./channel_map.js";
 export { Button, ButtonLink, Choice, Field, Select, Switch } from "./controls.js";
+export { DataImage } from "./data_image.js";
 export { dataFacts, DataList } from "./data_list.js";
 export { Confirm, Dialog } from "./dialog.js";
 export { FeatureMap } from "./feature_map.js";

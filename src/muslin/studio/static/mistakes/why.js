@@ -2,13 +2,12 @@
 // channels that count, and the training images nearest to it with another label.
 
 import { ask, askOnce } from "/static/api.js";
-import { Button, ButtonLink, Load } from "/static/components/index.js";
+import { AttributionOverlay, Button, ButtonLink, ChannelMap, imageUnder, Load } from "/static/components/index.js";
 import { Component, classes, createRef, html } from "/static/html.js";
 import { roomLink, same, set } from "/static/state.js";
 import { number, percent, signed, t } from "/static/texts.js";
 import { labelsText, Thumbnail } from "./images.js";
 import { Predicting } from "./predicting.js";
-import { ChannelMap, Overlay } from "./why_map.js";
 
 export class Why extends Component {
   constructor() {
@@ -80,10 +79,15 @@ function Attribution({ row, target, model }) {
   const inspection = { model, image: row.image }, pair = pairOf(row, target);
   const request = { inspection, target: target.name, ...pair };
   return html`<section class="panel whyattribution"><h3>${pair.versus ? t("mistakes.attribution", pair) : t("mistakes.attributionAlone", pair)}</h3>
-    <${Load} of=${request} from=${() => askOnce("/api/attribution", request)}>${(found) => html`<${Overlay} found=${found} inspection=${inspection} />
+    <${Load} of=${request} from=${() => attributionOf(request)}>${({ found, under }) => html`<${AttributionOverlay} found=${found} under=${under} label=${t("mistakes.overlay")} />
       <p class="soft">${t("mistakes.attributionKey", { class: pair.class, versus: pair.versus ?? "" })}</p>
       ${pair.versus && html`<p>${t("mistakes.scoreDifference", { ...pair, score: signed(found.score) })}</p>`}
       <p class="soft">${t("mistakes.hint")}</p>`}<//></section>`;
+}
+
+async function attributionOf(request) {
+  const [found, under] = await Promise.all([askOnce("/api/attribution", request), imageUnder(request.inspection)]);
+  return { found, under };
 }
 
 function Channels({ row, target, model }) {
@@ -93,7 +97,7 @@ function Channels({ row, target, model }) {
       <p class="soft">${t(pair.versus ? "mistakes.channelsLead" : "mistakes.channelsAlone", { layer: found.layer, ...pair })}</p>
       <ul class="channels">${found.channels.map(({ channel, contribution }) => html`<li key=${channel}>
         <a href=${roomLink("model", { model, image: row.image, tab: "network", layer: found.layer, channel })} aria-label=${t("mistakes.channelWords", { channel: channel + 1, value: signed(contribution) })}>
-        <${ChannelMap} inspection=${inspection} layer=${found.layer} channel=${channel} /><span>${t("mistakes.channel", { channel: channel + 1 })}</span> <strong class="number">${signed(contribution)}</strong></a></li>`)}</ul>
+        <${ChannelMap} class="channelmap small" aria-hidden="true" inspection=${inspection} layer=${found.layer} channel=${channel} /><span>${t("mistakes.channel", { channel: channel + 1 })}</span> <strong class="number">${signed(contribution)}</strong></a></li>`)}</ul>
       <p class="soft number">${t("mistakes.channelsRest", { rest: signed(found.rest), bias: signed(found.bias), score: signed(found.score) })}</p>`}<//></section>`;
 }
 

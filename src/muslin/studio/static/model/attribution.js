@@ -1,11 +1,10 @@
 // The attribution of a class versus another, or of one class: which parts of the image speak for it and which against
 // it; and the sanity checks of that map.
 
-import { askOnce, packed } from "/static/api.js";
+import { askOnce } from "/static/api.js";
 import { scaleOf } from "/static/colour.js";
-import { FeatureMap, Load, Select, Switch } from "/static/components/index.js";
-import { Component, classes, createRef, html } from "/static/html.js";
-import { paintImage } from "/static/painting.js";
+import { AttributionOverlay, FeatureMap, imageUnder, Load, Select, Switch } from "/static/components/index.js";
+import { classes, html } from "/static/html.js";
 import { set, state } from "/static/state.js";
 import { messageText, number, percent, signed, t } from "/static/texts.js";
 import { SanityChecks } from "./sanity_checks.js";
@@ -46,7 +45,7 @@ function Question({ model, named, target, result }) {
 /** The attribution, and the image under it where that can be had. */
 async function loaded(request) {
   const found = await askOnce("/api/attribution", request);
-  const under = await packed("/api/pixels", { inspection: request.inspection, step: "model_input", max_px: 256 }).catch(() => null); // only the map is shown
+  const under = await imageUnder(request.inspection);
   return { request, found, under, values: Float32Array.from(found.cells.flat()), scale: scaleOf(-found.range, found.range) };
 }
 
@@ -54,7 +53,7 @@ function Map({ found, under, values, scale }) {
   const { versus, class: label } = found, title = versus ? t("attributionPair", { class: label, versus }) : t("attributionFor", { class: label });
   return html`<div class="attribution">
     <section><h3>${title}</h3><${FeatureMap} values=${values} rows=${found.rows} columns=${found.columns} scale=${scale} unit=${t(versus ? "model.unit.scoreDifference" : "model.unit.scorePart")} label=${title} width=${MAP_PX} isExact name=${`attribution-${label}`} /></section>
-    <section><h3>${t("onImage")}</h3><${Overlay} found=${found} under=${under} scale=${scale} /><p class="soft">${t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer })}</p></section>
+    <section><h3>${t("onImage")}</h3><${AttributionOverlay} found=${found} under=${under} label=${t("onImage")} /><p class="soft">${t("enlarged", { rows: found.rows, columns: found.columns, layer: found.layer })}</p></section>
     <section class="panel sums"><${Sums} found=${found} sum=${values.reduce((a, b) => a + b, 0)} /></section></div>`;
 }
 
@@ -66,50 +65,4 @@ function Sums({ found, sum }) {
       <dt>${versus ? t("scoreDifference") : t("scoreOf", { class: label })}</dt><dd class="number strong">${signed(found.score, 6)}</dd></dl>
     <p class="soft">${found.is_exact ? t("sumEqualsScore", { difference: number(Math.abs(found.difference), 2) }) : t("sumDiffers", { difference: number(Math.abs(found.difference), 3) })}</p>
     <p class="soft">${versus ? t("model.pairReading", { class: label, versus }) : t("pairText")}</p>`;
-}
-
-const LEAST_STRENGTH = 0.06, SIGN_STRENGTH = 0.25, SIGN_PX = 8; // of a cell's colour, and of its plus or minus
-
-/** The attribution over the image in gray: orange and plus speak for the class, blue and minus against it. */
-class Overlay extends Component {
-  constructor() {
-    super();
-    this.image = createRef();
-    this.heat = createRef();
-  }
-
-  componentDidMount() {
-    this.draw();
-  }
-
-  componentDidUpdate(before) {
-    if (before.found !== this.props.found) this.draw();
-  }
-
-  draw() {
-    const { found, under, scale } = this.props, zoom = Math.max(1, Math.round(MAP_PX / found.columns)), heat = this.heat.current;
-    if (under) paintImage(this.image.current, under.data, under.header.rows, under.header.columns, under.header.channels, (value) => 120 + 0.5 * value);
-    heat.width = found.columns * zoom;
-    heat.height = found.rows * zoom;
-    const context = heat.getContext("2d");
-    found.cells.forEach((row, y) => row.forEach((value, x) => drawCell(context, value, Math.min(1, Math.abs(value) / scale.high), x * zoom, y * zoom, zoom)));
-  }
-
-  render({ under }) {
-    const { rows, columns } = under?.header || { rows: 1, columns: 1 };
-    return html`<div class="overlay" style=${{ aspectRatio: `${columns} / ${rows}` }}><canvas width=${columns} height=${rows} role="img" aria-label=${t("onImage")} ref=${this.image}></canvas><canvas aria-hidden="true" ref=${this.heat}></canvas></div>`;
-  }
-}
-
-function drawCell(context, value, strength, left, top, size) {
-  if (strength < LEAST_STRENGTH) return;
-  context.globalAlpha = 0.85 * strength;
-  context.fillStyle = value < 0 ? "rgb(33 102 172)" : "rgb(224 110 10)";
-  context.fillRect(left, top, size, size);
-  if (size < SIGN_PX || strength <= SIGN_STRENGTH) return;
-  context.globalAlpha = 1;
-  context.fillStyle = "#000";
-  const bar = Math.min(size * 0.4, 12);
-  context.fillRect(left + (size - bar) / 2, top + size / 2 - 1, bar, 2);
-  if (value > 0) context.fillRect(left + size / 2 - 1, top + (size - bar) / 2, 2, bar);
 }

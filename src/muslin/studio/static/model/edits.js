@@ -2,9 +2,9 @@
 
 import { packed } from "/static/api.js";
 import { scaleOf } from "/static/colour.js";
-import { Button, Load, Switch } from "/static/components/index.js";
+import { Button, Canvas, Load, Switch } from "/static/components/index.js";
 import { debounce } from "/static/dom.js";
-import { Component, createRef, html } from "/static/html.js";
+import { Component, html } from "/static/html.js";
 import { paint, paintImage } from "/static/painting.js";
 import { set, state } from "/static/state.js";
 import { number, t, tOr } from "/static/texts.js";
@@ -26,29 +26,13 @@ export function Edits({ model, named }) {
     </div>`;
 }
 
-class ModelInput extends Component {
-  constructor() {
-    super();
-    this.canvas = createRef();
-  }
+function ModelInput({ found }) {
+  return html`<${Canvas} class="modelinput" role="img" aria-label=${t("modelInput")} of=${found} paint=${(canvas) => paintInput(canvas, found)} />`;
+}
 
-  componentDidMount() {
-    this.draw();
-  }
-
-  componentDidUpdate(before) {
-    if (before.found !== this.props.found) this.draw();
-  }
-
-  draw() {
-    const { header: { rows, columns, channels }, data } = this.props.found;
-    if (channels === 1) paint(this.canvas.current, data, rows, columns, scaleOf(0, 255, true));
-    else paintImage(this.canvas.current, data, rows, columns, channels);
-  }
-
-  render() {
-    return html`<canvas class="modelinput" role="img" aria-label=${t("modelInput")} ref=${this.canvas}></canvas>`;
-  }
+function paintInput(canvas, { header: { rows, columns, channels }, data }) {
+  if (channels === 1) paint(canvas, data, rows, columns, scaleOf(0, 255, true));
+  else paintImage(canvas, data, rows, columns, channels);
 }
 
 class ImageEdits extends Component {

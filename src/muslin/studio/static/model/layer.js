@@ -18,7 +18,7 @@ import { scaleFor } from "./scales.js";
 const ACROSS = 32; // features in a row
 
 /** Where the values of a layer are: features are drawn as rows of ACROSS, which one map of one row stands for. */
-export function planOf(layer, header) {
+function planOf(layer, header) {
   const isFlat = layer.shape.length !== 3, count = isFlat ? layer.shape[0] ?? 1 : layer.shape[0];
   const columns = isFlat ? Math.min(ACROSS, count) : header.columns, rows = isFlat ? Math.ceil(count / columns) : header.rows;
   return { isFlat, count, rows, columns, isValue: (y, x) => !isFlat || y * columns + x < count, indexOf: (channel, y, x) => (isFlat ? [y * columns + x] : [channel, y, x]) };

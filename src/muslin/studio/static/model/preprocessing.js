@@ -2,8 +2,8 @@
 
 import { askOnce } from "/static/api.js";
 import { scaleOf } from "/static/colour.js";
-import { Legend, Load, Switch } from "/static/components/index.js";
-import { Component, classes, html } from "/static/html.js";
+import { DataImage, Legend, Load, Switch } from "/static/components/index.js";
+import { classes, html } from "/static/html.js";
 import { set, state } from "/static/state.js";
 import { messageText, signed, t } from "/static/texts.js";
 
@@ -20,7 +20,7 @@ function Step({ step, n, model, named }) {
   const title = messageText(step.title), { image } = step;
   return html`<li class=${classes("step", !step.on && "off")}>
     <p class="stepnumber soft">${n}</p><h3>${title}</h3>
-    ${image ? html`<${Picture} data=${image.png} alt=${t("imageAfter", { step: title })} isSmall=${Math.max(image.width, image.height) <= 64} />
+    ${image ? html`<${DataImage} data=${image.png} alt=${t("imageAfter", { step: title })} isSmall=${Math.max(image.width, image.height) <= 64} />
       <p class="soft number">${image.width} × ${image.height}</p>` : html`<div class="noimage"><span class="soft">${t("asFloats")}</span></div>`}
     ${step.range && html`<${Legend} scale=${scaleOf(...step.range, true)} unit=${t("model.unit.scaled")} />`}
     <p class="text">${messageText(step.text)}</p>
@@ -44,24 +44,4 @@ function Effect({ found, on, model }) {
     .map(([name, change]) => [(model.targets.length > 1 ? `${target}: ` : "") + name, change]));
   return html`<p class="soft">${t(on ? "effectOff" : "effectOn")}</p>
     ${rows.length ? html`<ul>${rows.map(([name, change]) => html`<li><span>${name}</span> <span class="number">${signed(100 * change, 3)} ${t("points")}</span></li>`)}</ul>` : html`<p>${t("effectNone")}</p>`}`;
-}
-
-/** An image that came as a data URI; the content security policy allows only blobs. */
-export class Picture extends Component {
-  componentWillUnmount() {
-    URL.revokeObjectURL(this.address);
-  }
-
-  addressOf(data) {
-    if (data === this.shown) return this.address;
-    URL.revokeObjectURL(this.address);
-    this.shown = data;
-    const bytes = Uint8Array.from(atob(data.slice(data.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-    this.address = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-    return this.address;
-  }
-
-  render({ data, alt, isSmall, class: more, ...rest }) {
-    return html`<img src=${this.addressOf(data)} alt=${alt} class=${classes(isSmall && "small", more)} ...${rest} />`;
-  }
 }

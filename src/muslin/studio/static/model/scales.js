@@ -20,7 +20,7 @@ export const ViewChoice = ({ model }) => model.tta_flip && html`<${Choice} legen
   choices=${["original", "flipped"].map((one) => [one, t(`ttaView.${one}`)])} />`;
 
 /** What the values of a layer are: the unit of its colour scale. */
-export function unitOf(model, layer) {
+function unitOf(model, layer) {
   if (model.targets.some((target) => target.scores === layer.name)) return t("model.unit.score");
   if (/softmax|sigmoid/.test(layer.kind)) return t("model.unit.probability");
   if (layer.kind === "scale" || layer.kind === "normalise" || layer.column <= 2) return t("model.unit.scaled");

@@ -5,7 +5,7 @@ import { Button, ErrorNotice, Load } from "/static/components/index.js";
 import { announce } from "/static/dom.js";
 import { Component, classes, html } from "/static/html.js";
 import { inspection, link, set, state } from "/static/state.js";
-import { count, percent, signed, t, tOr } from "/static/texts.js";
+import { count, percent, signed, t } from "/static/texts.js";
 import { pathAt } from "./epochs.js";
 import { ImageDialog } from "./image_dialog.js";
 import { thumbnail } from "./image_sources.js";

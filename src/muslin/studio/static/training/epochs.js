@@ -1,16 +1,15 @@
 // The network after each epoch: what it predicted for a fixed set of images, and its first kernels.
 
 import { askOnce } from "/static/api.js";
-import { Button, Load } from "/static/components/index.js";
+import { Button, DataImage, Load } from "/static/components/index.js";
 import { classes, html } from "/static/html.js";
-import { Picture } from "/static/model/preprocessing.js";
 import { roomLink, set } from "/static/state.js";
 import { percent, t } from "/static/texts.js";
 
 const IMAGE_PX = 72;
 
 /** The chosen epoch, or the last one: that of a run in training changes as it goes on. */
-export const epochShown = (snapshots, epoch) => (snapshots.includes(epoch) ? epoch : snapshots.at(-1));
+const epochShown = (snapshots, epoch) => (snapshots.includes(epoch) ? epoch : snapshots.at(-1));
 
 export function Epochs({ run, state }) {
   const { snapshots } = run;
@@ -36,7 +35,7 @@ export function EpochSlider({ snapshots, epoch, choose, follows }) {
 
 function Kernels({ kernels }) {
   return html`<figure><figcaption class="soft">${t("training.kernels", { layer: kernels.layer, n: kernels.count })}</figcaption>
-    <${Picture} class="kernelsheet" isSmall data=${kernels.png} alt=${t("training.kernels", { layer: kernels.layer, n: kernels.count })} width=${Math.min(kernels.count, 8) * 44} /></figure>`;
+    <${DataImage} class="kernelsheet" isSmall data=${kernels.png} alt=${t("training.kernels", { layer: kernels.layer, n: kernels.count })} width=${Math.min(kernels.count, 8) * 44} /></figure>`;
 }
 
 function Images({ target, found, images }) {

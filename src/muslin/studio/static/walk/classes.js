@@ -4,7 +4,7 @@ import { Button, Select } from "/static/components/index.js";
 import { html } from "/static/html.js";
 import { roomLink, state } from "/static/state.js";
 import { percent, t, tn } from "/static/texts.js";
-import { Picture, Task } from "./parts.js";
+import { Task, WalkImage } from "./parts.js";
 
 export function Classes({ model, walk, answers }) {
   if (!walk.examples) return html`<p class="note">${t("walk.noLabels")} ${walk.reason?.message}</p>`;
@@ -32,7 +32,7 @@ function Sorting({ model, walk, answers, names, images }) {
   const again = () => answers.put({ sorted: {}, rows: [], images: [] });
   return html`<${Task} text=${t("walk.classes.task", { n: images.length })} done=${isFinished}>
     <ul class="walksort">${images.map((i, n) => html`<li key=${i}>
-      <${Picture} model=${model} image=${`example:${i}`} words=${t("walk.imageN", { n: n + 1 })} />
+      <${WalkImage} model=${model} image=${`example:${i}`} words=${t("walk.imageN", { n: n + 1 })} />
       ${isFinished ? html`<${Sorted} ...${{ model, walk, i, mine: sorted[i] }} />`
     : html`<${Select} label=${t("walk.imageN", { n: n + 1 })} hideLabel value=${sorted[i] || ""} onchange=${(name) => put(i, name)} choices=${[["", t("walk.choose")], ...names.map((name) => [name, name])]} />`}</li>`)}</ul>
     ${isFinished ? html`<p role="status"><strong>${t("walk.classes.result", { mine, its, n: images.length })}</strong> ${t("walk.classes.ceiling")}</p><p><${Button} onclick=${again}>${t("walk.again")}<//></p>`

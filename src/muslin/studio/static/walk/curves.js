@@ -23,7 +23,7 @@ function Loss() {
 const finite = (rows, name) => rows.filter((row) => Number.isFinite(row[name]));
 
 /** The epoch with the lowest validation loss, and the last one. */
-export function bestEpoch(epochs) {
+function bestEpoch(epochs) {
   const known = finite(epochs, "validation_loss");
   return known.length ? known.reduce((best, row) => (row.validation_loss < best.validation_loss ? row : best)) : null;
 }

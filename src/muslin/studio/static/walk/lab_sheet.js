@@ -31,7 +31,7 @@ export class LabSheet extends Component {
 const escaped = (text) => String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /** The whole file. Text never becomes HTML: all of it is escaped. */
-export async function sheetOf(model, walk, names) {
+async function sheetOf(model, walk, names) {
   const all = allAnswers(model.path), sections = [];
   for (const name of names) sections.push(await section(model, name, all[name]));
   const title = t("walk.sheet.title"), facts = [["walk.sheet.who", all.who || "–"], ["walk.sheet.model", model.name], ["walk.sheet.data", walk.training?.data || "–"], ["walk.sheet.accuracy", accuracyOf(walk)], ["walk.sheet.day", new Date().toLocaleDateString(language)]];

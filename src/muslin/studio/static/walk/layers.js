@@ -1,9 +1,7 @@
 // Step 3: what a convolution, a ReLU, pooling and dropout do: each can be turned off, or on.
 
-import { scaleOf } from "/static/colour.js";
-import { Load, Switch, Table } from "/static/components/index.js";
-import { Component, createRef, html } from "/static/html.js";
-import { paint } from "/static/painting.js";
+import { ChannelMap, Load, Switch, Table } from "/static/components/index.js";
+import { html } from "/static/html.js";
 import { set, state } from "/static/state.js";
 import { count, percent, t } from "/static/texts.js";
 import { Bars, Task } from "./parts.js";
@@ -43,7 +41,7 @@ function Switches({ model, walk, answers, image, found, strongest, lowest }) {
   const change = (name) => set({ walk: { ...state.walk, changed: name } });
   return html`<ul class="walkkinds">${Object.entries(kinds).map(([name, { layers }]) => html`<li class="panel" key=${name}>
       <h3>${t(`walk.layers.${name}`)}</h3><p>${t(`walk.layers.${name}.text`)}${layers.length > MAX_OFF && ` ${t("walk.layers.onlyFirst", { n: layers.length })}`}</p>
-      ${layers.length ? html`<div class="walkmaps"><${FeatureMap} named=${changed === name ? edited : named} layer=${layers[0].name} channel=${channelOf(name)} words=${t("walk.layers.map", { layer: layers[0].name, channel: channelOf(name) + 1 })} /></div>
+      ${layers.length ? html`<div class="walkmaps"><${ChannelMap} inspection=${changed === name ? edited : named} layer=${layers[0].name} channel=${channelOf(name)} role="img" aria-label=${t("walk.layers.map", { layer: layers[0].name, channel: channelOf(name) + 1 })} /></div>
         <${Switch} label=${t(`walk.layers.${name}.switch`, { channel: strongest + 1 })} checked=${(changed === name) === (name === "dropout")} onchange=${() => change(changed === name ? "" : name)} />`
     : html`<p class="soft">${t("walk.layers.absent")}</p>`}</li>`)}</ul>
     <${Load} from=${() => predict(edited)} of=${edits}>${({ predictions }) => html`<${Bars} caption=${changed ? t(`walk.layers.${changed}.changed`) : t("walk.layers.asTrained")} probabilities=${predictions[walk.target].probabilities} marked=${labelOf(walk, image)} />`}<//>
@@ -74,37 +72,4 @@ function Tried({ answers }) {
     { name: "after", words: t(isAgreement ? "walk.layers.agreement" : "walk.layers.after"), isNumber: true, cell: ([, row]) => percent(row.after) },
   ];
   return html`<${Table} caption=${t(isAgreement ? "walk.layers.measuredGolden" : "walk.layers.measured", { n: count(n) })} columns=${columns} rows=${tried} rowKey=${([name]) => name} />`;
-}
-
-/** One channel of a layer, in the colours of the model's page. */
-class FeatureMap extends Component {
-  constructor() {
-    super();
-    this.canvas = createRef();
-  }
-
-  componentDidMount() { this.load(); }
-
-  componentDidUpdate(before) {
-    if (JSON.stringify(before.named) !== JSON.stringify(this.props.named)) this.load();
-  }
-
-  async load() {
-    const { named, layer, channel } = this.props, asked = this.asked = {};
-    try {
-      const { header, data } = await featureMaps(named, layer);
-      if (this.asked === asked) this.draw(header, data, Math.min(channel, header.maps - 1));
-    } catch (error) { this.setState({ error }); }
-  }
-
-  draw({ rows, columns, low, high }, data, channel) {
-    const size = rows * columns, width = high[channel] - low[channel];
-    const values = Float32Array.from(data.subarray(channel * size, (channel + 1) * size), (code) => low[channel] + code / 255 * width);
-    paint(this.canvas.current, values, rows, columns, scaleOf(low[channel], high[channel]));
-  }
-
-  render({ words }, { error }) {
-    if (error) return html`<p class="error" role="alert">${error.message}</p>`;
-    return html`<canvas ref=${this.canvas} role="img" aria-label=${words}></canvas>`;
-  }
 }

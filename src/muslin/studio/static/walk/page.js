@@ -20,7 +20,7 @@ import { Teacher } from "./teacher.js";
 /** A new step is a row here; its texts are walk.<name>.title, .lead, .task and .question. */
 export const STEPS = { pixels: Pixels, scaling: Scaling, layers: Layers, curves: Curves, classes: Classes, sure: Sure, photo: Photo };
 
-export const shownSteps = () => Object.keys(STEPS).filter((name) => !state.hide.includes(name));
+const shownSteps = () => Object.keys(STEPS).filter((name) => !state.hide.includes(name));
 
 export default function Walk() {
   const path = state.model || (state.run && `${state.run}/model.muslin`);

@@ -12,7 +12,7 @@ const AROUND = 2; // rows and columns beside the pixel whose numbers are listed
 /** The names of images to walk with: labelled ones of the run, or the model's golden images. */
 export const imageNames = (model, walk, indices) => (walk.examples ? indices.map((i) => `example:${i}`) : indices.map((i) => `golden:${i % model.golden_images}`));
 
-export function Picture({ model, image, side = 112, words = "" }) {
+export function WalkImage({ model, image, side = 112, words = "" }) {
   return html`<img class=${model.input[0] <= 64 ? "small" : null} src=${thumbnail(model.path, image, side)} width=${side} height=${side} alt=${words} />`;
 }
 

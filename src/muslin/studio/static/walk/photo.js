@@ -1,13 +1,12 @@
 // "My own photo is called a bag": what the network is given of it, step by step, and what helps.
 
 import { send } from "/static/api.js";
-import { Button, ErrorNotice, FileDrop, Load, Select, Switch, Table } from "/static/components/index.js";
+import { Button, DataImage, ErrorNotice, FileDrop, Load, Select, Switch, Table } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { ImageDialog } from "/static/model/image_dialog.js";
-import { Picture as DataImage } from "/static/model/preprocessing.js";
 import { roomLink, set, state } from "/static/state.js";
 import { count, messageText, number, percent, t } from "/static/texts.js";
-import { Bars, Picture, Task } from "./parts.js";
+import { Bars, Task, WalkImage } from "./parts.js";
 import { compare, crop, predict } from "./requests.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
@@ -59,7 +58,7 @@ function Compared({ model, walk, photo }) {
     ];
     return html`<h2>${t("walk.photo.compared")}</h2><p>${t(walk.examples ? "walk.photo.comparedTo" : "walk.photo.comparedToGolden", { n: count(found.known) })}</p>
       <${Table} caption=${t("walk.photo.compared")} columns=${columns} rows=${found.comparisons} rowKey=${(row) => row.metric} />
-      ${found.nearest.length > 0 && html`<p>${t("walk.photo.nearest", { label: found.label })}</p><ul class="walkrow">${found.nearest.map((i) => html`<li key=${i}><a href=${roomLink("model", { model: model.path, image: `example:${i}` })}><${Picture} model=${model} image=${`example:${i}`} side=${84} words=${`${found.label} ${i}`} /></a></li>`)}</ul>`}
+      ${found.nearest.length > 0 && html`<p>${t("walk.photo.nearest", { label: found.label })}</p><ul class="walkrow">${found.nearest.map((i) => html`<li key=${i}><a href=${roomLink("model", { model: model.path, image: `example:${i}` })}><${WalkImage} model=${model} image=${`example:${i}`} side=${84} words=${`${found.label} ${i}`} /></a></li>`)}</ul>`}
       <p class="note">${t(`walk.photo.decision.${found.decision.replaceAll(" ", "_")}`, { n: walk.classes.length, label: found.label, probability: percent(found.probability) })}</p>`;
   }}<//>`;
 }

@@ -4,7 +4,7 @@ import { Choice, Load, Switch } from "/static/components/index.js";
 import { html } from "/static/html.js";
 import { set, state } from "/static/state.js";
 import { number, percent, t } from "/static/texts.js";
-import { Bars, Picture, Task } from "./parts.js";
+import { Bars, Task, WalkImage } from "./parts.js";
 import { firstImages, labelOf } from "./pixels.js";
 import { predict } from "./requests.js";
 
@@ -27,7 +27,7 @@ function Both({ model, walk, answers, image, scaled, unscaled }) {
     set({ walk: { ...state.walk, unscaled: on ? 0 : 1 } });
     if (!on) answers.record([["walk.scaling.sheet", { before: before.label, beforeP: percent(before.probability), after: after.label, afterP: percent(after.probability) }]], [[image, "walk.scaling.sheetImage", {}]]);
   };
-  return html`<div class="beside walkbeside"><${Picture} model=${model} image=${image} side=${168} />
+  return html`<div class="beside walkbeside"><${WalkImage} model=${model} image=${image} side=${168} />
       <div class="grow"><p>${t("walk.scaling.numbers", { low: number(low, 3), high: number(high, 3) })}</p>
       <${Bars} caption=${t(isOff ? "walk.scaling.without" : "walk.scaling.with")} probabilities=${shown.predictions[walk.target].probabilities} marked=${labelOf(walk, image)} /></div></div>
     <${Task} text=${t("walk.scaling.task")} done=${Boolean(answers.get("rows"))}>
