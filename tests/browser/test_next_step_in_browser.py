@@ -1,7 +1,9 @@
 """What a newcomer finds in each room: every room in the header, and what to do next where nothing is chosen."""
 
+import time
+
 import pytest
-from page_actions import click, serious_problems, until
+from page_actions import WAIT_S, click, serious_problems, until
 
 from garment_files import write_garment_folders
 from muslin.models.bundle import seal
@@ -60,3 +62,15 @@ def test_a_room_without_data_offers_those_of_the_folder(page, address, room):
     until(page, "new URLSearchParams(location.hash.slice(1)).get('data') === 'garments'")
     shown = {"data": "canvas", "training": ".job"}[room]
     until(page, f"document.querySelector('main {shown}') !== null")
+
+
+def test_trials_of_recipes_end_with_the_training_room(page, address):
+    page.visit(f"{address}/#page=training&data=garments")
+    until(page, "document.querySelector('main .job') !== null")
+    click(page, 'header nav a[href*="page=mistakes"]')
+    end = time.monotonic() + WAIT_S
+    while (job := page.run("fetch('/api/jobs').then(r => r.json()).then(({ jobs }) => jobs[0])"))["is_running"]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert job["kind"] == "offer"
+    assert job["result"] is None

@@ -7,7 +7,8 @@ import { ErrorNotice } from "./notices.js";
 
 /**
  * Calls `from()`, shows that it loads or why it failed, then `children(data, reload)`. It loads again where `of`, a
- * plain value, is another one; until then what was there stays, so that nothing jumps.
+ * plain value, is another one; until then what was there stays, so that nothing jumps. `words` say what takes its time,
+ * `instead` is shown below an error: where else one can go.
  */
 export class Load extends Component {
   componentDidMount() {
@@ -29,9 +30,9 @@ export class Load extends Component {
     if (this.asked === asked) this.setState(found);
   };
 
-  render({ children, loading }, { data, error }) {
-    if (error) return html`<${ErrorNotice} error=${error} retry=${this.load} />`;
-    if (data === undefined) return loading ?? html`<p class="soft">${t("loading")}</p>`;
+  render({ children, loading, words, instead }, { data, error }) {
+    if (error) return html`<${ErrorNotice} error=${error} retry=${this.load} />${instead}`;
+    if (data === undefined) return loading ?? html`<p class="soft" role="status">${words ?? t("loading")}</p>`;
     return children(data, this.load);
   }
 }

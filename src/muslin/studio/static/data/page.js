@@ -14,7 +14,7 @@ const VIEWS = { "": ContactSheet, audit: AuditQueue, map: SimilarityMap };
 
 export default function DataPage({ state }) {
   if (!state.data) return html`<${DataSets} />`;
-  return html`<div class="page wide dataroom"><${Load} of=${state.data} from=${() => ask("/api/data/open", { data: state.data })}>${(about) => html`<${Room} about=${about} state=${state} />`}<//></div>`;
+  return html`<div class="page wide dataroom"><${Load} of=${state.data} words=${t("data.reading")} instead=${html`<p><a href=${roomLink("data", { data: "" })}>${t("data.chooseOther")}</a></p>`} from=${() => ask("/api/data/open", { data: state.data })}>${(about) => html`<${Room} about=${about} state=${state} />`}<//></div>`;
 }
 
 function Room({ about, state }) {

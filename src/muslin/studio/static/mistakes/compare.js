@@ -13,7 +13,8 @@ import { points } from "./slices.js";
 const CHANGES = [["fixed", "images_only_b_correct"], ["broken", "images_only_a_correct"], ["neither", "images_neither_correct"]];
 
 export function Compare({ state, request, runs }) {
-  const others = runs.filter((run) => run.path !== request.run), other = state.other || others[0]?.path;
+  const data = runs.find((run) => run.path === request.run)?.data;
+  const others = runs.filter((run) => run.path !== request.run && (run.data === data || run.path === state.other)), other = state.other || others[0]?.path;
   if (!other) return html`<h2>${t("mistakes.view.compare")}</h2><p>${t("mistakes.noOther")}</p>`;
   const wanted = { ...request, other };
   return html`<h2>${t("mistakes.view.compare")}</h2><p class="lead">${t("mistakes.compareLead")}</p>

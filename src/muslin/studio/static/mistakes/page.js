@@ -52,7 +52,7 @@ class Run extends Component {
 
   render({ state, runs }) {
     const request = this.request();
-    return html`<${Load} of=${request} from=${() => ask("/api/mistakes/summary", request)}>${(summary, reload) => html`
+    return html`<${Load} of=${request} words=${t("mistakes.reading")} from=${() => ask("/api/mistakes/summary", request)}>${(summary, reload) => html`
       <${Head} summary=${summary} state=${state} runs=${runs} />
       ${summary.found
         ? html`<${Found} summary=${summary} state=${state} request=${request} runs=${runs} />`

@@ -104,7 +104,7 @@ function Channels({ row, target, model }) {
 function Neighbours({ row, request, summary }) {
   const wanted = { ...request, place: row.place };
   return html`<section class="panel"><h3>${t("mistakes.neighbours")}</h3>
-    <${Load} of=${wanted} from=${() => ask("/api/mistakes/neighbours", wanted)}>${(found, reload) => (found.is_known
+    <${Load} of=${wanted} words=${t("mistakes.readingNear")} from=${() => ask("/api/mistakes/neighbours", wanted)}>${(found, reload) => (found.is_known
       ? html`<p class="soft">${t("mistakes.neighboursLead")}</p><${NearList} rows=${found.other_label} summary=${summary} words=${t("mistakes.otherLabel")} />
         <h4>${t("mistakes.sameLabel")}</h4><${NearList} rows=${found.same_label} summary=${summary} words=${t("mistakes.sameLabel")} />`
       : html`<${Predicting} run=${summary.run} parts=${["train"]} ondone=${reload} />`)}<//></section>`;

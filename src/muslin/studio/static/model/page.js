@@ -18,7 +18,7 @@ const TABS = { preprocessing: Preprocessing, network: Network, attribution: Attr
 /** The page of `state`: its model is opened once, and stays until another is named. */
 export default function Page({ state: { model } }) {
   if (!model) return html`<div class="page"><h1>${t("pageModel")}</h1><${Load} of="models" from=${() => get("/api/models")}>${({ models }) => html`<${Models} models=${models} />`}<//></div>`;
-  return html`<div class="page wide"><${Load} key=${keyOf(model)} of=${model} from=${() => opened(model)}>${(found) => html`<${ModelPage} model=${found} />`}<//></div>`;
+  return html`<div class="page wide"><${Load} key=${keyOf(model)} of=${model} words=${t("model.opening")} instead=${html`<p><a href=${roomLink("model", { model: "", run: "", image: "" })}>${t("model.chooseOther")}</a></p>`} from=${() => opened(model)}>${(found) => html`<${ModelPage} model=${found} />`}<//></div>`;
 }
 
 /** The models of the folder, to choose one. */

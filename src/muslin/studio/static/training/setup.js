@@ -35,6 +35,11 @@ export const dataChoices = (contents) => [
   ...contents.offers.filter((offer) => offer.is_at_hand).map((offer) => [offer.data, offer.data]),
 ];
 
+/** End the trials of the recipes, which would slow what else runs. */
+async function stopTrials(job) {
+  if (job) await ask("/api/jobs/stop", { id: job.id });
+}
+
 class Form extends Component {
   constructor(props) {
     super(props);
@@ -45,6 +50,11 @@ class Form extends Component {
     if (this.props.state.data) this.look();
   }
 
+  componentWillUnmount() {
+    this.isGone = true;
+    stopTrials(this.state.job).catch(() => {}); // without a connection they end on their own
+  }
+
   params() {
     const { recipe, target } = this.state;
     return { data: this.props.state.data, recipe, read_options: target ? { target } : {} };
@@ -52,15 +62,18 @@ class Form extends Component {
 
   /** Read the data, and measure the recipes. */
   look = async () => {
-    try { this.setState({ job: await startJob("offer", this.params()), error: null }); }
-    catch (error) { this.setState({ error }); }
+    try {
+      const job = await startJob("offer", this.params());
+      if (this.isGone) await stopTrials(job);
+      else this.setState({ job, error: null });
+    } catch (error) { this.setState({ error }); }
   };
 
   /** `offer`: the chosen recipe. What it changes for few images is set. */
   start = async (offer) => {
     const { job } = this.state, { recipe, settings } = offer;
     try {
-      if (job) await ask("/api/jobs/stop", { id: job.id }); // its trials would slow the training
+      await stopTrials(job);
       this.setState({ job: null, started: await startJob("train", { ...this.params(), recipe, settings }), error: null });
     } catch (error) { this.setState({ error }); }
   };
