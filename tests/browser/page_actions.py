@@ -74,6 +74,13 @@ def click(page: Page, selector: str, index: int = 0) -> None:
     page.run("new Promise(requestAnimationFrame)")
 
 
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files and folders from outside of the browser."""
+    data: dict[str, Any] = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.call("Input.dispatchDragEvent", type=kind, x=400, y=300, data=data)
+
+
 def serious_problems(page: Page) -> list[list[str]]:
     """What axe finds that keeps people from using the page: rule, impact, element."""
     page.run(AXE.read_text() + ";0")

@@ -2,11 +2,10 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-from page_actions import press, serious_problems, until
+from page_actions import drop, press, serious_problems, until
 from PIL import Image
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 200)}
@@ -39,13 +38,6 @@ def page(browser, address):
     browser.visit(f"{address}/")
     until(browser, "document.querySelector('.drop') !== null")
     return browser
-
-
-def drop(page, *paths: Path) -> None:
-    """Drop files and folders from outside of the browser."""
-    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        page.call("Input.dispatchDragEvent", type=kind, x=400, y=300, data=data)
 
 
 def test_empty_folder_offers_data_a_drop_and_the_camera(page):

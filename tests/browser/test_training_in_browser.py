@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Page
-from page_actions import click, serious_problems, until
+from page_actions import click, drop, serious_problems, until
 
 from garment_files import write_garment_folders
 
@@ -45,13 +45,18 @@ def test_a_person_trains_watches_and_tags(browser: Page, address: str, folder: P
 
     browser.run("[...document.querySelectorAll('a.button')].find((link) => link.href.includes('tagging')).click()")
     until(browser, "location.hash.includes('page=tagging')", WAIT_S)
-    until(browser, "document.querySelector('button.main')", WAIT_S)
+    until(browser, "document.querySelector('.drop')", WAIT_S)
+    drop(browser, folder / "photos" / "bag")
+    until(browser, "location.hash.includes('data=imports%2Fbag')", WAIT_S)
+    until(browser, "document.querySelector('.toolbar')?.innerText.includes('imports/bag')", WAIT_S)
+    browser.run("location.hash = location.hash.replace('imports%2Fbag', 'photos')")
+    until(browser, "document.querySelector('button.main:not(:disabled)')", WAIT_S)
     click(browser, "button.main")
     until_seen(browser, "40 tagged")
     assert serious_problems(browser) == []
     assert (folder / "tagged" / "photos.csv").read_text().count("\n") == 41
 
-    click(browser, "section.panel button")
+    click(browser, "section.panel .buttons button")
     until(browser, "location.hash.includes('page=review') && location.hash.includes('store=reviews')", WAIT_S)
     until(browser, "document.querySelector('dialog[open]')", WAIT_S)
     assert (folder / "reviews" / "photos.db").is_file()

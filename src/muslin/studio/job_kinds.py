@@ -292,7 +292,7 @@ def tag(job: Job, params: Params) -> dict[str, Any]:
             if error.code not in OF_ANOTHER_JOB:
                 raise
         else:
-            return found.to_dict() | {"out": out.as_posix()}
+            return found.to_dict() | {"out": out.as_posix(), "notes": list(found.notes)}
     raise AssertionError("unreachable")
 
 
@@ -327,7 +327,7 @@ def review(job: Job, params: Params) -> dict[str, Any]:
             store, params["data"], params["read_options"], log=job.log, should_stop=job.should_stop,
             on_progress=lambda done, count: job.report(done / max(count, 1), done=done, count=count),
         )  # fmt: skip
-    return added.to_dict() | {"store": place.as_posix()}
+    return added.to_dict() | {"store": place.as_posix(), "notes": list(added.notes)}
 
 
 def _review_store(params: Params, data: str) -> tuple[Path, bool]:
