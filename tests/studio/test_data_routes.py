@@ -67,12 +67,14 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
     return json.loads(content[4 : 4 + length]), 4 + length
 
 
-def test_a_data_set_says_what_it_holds(room: DataRoom) -> None:
+def test_a_data_set_says_what_it_holds(room: DataRoom, root: Path) -> None:
     found = Page(room).ask("open")
     assert found["n"] == 4 * N
     assert found["targets"][0]["classes"] == ["bag", "shoe"]
     assert found["parts"] == ["train", "test"]
     assert found["corrections"] == "corrections/shop.csv"
+    assert found["origin"].startswith("shop, ")
+    assert str(root) not in str(found)
 
 
 def test_filters_choose_by_class_part_text_and_state(room: DataRoom) -> None:

@@ -94,6 +94,8 @@ class OpenData:
             self._pool.close()
             raise
         self.title, self.origin = str(found["name"]), str(found["origin"])
+        if params["path"]:
+            self.origin = self.origin.replace(params["path"], name)  # not a folder of this machine
         self.format, self.transform = str(found["format"]), str(found["transform"])
         self.ids: NDArray[np.object_] = np.array(found["ids"], dtype=object)
         self.groups: NDArray[np.object_] | None = _objects(found["groups"])
