@@ -3,10 +3,12 @@
 import csv
 import multiprocessing
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from mounted_disk import mounted_disk
 from muslin.data.audit.corrections import read_corrections
 from muslin.data.audit.exclusions import read_exclusions
 from muslin.data.dataset import Target
@@ -142,6 +144,22 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     with refuses("corrections_outside", StorageError):
         opened(tmp_path / "studio").decide([label("1", "a", "bag")], "Li")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_decision_refused_by_a_full_disk_is_not_kept(tmp_path: Path) -> None:
+    with mounted_disk(tmp_path / "disk", "1m") as disk:
+        found = opened(disk)
+        found.decide([label("1", "a", "bag")], "Li")
+        with suppress(OSError), open(disk / "other", "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass  # until the disk is full; the journal's last block has room for a decision more
+        with refuses("disk_full", StorageError):
+            found.decide([label("2", "b", "bag")], "Li")
+        for each in (found, opened(disk)):
+            assert [decision.id for decision in each.current()] == ["a"]
+        (disk / "other").unlink()
+        assert not found.decide([label("2", "b", "bag")], "Li")[0].is_repeated
+        assert in_table(found) == [("a", "bag"), ("b", "bag")]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

@@ -36,6 +36,19 @@ _ERROR_CODES = {
 }
 
 
+def reserve(handle: int, size: int) -> None:
+    """Fill an empty file with `size` zeros, so that a full disk is known before anything else is written.
+
+    Raises:
+        OSError: the disk is full, for example.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
+        return
+    while size > 0:
+        size -= os.write(handle, bytes(min(size, 1_000_000)))
+
+
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 """Flag with which the system opens no symbolic link; 0 where it has none."""
 

@@ -7,6 +7,7 @@ journal and the table are on the disk.
 
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from muslin.data.audit.labels import YES_NO
 from muslin.data.dataset import Target
 from muslin.errors import DataError, StorageError
 from muslin.review.clock import now_text
-from muslin.storage.atomic import write_atomically
+from muslin.storage.atomic import reserve, storage_errors, write_atomically
 from muslin.storage.boundary import is_below
 from muslin.studio.data_sets import OpenData
 from muslin.studio.decision_journal import Appender, DecisionJournal
@@ -33,6 +34,12 @@ EXCLUDED_COLUMNS = ("part", "id", "who", "when")
 
 Kind = Literal["label", "exclude", "include", "undo"]
 KINDS: tuple[Kind, ...] = ("label", "exclude", "include", "undo")
+
+BYTES_PER_CHARACTER = 16
+"""Of a decision, in the journal and the table together: 4 in UTF-8 or 6 escaped in each, and quotes."""
+
+ROW_BYTES = 1000
+"""Of a decision's other columns, with room to spare."""
 
 Subject = tuple[str, str, str]
 """What a decision is about: the image's id, the target ("" of an exclusion), and of a multilabel target the class."""
@@ -141,9 +148,17 @@ class Corrections:
             with self._journal.appending() as file:
                 self._follow(False)
                 self._adopt_edits(file)
+                self._check_room(new, who)
                 receipts = self._append(file, new, who)
                 self._write_tables()
         return receipts
+
+    def _check_room(self, new: Sequence[NewDecision], who: str) -> None:
+        """Refuse decisions that the journal would still take and the tables would not: they are told as refused."""
+        tables = sum(path.stat().st_size for path in (self.labels_path, self.excluded_path) if path.exists())
+        words = sum(len(f"{each.part}{each.id}{each.target}{each.label}{who}") for each in new)
+        with storage_errors(self.labels_path), tempfile.TemporaryFile(dir=self.labels_path.parent, buffering=0) as file:
+            reserve(file.fileno(), tables + BYTES_PER_CHARACTER * words + ROW_BYTES * len(new))
 
     # ── The journal ──────────────────────────────────────────────────────────────────────────────────────
 
