@@ -7,7 +7,7 @@ import pytest
 
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.workflows import run_mistakes
-from muslin.workflows.run_mistakes import Selection
+from muslin.workflows.run_mistakes import ImageQuery
 from muslin.workflows.run_predictions import RunPredictions
 from refusals import refuses
 
@@ -34,7 +34,7 @@ def test_selections_of_one_class_per_image() -> None:
     found = predictions(KIND, [0, 0, 1, 2, UNKNOWN, 1], [0, 1, 1, 1, 1, 2])
 
     def places(**wanted: str) -> list[int]:
-        return run_mistakes.select(found, KIND, Selection(sort="order", **wanted)).tolist()
+        return run_mistakes.select(found, KIND, ImageQuery(sort="order", **wanted)).tolist()
 
     assert places() == [0, 1, 2, 3, 4, 5]
     assert places(label="a", predicted="b") == [1]
@@ -44,9 +44,9 @@ def test_selections_of_one_class_per_image() -> None:
     assert places(outcome="correct") == [0, 2]
     assert places(decision="review") == [1, 4]
     assert places(text="3.P") == [3]
-    assert run_mistakes.select(found, KIND, Selection(sort="confidence"))[0] == 5
-    assert run_mistakes.select(found, KIND, Selection(sort="doubt"))[0] == 0
-    assert run_mistakes.select(found, KIND, Selection(sort="loss"))[-1] == 4, "without a label there is no loss"
+    assert run_mistakes.select(found, KIND, ImageQuery(sort="confidence"))[0] == 5
+    assert run_mistakes.select(found, KIND, ImageQuery(sort="doubt"))[0] == 0
+    assert run_mistakes.select(found, KIND, ImageQuery(sort="loss"))[-1] == 4, "without a label there is no loss"
     assert run_mistakes.accuracy(found, KIND) | {"interval": None} == {
         "n": 5, "correct": 2, "accuracy": 0.4, "interval": None,
     }  # fmt: skip
@@ -57,7 +57,7 @@ def test_selections_of_several_labels_per_image() -> None:
     found = predictions(TAGS, labels, np.array([[1, 0], [0, 1], [1, 1], [1, 0]], np.int8))
 
     def places(**wanted: str) -> list[int]:
-        return run_mistakes.select(found, TAGS, Selection(sort="order", **wanted)).tolist()
+        return run_mistakes.select(found, TAGS, ImageQuery(sort="order", **wanted)).tolist()
 
     assert places(outcome="errors") == [1, 2]
     assert places(outcome="correct") == [0]

@@ -19,6 +19,7 @@ from muslin.errors import MuslinError, StoppedError, StorageError
 from muslin.messages import Message
 from muslin.storage.atomic import write_atomically
 from muslin.strict_json import json_text
+from muslin.studio.shown_paths import without_folders
 from muslin.workers import pack_messages, unpack_messages
 
 STATE, STOP, OUTPUT = "state.json", "stop", "output.txt"
@@ -111,15 +112,7 @@ def main() -> None:
         result = getattr(import_module(module), name)(job, given["params"])
         job.change(result=result)
     except MuslinError as error:
-        job.change(error=_without_folder(error.message))
+        job.change(error=without_folders(error.message))
     except Exception:
         traceback.print_exc()
         job.change(error=Message(given["ended"]))
-
-
-def _without_folder(message: Message) -> Message:
-    """The message with the name of a file in place of its path on this machine."""
-    path = message.params.get("path")
-    if not isinstance(path, str) or not os.path.isabs(path):
-        return message
-    return Message(message.code, message.hint_code, **{**message.params, "path": Path(path).name})

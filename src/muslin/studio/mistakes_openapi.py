@@ -29,7 +29,6 @@ PREDICTED_IMAGE = {
 }  # fmt: skip
 
 MISTAKES_SCHEMAS: dict[str, Schema] = {
-    "RunPath": NAME | {"description": "The path of a run's folder below the studio's folder, with /."},
     "PartName": {"enum": list(PARTS), "default": "test"},
     "PredictedImage": object_of(**PREDICTED_IMAGE),
     "ListedImage": object_of(**PREDICTED_IMAGE, other_predicted=or_null(list_of(STRING))),

@@ -17,7 +17,7 @@ from muslin.studio.requests import Body, choice_of, integer_of, text_of
 from muslin.studio.room_routes import MAX_QUEUED, post_route
 from muslin.studio.work_queue import WorkQueue
 from muslin.workflows import run_mistakes
-from muslin.workflows.run_mistakes import OUTCOMES, SORTS, Selection
+from muslin.workflows.run_mistakes import OUTCOMES, SORTS, ImageQuery
 from muslin.workflows.run_predictions import RunPredictions, parts_of_run
 
 THREADS = 4
@@ -90,7 +90,7 @@ def images(runs: RunsOfFolder, body: Body) -> dict[str, Any]:
     """A page of the images of a cell, a row, a column or a slice."""
     name, found, target = runs.of(body)
     names = runs.images(name, found)
-    wanted = Selection(
+    wanted = ImageQuery(
         class_of(target, body.get("label")),
         class_of(target, body.get("predicted")),
         choice_of(body, "outcome", "all", OUTCOMES),

@@ -45,6 +45,7 @@ SCHEMAS: dict[str, Schema] = {
         "of a data set (DATA percent-encoded), `example:NUMBER` of the images of a run as `/api/walk` numbers them, or "
         "`drawing:BASE64`: one byte per gray pixel."
     },
+    "RunPath": NAME | {"description": "The path of a run's folder below the studio's folder, with /."},
     "LayerName": NAME | {"description": "As `/api/model` lists them."},
     "TargetName": NAME,
     "ClassName": NAME,

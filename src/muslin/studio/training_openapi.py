@@ -19,7 +19,6 @@ from muslin.studio.api_schemas import (
 NUMBER_OR_NULL = or_null(NUMBER)
 
 TRAINING_SCHEMAS: dict[str, Schema] = {
-    "RunPath": NAME | {"description": "A run's path below the studio's folder, with /."},
     "Epoch": object_of(
         epoch=COUNT, train_loss=NUMBER_OR_NULL, train_accuracy=NUMBER_OR_NULL, validation_loss=NUMBER_OR_NULL,
         validation_accuracy=NUMBER_OR_NULL, elapsed_s=NUMBER_OR_NULL,

@@ -1,15 +1,14 @@
 """The paths below /api/walk: what a learner's six steps and "my own photo" need beside the pages of a model."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from muslin.errors import DataError
 from muslin.images import encode_png
-from muslin.messages import Message
 from muslin.studio.requests import Body, integer_of, number_of, text_of, value_of
+from muslin.studio.shown_paths import without_folders
 from muslin.studio.walk_photo import compare_photo, crop, even_ground, nearest_images
 from muslin.studio.walk_record import training_of
 from muslin.studio.workspace import Workspace, walk_target
@@ -32,17 +31,8 @@ def walk(workspace: Workspace, body: Body) -> dict[str, Any]:
         "classes": list(target.classes),
         "training": training,
         "examples": examples,
-        "reason": reason and _without_folders(reason),
+        "reason": reason and without_folders(reason.message),
     }
-
-
-def _without_folders(error: DataError) -> Message:
-    """The error's sentence; of a path only the name, because it may lie outside the folder."""
-    params = {
-        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-        for name, value in error.params.items()
-    }
-    return Message(error.code, error.hint_code, **params)
 
 
 def compare(workspace: Workspace, body: Body) -> dict[str, Any]:

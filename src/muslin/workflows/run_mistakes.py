@@ -41,7 +41,7 @@ MAX_SLICE_VALUES = 100
 
 
 @dataclass(frozen=True)
-class Selection:
+class ImageQuery:
     """Which images of a part are wanted, and in which order.
 
     Attributes:
@@ -116,7 +116,7 @@ def order_by_similarity(cells: NDArray[np.int64]) -> list[int]:
     return order if order[0] < order[-1] else order[::-1]
 
 
-def select(predictions: RunPredictions, target: Target, wanted: Selection) -> Indices:
+def select(predictions: RunPredictions, target: Target, wanted: ImageQuery) -> Indices:
     """The indices of the wanted images in `predictions`, in order: int64 (k,)."""
     chosen = _outcome_mask(predictions, target, wanted)
     label = "" if wanted.outcome in OF_A_LABEL else wanted.label  # whose mask has it already
@@ -142,7 +142,7 @@ def _has_class(values: NDArray[np.integer[Any]], target: Target, name: str) -> N
     return np.asarray(values[:, number] == 1 if target.kind == "multilabel" else values == number)
 
 
-def _outcome_mask(predictions: RunPredictions, target: Target, wanted: Selection) -> NDArray[np.bool_]:
+def _outcome_mask(predictions: RunPredictions, target: Target, wanted: ImageQuery) -> NDArray[np.bool_]:
     outcome = wanted.outcome
     if outcome in OF_A_LABEL and wanted.label:
         number = target.classes.index(wanted.label)
