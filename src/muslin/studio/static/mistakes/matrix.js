@@ -76,7 +76,7 @@ export class Matrix extends Component {
   /** The header of a row or a column, which opens its mistakes. */
   name(y, x, words, isOpen) {
     return html`<button type="button" data-at=${`${y},${x}`} tabindex=${this.tabindex(y, x)} aria-pressed=${isOpen} onfocus=${() => this.setState({ row: y, column: x })}
-      aria-label=${t(y < 0 ? "mistakes.openColumn" : "mistakes.openRow", { class: words })} onclick=${() => this.open(y, x)}><span>${words}</span></button>`;
+      title=${words} aria-label=${t(y < 0 ? "mistakes.openColumn" : "mistakes.openRow", { class: words })} onclick=${() => this.open(y, x)}><span>${words}</span></button>`;
   }
 
   cell(y, x, { row, column, n, share, strength, asShare, isHidden }) {

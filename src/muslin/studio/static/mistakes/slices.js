@@ -11,7 +11,10 @@ import { NO_SELECTION } from "./page.js";
 
 export function Slices({ request }) {
   return html`<h2>${t("mistakes.view.slices")}</h2><p class="lead">${t("mistakes.slicesLead")}</p>
-    <${Load} of=${request} from=${() => ask("/api/mistakes/slices", request)}>${({ slices }) => Object.entries(slices).map(([by, rows]) => html`<${SliceTable} key=${by} by=${by} rows=${rows} />`)}<//>`;
+    <${Load} of=${request} from=${() => ask("/api/mistakes/slices", request)}>${({ slices }) => {
+      const tables = Object.entries(slices).filter(([, rows]) => rows.length);
+      return tables.length ? tables.map(([by, rows]) => html`<${SliceTable} key=${by} by=${by} rows=${rows} />`) : html`<p>${t("mistakes.noSlices")}</p>`;
+    }}<//>`;
 }
 
 function SliceTable({ by, rows }) {
