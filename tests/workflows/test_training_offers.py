@@ -1,0 +1,87 @@
+"""What is said of recipes before a training: which suit the images, what they change, and how long they take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from garment_files import write_garment_folders
+from muslin.errors import DataError
+from muslin.learn.recipes import LADDER, RECIPES
+from muslin.messages import no_log
+from muslin.workflows.training_data import Callbacks
+from muslin.workflows.training_offers import PHOTO_RECIPES, RecipeOffer, TrainingOffers, offer_recipes
+from muslin.workflows.training_plan import TrainOptions
+
+LARGE_PX = 300
+
+
+def untimed(data: Path, **options: object) -> TrainingOffers:
+    """The offers of a person who has left before any recipe is timed."""
+    shown: list[TrainingOffers] = []
+    callbacks = Callbacks(no_log, should_stop=lambda: True)
+    found = offer_recipes(str(data), TrainOptions(**options), callbacks, shown.append)  # type: ignore[arg-type]
+    assert shown == [found]
+    return found
+
+
+def names(offers: Sequence[RecipeOffer]) -> list[str]:
+    return [offer.recipe for offer in offers]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_garment_folders(tmp_path_factory.mktemp("small"), 40)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("large")
+    numbers = np.random.default_rng(0)
+    for number in range(40):
+        pixels = numbers.integers(0, 256, (LARGE_PX, LARGE_PX, 3), np.uint8)
+        path = folder / ("shirt", "coat")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def test_each_recipe_is_timed_and_shown_as_soon_as_it_is(small: Path) -> None:
+    shown: list[TrainingOffers] = []
+    found = offer_recipes(str(small), TrainOptions(), Callbacks(no_log), shown.append)
+    assert [sum(offer.expected_s is not None for offer in each.offers) for each in shown] == [0, 1, 2, 3]
+    assert shown[-1] == found
+    times = [offer.expected_s for offer in found.offers]
+    assert all(time is not None and time > 0 for time in times)
+    assert all(offer.problem is None for offer in found.offers)
+
+
+def test_small_images_are_offered_the_ladder_in_their_size(small: Path) -> None:
+    found = untimed(small)
+    assert (names(found.offers), found.chosen) == (list(LADDER), "quick")
+    assert sum(found.counts.values()) == 40
+    for offer in found.offers:
+        assert offer.accuracy == RECIPES[offer.recipe].benchmark.accuracy
+        assert offer.settings["image_size"] == 28
+        assert 0 < offer.settings["batch_size"] <= found.counts["train"]
+
+
+def test_large_photos_are_offered_recipes_for_photos(large: Path) -> None:
+    found = untimed(large)
+    assert set(names(found.offers)) <= {*PHOTO_RECIPES, found.chosen}
+    assert found.chosen in names(found.offers)
+    assert found.targets == {"label": ["coat", "shirt"]}
+    assert all(offer.settings.get("batch_size", 1) <= found.counts["train"] for offer in found.offers)
+
+
+def test_excluded_images_are_left_out_of_the_counts(small: Path, tmp_path: Path) -> None:
+    some = sorted(path.relative_to(small).as_posix() for path in small.rglob("*.png"))[:5]
+    (tmp_path / "exclude.csv").write_text("\n".join(["id", *some]) + "\n")
+    assert sum(untimed(small, exclude=tmp_path / "exclude.csv").counts.values()) == 35
+
+
+def test_data_without_a_label_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        untimed(tmp_path)
