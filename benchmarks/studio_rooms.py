@@ -13,7 +13,7 @@ With a headless Chromium, each part with a folder and a cache of its own:
 - `dropped`: 40 photos in 3 classes are dropped: seconds to the data room, and to the trained model.
 - `large`: `--count` photos in 4 classes (copies with changed bytes) are dropped and trained with the recipe that the
   studio suggests: seconds, and the most memory of all processes of the studio together, and of the page's.
-- `home`: a folder with 10,000 photos beside each other, and one with 10,000 folders of a photo: seconds to its rows.
+- `home`: a folder with a folder of 10,000 photos, and one with 10,000 folders of a photo: seconds to its rows.
 - `similarity_map`: seconds to the map by similarity of all photos.
 
 Memory is what a process has for itself and its share of what it has with others (Linux's PSS), sampled twice a second.
@@ -239,9 +239,9 @@ def import_and_train(folder: Path, shop: Path) -> dict[str, Any]:
 def home(photos: "Photos") -> dict[str, Any]:
     """Seconds from the start of the page's load to the rows of a home page."""
     found: dict[str, Any] = {}
-    for name, of in (("files", lambda n: "{n}.jpg"), ("folders", lambda n: "{n}/0.jpg")):
+    for name, pattern in (("files", "photos/{}.jpg"), ("folders", "{}/0.jpg")):
         with empty_folder() as folder:
-            photos.write_all(folder, [of(n).format(n=n) for n in range(10_000)])
+            photos.write_all(folder, [pattern.format(n) for n in range(10_000)])
             with running_studio(folder) as address, chromium() as page:
                 times = []
                 for _ in range(3):

@@ -8,7 +8,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from muslin.images.decode_worker import decode_in_worker
 from muslin.images.decoder import Pixels
 from muslin.messages import Message
 from muslin.studio.model_files import MAX_DEPTH, MAX_ENTRIES, path_within
-from muslin.studio.thumbnail_worker import small_pixels, small_pixels_of_file
+from muslin.studio.thumbnail_worker import PROCESSES, small_pixels, small_pixels_of_file
 from muslin.workers import WorkerEnded, WorkerPool
 
 MAX_OPEN = 3
@@ -175,7 +175,11 @@ class OpenData:
 
     def thumbnails(self, indices: Sequence[int], side: int) -> list[Pixels | MuslinError]:
         """The images at `indices`, uint8 (height, width, channels) with no edge over `side` px; or their errors."""
-        return [_small(image, side) for image in self.images(indices)]
+        images = self.images(indices)
+        if self.shape is not None:
+            return [_small(image, side) for image in images]
+        with ThreadPoolExecutor(PROCESSES) as threads:  # each waits for a process that decodes
+            return list(threads.map(lambda image: _small(image, side), images))
 
     def close(self) -> None:
         """End the process."""
