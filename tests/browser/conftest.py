@@ -19,3 +19,13 @@ def browser() -> Iterator[Page]:
 def address(folder: Path) -> Iterator[str]:
     with running_studio(folder) as where:
         yield where
+
+
+@pytest.fixture
+def page(browser: Page) -> Iterator[Page]:
+    """The browser on a desk, in the light, which must have no error when the test ends."""
+    browser.console.clear()
+    browser.resize(1280, 900)
+    browser.prefer("light")
+    yield browser
+    assert browser.console == []

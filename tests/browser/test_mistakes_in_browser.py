@@ -21,15 +21,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def page(browser):
-    browser.console.clear()
-    browser.resize(1280, 900)
-    browser.prefer("light")
-    yield browser
-    assert browser.console == []
-
-
 def open_view(page, address, words):
     page.visit(f"{address}/#page=mistakes&run=runs/first{words}")
     until(page, "document.querySelector('.mistakesbody')")

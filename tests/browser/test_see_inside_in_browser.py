@@ -26,15 +26,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def page(browser):
-    browser.console.clear()
-    browser.resize(1280, 900)
-    browser.prefer("light")
-    yield browser
-    assert browser.console == []
-
-
 def test_the_whole_network_is_on_one_screen(page, address):
     page.visit(f"{address}/#page=model")  # without a model, one is chosen
     until(page, "document.querySelector('.models a')")

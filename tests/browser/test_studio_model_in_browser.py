@@ -32,15 +32,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def page(browser):
-    browser.console.clear()
-    browser.resize(1280, 900)
-    browser.prefer("light")
-    yield browser
-    assert browser.console == []
-
-
 def top(page):
     """The most probable class's share, in percent, as the side shows it."""
     return float(page.run("document.querySelector('.side .verdict .number').textContent").split()[0])

@@ -30,15 +30,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def page(browser):
-    browser.console.clear()
-    browser.resize(1280, 900)
-    browser.prefer("light")
-    yield browser
-    assert browser.console == []
-
-
 def choose(page, selector, option=1):
     """Choose an option of every list that matches, as a person does: the page hears of each."""
     page.run(
