@@ -71,6 +71,7 @@ def test_a_sentence_keeps_its_order_around_arabic(browser: Page, address: str) -
         "{message: 'Suits 28 px. Slower: --recipe brisk', hint: ''}": "Suits 28 px.",
         "{message: 'No column.', hint: 'Name one with --target.'}": "No column. In a terminal: Name one with --target.",
         "{message: 'With --shape it fits.', hint: 'Look again.'}": "With --shape it fits. Look again.",
+        "{message: 'No --precision given; but none fits.', hint: ''}": "No --precision given; but none fits.",
     }
     for given, text in shown.items():
         assert browser.run(message.replace("MESSAGE", given)) == text
