@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chromium import chromium
 from page_actions import click, point, press, serious_problems, tab_to, type_text, until
@@ -444,6 +445,57 @@ def test_several_labels_are_switched_one_by_one(page, address, folder, tmp_path)
     press(page, "Enter")
     found = wait_for(lambda: decided(folder, shop, "labels"))
     assert [value for _, value, _ in found.values()] == ['["cotton", "striped"]', "[]", '["cotton", "red"]']
+
+
+@pytest.fixture
+def two_targets(folder, tmp_path):
+    """The name of a store with two targets, `kind` and `tone`, and three products to review."""
+    place = folder / tmp_path.name
+    make_review_shop(place, 1)
+    targets = Target("kind", ("Trouser", "Shirt", "Bag")), Target("tone", ("dark", "light"))
+    seal(small_bundle(*targets), place / "two.muslin")
+    vectors = [np.array(pair, np.float16).tobytes() for pair in ((1, 0), (0.9, 0.4), (0, 1))]
+    with Store.create(
+        place / "two.db", place / "two.muslin", who="Ada", settings=StoreSettings(spot_checks=0)
+    ) as store:
+        catalogue = store.add_catalogue(place / "catalogue.csv", {})
+        found = {
+            "kind": NewPrediction("Bag", 0.5, "review", ("Bag",)),
+            "tone": NewPrediction("dark", 0.5, "review", ("dark",)),
+        }
+        new = [NewProduct(f"P{n}", f"f{n}", ("0.png",), "", found, vector) for n, vector in enumerate(vectors)]
+        store.put_products(catalogue, new, store.active.digest)
+    return f"{tmp_path.name}/two.db"
+
+
+def test_the_end_of_a_queue_leads_to_the_other_target(page, address, folder, two_targets):
+    open_room(page, address, two_targets, "&target=gone")  # as an address of another store has it
+    assert page.run("document.querySelector('#what').textContent") == "Bag"
+    press(page, "Enter")
+    until(page, "document.querySelector('.ended .main')?.textContent.includes('tone')")
+    click(page, ".ended .main")
+    until(page, "document.querySelector('#what').textContent === 'dark'")
+    until(page, "document.activeElement.matches('.face') || document.querySelector('.photo .face') !== null")
+    click(page, ".confirm .main")
+    until(page, "document.querySelector('.ended') !== null")
+    wait_for(lambda: len(decided(folder, two_targets, "tone")) == 3)
+    until(page, "document.querySelector('.ended .main')?.textContent === 'Status'")
+    assert len(decided(folder, two_targets, "kind")) == 3
+
+
+def test_undo_brings_back_photos_decided_as_similar(page, address, folder, two_targets):
+    with Store.open(folder / two_targets) as store:
+        first = store.items("kind", sort="added")[0]
+    open_room(page, address, two_targets, "&view=search")
+    press(page, "s")
+    until(page, "document.querySelector('dialog.similar .photo:not(.out) .face') === document.activeElement")
+    press(page, "a")
+    wait_for(lambda: len(decided(folder, two_targets, "kind")) == 2)
+    until(page, "document.querySelector('dialog') === null")
+    press(page, "u")
+    wait_for(lambda: decided(folder, two_targets, "kind") == {})
+    with Store.open(folder / two_targets) as store:
+        assert len(store.similar(first.product, "kind")) == 2
 
 
 def test_two_people_get_other_photos_and_learn_of_each_other(page, address, folder, shop):

@@ -96,7 +96,10 @@ def test_killed_work_is_told_and_can_start_again(page, tmp_path):
 def test_only_models_of_the_store_can_be_promoted(page):
     for digest in ("", "0" * 64, "/etc/passwd", "model.muslin"):
         assert page.refusal("promote", digest=digest).code == "request_choice"
-    page.post("promote", digest=page.post("models")["active"])
+    active = page.post("models")["active"]
+    for margin in (-0.1, 1, "2", True, None):
+        assert page.refusal("promote", digest=active, margin=margin).code == "request_value"
+    page.post("promote", digest=active, margin=0.1)
     assert ended(page)["error"]["code"] == "promotion_active"
 
 
@@ -163,6 +166,9 @@ def test_a_candidate_is_trained_and_promoted_while_no_studio_runs(tmp_path: Path
     result = ended(page)["result"]
     assert result["digest"] == candidate
     assert result["is_promoted"] == (not result["refusals"]) == (page.post("models")["active"] == candidate)
+    if not result["is_promoted"]:
+        page.post("promote", digest=candidate, margin=0.99)
+        assert ended(page)["result"]["is_promoted"]
     room.close()
 
 

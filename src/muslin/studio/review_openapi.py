@@ -18,7 +18,7 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.review_work import WORKS
+from muslin.studio.review_work import MAX_MARGIN, WORKS
 
 TEXT = NAME | {"maxLength": 200}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
@@ -172,7 +172,8 @@ REVIEW_OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/review/promote"): Operation(
         "Begin to make a candidate the active model, if it is not worse; or to bring back the one before.",
         object_of(work=WORK),
-        request_of(("store", "who"), **ONE_STORE, who=ref("Person"), digest=TEXT, undo=BOOLEAN),
+        request_of(("store", "who"), **ONE_STORE, who=ref("Person"), digest=TEXT, undo=BOOLEAN,
+                   margin=NUMBER | {"minimum": 0, "maximum": MAX_MARGIN}),
     ),
     ("POST", "/api/review/forecast"): Operation(
         "Begin to compute what more decided products would bring, of any class or of one.", object_of(forecast=WORK),

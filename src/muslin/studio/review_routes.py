@@ -15,8 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from muslin.errors import MuslinError
+from muslin.evaluation.promotion import DEFAULT_MARGIN
 from muslin.review.values import SORTS, ModelRow
-from muslin.studio.requests import Body, choice_of, integer_of, text_of
+from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
 from muslin.studio.responses import Handler, photo_caching
 from muslin.studio.review_photos import GRID_PX, MAX_PHOTO_PX, ReviewPhotos
 from muslin.studio.review_stores import OpenStore, ReviewStores
@@ -34,7 +35,7 @@ from muslin.studio.review_values import (
     target_named,
     undos_of,
 )
-from muslin.studio.review_work import ReviewWork
+from muslin.studio.review_work import MAX_MARGIN, ReviewWork
 from muslin.studio.room_routes import get_route, post_route
 from muslin.studio.work_queue import WorkQueue
 
@@ -254,7 +255,8 @@ def promote(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:
     if body.get("undo"):
         return {"work": works.start(opened, "undo_promotion", short_text(body, "who"))}
     digest = choice_of(body, "digest", "", [model.digest for model in opened.store.models()])
-    return {"work": works.start(opened, "promote", short_text(body, "who"), digest=digest)}
+    margin = number_of({"margin": DEFAULT_MARGIN, **body}, "margin", 0, MAX_MARGIN)
+    return {"work": works.start(opened, "promote", short_text(body, "who"), digest=digest, margin=margin)}
 
 
 def forecast(works: ReviewWork, opened: OpenStore, body: Body) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from muslin.studio.run_sources import check_within
 if TYPE_CHECKING:
     from muslin.review.store import Store
 
+MAX_MARGIN = 0.99
+"""Of the share of products by which a promoted model may be worse."""
+
 
 class ReviewWork:
     """At most one work for each store at a time. Safe to use from several threads at once.
@@ -33,7 +36,7 @@ class ReviewWork:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def start(self, opened: OpenStore, kind: str, who: str, **of_work: str | None) -> dict[str, Any]:
+    def start(self, opened: OpenStore, kind: str, who: str, **of_work: str | float | None) -> dict[str, Any]:
         """Begin a work of WORKS; its state.
 
         Raises:
@@ -126,11 +129,12 @@ def _train(job: Job, params: Params) -> dict[str, Any]:
 def _promote(job: Job, params: Params) -> dict[str, Any]:
     """Whether the candidate is active now, and why not."""
     from muslin.review.store import Store
-    from muslin.workflows.review_promote import promote
+    from muslin.workflows.review_promote import PromoteOptions, promote
 
+    options = PromoteOptions(params["margin"])
     with Store.open(params["place"]) as store:
         _check_edits(store, params)
-        found = promote(store, params["digest"], params["who"], log=job.log, should_stop=job.should_stop)
+        found = promote(store, params["digest"], params["who"], options, job.log, job.should_stop)
     return {"digest": found.candidate, "is_promoted": found.is_promoted, "refusals": list(found.refusals)}
 
 

@@ -111,12 +111,16 @@ function Photos({ session }) {
   return html`<ul class=${`photos size${session.side} waiting`} aria-hidden="true">${Array.from({ length: 24 }, () => html`<li class="photo"><span class="face"></span><span class="under"></span></li>`)}</ul>`;
 }
 
-/** Nothing is left in the queue. */
+const open = (counts) => (counts ? counts.queue.total - counts.queue.decided : 0);
+
+/** Nothing is left in the queue of a target; those of others may have some. */
 function Ended({ session }) {
   const unsent = session.outbox.waitingCount, left = session.progress.total - session.progress.decided - unsent;
+  const others = session.targets.filter((one) => one !== session.target && open(session.opened.counts[one.name]) > 0);
   return html`<div class="empty ended"><h3>${t("review.endedTitle")}</h3>
     <p>${unsent > 0 ? tn("review.endedUnsent", unsent) : left > 0 ? tn("review.endedLeft", left) : t("review.endedText")}</p>
-    <p><button type="button" class="main" onclick=${() => set({ view: "status" }, true)}>${t("review.view.status")}</button>
+    <p>${others.map((one) => html`<button type="button" class="main" onclick=${() => session.setTarget(one.name)}>${t("review.goOn", { target: one.name })}</button> `)}
+    <button type="button" class=${others.length ? "" : "main"} onclick=${() => set({ view: "status" }, true)}>${t("review.view.status")}</button>
     <button type="button" onclick=${() => session.reload()}>${t("review.lookAgain")}</button></p></div>`;
 }
 

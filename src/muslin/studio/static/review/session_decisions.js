@@ -63,7 +63,7 @@ export class SessionDecisions extends SessionPages {
 
   async sendDecisions(batch) {
     const answer = await requests.decide({ store: this.store, who: batch.who, decisions: batch.decisions });
-    this.take(answer.counts[this.target.name]);
+    for (const [name, counts] of Object.entries(answer.counts)) this.take(counts, name);
     this.markIds(batch, answer.receipts);
     if (batch.isAlone) this.takeOff(batch);
     return answer;

@@ -188,7 +188,10 @@ export class SessionPages extends SessionState {
     this.placeRefused();
   }
 
-  take(counts) {
-    if (counts) this.counts = counts;
+  /** What the server counts for a target. */
+  take(counts, name = this.target.name) {
+    if (!counts) return;
+    this.opened.counts[name] = counts;
+    if (name === this.target.name) this.counts = counts;
   }
 }

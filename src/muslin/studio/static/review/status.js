@@ -65,8 +65,7 @@ class Incorrect extends Component {
   render({ session, products }, { items = [] }) {
     const none = t("review.noLabel");
     return html`<h3>${tn("review.incorrect", products.length)}</h3><ul class="incorrect">${items.map((item) => html`<li key=${item.product}>
-      <img src=${session.photo(item, 0, 112)} alt="" /><span>${item.name}</span><span class="soft">${textOf(item.value, none)} →
-      ${item.decided?.kind === "value" ? textOf(item.decided.value, none) : item.decided && t(`review.kind.${item.decided.kind}`)}</span></li>`)}</ul>`;
+      <img src=${session.photo(item, 0, 112)} alt="" /><span>${item.name}</span><span class="soft">${textOf(item.value, none)}${" → "}${item.decided?.kind === "value" ? textOf(item.decided.value, none) : item.decided && t(`review.kind.${item.decided.kind}`)}</span></li>`)}</ul>`;
   }
 }
 
@@ -120,6 +119,12 @@ class Models extends Component {
     }
   }
 
+  /** Promote a model, where it may be worse by the share of products that the field says. */
+  promote(digest) {
+    const points = Number(this.state.points ?? MARGIN_POINTS);
+    return this.start(requests.promote, { digest, margin: Math.min(MAX_MARGIN_POINTS, Math.max(0, points || 0)) / 100 });
+  }
+
   async start(request, more) {
     const { session } = this.props;
     try {
@@ -128,7 +133,7 @@ class Models extends Component {
     } catch (error) { this.setState({ error: error.message }); }
   }
 
-  render({ session, models: { active, models, promotions } }, { work, is_allowed, error, forecast }) {
+  render({ session, models: { active, models, promotions } }, { work, is_allowed, error, forecast, points = MARGIN_POINTS }) {
     const runs = running({ work, forecast }), isBusy = !is_allowed || runs || !session.who, unsent = session.outbox.waitingCount;
     const name = (digest) => `${models.find((one) => one.digest === digest)?.name || ""} ${digest.slice(0, 8)}`;
     const ordered = [...models].sort((a, b) => (b.digest === active) - (a.digest === active) || b.added_at.localeCompare(a.added_at));
@@ -136,7 +141,8 @@ class Models extends Component {
       <ul class="modelrows">${ordered.map((one) => html`<li key=${one.digest}>
         <div><strong>${one.name}</strong> <span class="soft number">${one.digest.slice(0, 8)}</span><br /><span class="soft">${when(one.added_at)}</span></div>
         ${one.digest === active ? html`<span class="stamp">${t("review.active")}</span>`
-    : html`<button type="button" disabled=${isBusy} onclick=${() => this.start(requests.promote, { digest: one.digest })}>${t("review.promote")}</button>`}</li>`)}</ul>
+    : html`<button type="button" disabled=${isBusy} onclick=${() => this.promote(one.digest)}>${t("review.promote")}</button>`}</li>`)}</ul>
+      ${models.length > 1 && html`<label class="field margin"><span>${t("review.margin")}</span><input type="number" min="0" max=${MAX_MARGIN_POINTS} step="1" value=${points} oninput=${(event) => this.setState({ points: event.target.value })} /></label>`}
       ${is_allowed === false && html`<p class="note">${t("review.serveNeeded", { store: session.store })}</p>`}
       ${unsent > 0 && html`<p class="note">${tn("review.unsentFirst", unsent)}</p>`}
       <div class="buttons"><button type="button" class="main" disabled=${isBusy || unsent > 0} onclick=${() => this.start(requests.train)}>${t("review.train")}</button>
@@ -173,6 +179,7 @@ function Band({ forecast: { accepted_now: now, accepted_interval: [low, high] },
 }
 
 const POLL_MS = 800;
+const MARGIN_POINTS = 2, MAX_MARGIN_POINTS = 99; // of `muslin review promote --margin`
 
 /** The training, promotion or forecast that runs. */
 const running = ({ work, forecast }) => [work, forecast].find((one) => one?.is_running);
