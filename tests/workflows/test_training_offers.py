@@ -51,18 +51,20 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_recipe_is_timed_and_shown_as_soon_as_it_is(small: Path) -> None:
     shown: list[TrainingOffers] = []
     found = offer_recipes(str(small), TrainOptions(), Callbacks(no_log), shown.append)
-    assert [sum(offer.expected_s is not None for offer in each.offers) for each in shown] == [0, 1, 2, 3]
+    assert [sum(offer.expected_s is not None for offer in each.offers) for each in shown] == list(
+        range(len(LADDER) + 2)
+    )
     assert shown[-1] == found
     times = [offer.expected_s for offer in found.offers]
     assert all(time is not None and time > 0 for time in times)
     assert all(offer.problem is None for offer in found.offers)
 
 
-def test_small_images_are_offered_the_ladder_in_their_size(small: Path) -> None:
+def test_small_images_are_offered_the_ladder_and_then_tutorial(small: Path) -> None:
     found = untimed(small)
-    assert (names(found.offers), found.chosen) == (list(LADDER), "quick")
+    assert (names(found.offers), found.chosen) == ([*LADDER, "tutorial"], "quick")
     assert sum(found.counts.values()) == 40
-    for offer in found.offers:
+    for offer in found.offers[:-1]:
         assert offer.accuracy == RECIPES[offer.recipe].benchmark.accuracy
         assert offer.settings["image_size"] == 28
         assert 0 < offer.settings["batch_size"] <= found.counts["train"]

@@ -22,6 +22,9 @@ from muslin.workflows.training_data import Callbacks, read_source
 from muslin.workflows.training_plan import TrainOptions, edit_dataset
 
 PHOTO_RECIPES = ("photo", "photo-tuned", "small-photo")
+LEARNERS_RECIPE = "tutorial"
+"""Less accurate and slower than the others, with few layers to look at: the network of the walk."""
+
 TRIAL_PHOTOS = 256
 """Photos that are decoded to measure how long a recipe takes that decodes all of them."""
 
@@ -112,9 +115,13 @@ def offer_recipes(
 
 def _recipes(dataset: Dataset, n_train: int, chosen: Recipe) -> list[tuple[RecipeOffer, Recipe]]:
     """The recipes that suit the images, in the order of the table, not yet timed."""
-    names = PHOTO_RECIPES if isinstance(dataset.images, PhotoImages) and chosen.name != "quick" else LADDER
+    names = (
+        PHOTO_RECIPES
+        if isinstance(dataset.images, PhotoImages) and chosen.name != "quick"
+        else (*LADDER, LEARNERS_RECIPE)
+    )
     recipes: list[tuple[RecipeOffer, Recipe]] = []
-    for name in sorted(dict.fromkeys([chosen.name, *names]), key=list(RECIPES).index):
+    for name in sorted({chosen.name, *names}, key=_place):
         recipe = chosen if name == chosen.name else RECIPES[name]
         settings = _fitted_settings(recipe, chosen)
         if is_backbone(recipe.network) and not has_imagenet_weights(recipe.network):
@@ -126,6 +133,11 @@ def _recipes(dataset: Dataset, n_train: int, chosen: Recipe) -> list[tuple[Recip
         offer = RecipeOffer(name, recipe.network, recipe.epochs, accuracy=accuracy, settings=settings)
         recipes.append((offer, recipe))
     return recipes
+
+
+def _place(name: str) -> tuple[bool, int]:
+    """For sorting: as in the table of recipes, with the learners' recipe last, since its trial is the slowest."""
+    return name == LEARNERS_RECIPE, list(RECIPES).index(name)
 
 
 def _fitted_settings(recipe: Recipe, chosen: Recipe) -> dict[str, Any]:
