@@ -8,6 +8,7 @@ import { t } from "/static/texts.js";
 const BATCH_BYTES = 8_000_000;
 const BATCH_FILES = 500;
 const AT_ONCE = 2; // requests
+const SLICE_MS = 20; // of work, after which the page reacts
 const ATTEMPTS = 20; // of one request, while the studio is started again
 const WAIT_MS = 1000;
 const NAMES_OF_A_KIND = 200; // that the server is told of, to name a few
@@ -48,10 +49,11 @@ export async function importFiles(files, name = nameOf(files)) {
 }
 
 async function sendAll(files, wantedName) {
-  const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
+  let bytes = 0, there = 0;
+  const missing = [];
+  await inSlices(files, ({ file }) => { bytes += file.size; });
   const { name, done } = await ask("/api/imports/start", { name: wantedName, files: files.length, bytes });
-  const missing = files.filter(({ path, file }) => !same(done[path], file));
-  const there = files.reduce((sum, one) => sum + (same(done[one.path], one.file) ? one.file.size : 0), 0);
+  await inSlices(files, (one) => { if (same(done[one.path], one.file)) there += one.file.size; else missing.push(one); });
   show({ name, bytes, files: files.length, sent: there });
   const waiting = batches(missing), unread = [];
   const work = async () => { for (let batch = waiting.next(); !batch.done; batch = waiting.next()) await sendBatch(name, batch.value, unread); };
@@ -62,6 +64,18 @@ async function sendAll(files, wantedName) {
   show({ phase: "done", result, notes });
   announce(t("import.done", { name }));
   return result;
+}
+
+/** `work` on each of thousands of files, with pauses in which the page reacts: the size of each is asked of the system. */
+async function inSlices(files, work) {
+  let pauseAt = performance.now() + SLICE_MS;
+  for (const one of files) {
+    if (performance.now() > pauseAt) {
+      await new Promise((wake) => { setTimeout(wake); });
+      pauseAt = performance.now() + SLICE_MS;
+    }
+    work(one);
+  }
 }
 
 const same = (done, file) => done && done[0] === file.size && done[1] === seconds(file);
@@ -95,7 +109,7 @@ async function sendBatch(name, requests, unread) {
     let left = parts;
     for (let attempt = 1; left.length; attempt += 1) {
       try {
-        await sendBytes("/api/imports/add", packed(name, left));
+        await sendBytes("/api/imports/add", await packed(name, left));
         break;
       } catch (error) {
         if (error.status !== 0 || attempt >= ATTEMPTS) throw error;
@@ -114,12 +128,16 @@ async function canBeRead({ file }) {
   try { await file.slice(0, 1).arrayBuffer(); return true; } catch { return false; }
 }
 
-function packed(name, parts) {
-  const rows = parts.map(({ path, file, offset, length }) => ({ path, offset, length, size: file.size, modified: seconds(file) }));
+async function packed(name, parts) {
+  const rows = [], contents = [];
+  await inSlices(parts, ({ path, file, offset, length }) => {
+    rows.push({ path, offset, length, size: file.size, modified: seconds(file) });
+    contents.push(file.slice(offset, offset + length));
+  });
   const header = new TextEncoder().encode(JSON.stringify({ name, parts: rows }));
   const length = new DataView(new ArrayBuffer(4));
   length.setUint32(0, header.length, true);
-  return new Blob([length, header, ...parts.map(({ file, offset, length: n }) => file.slice(offset, offset + n))]);
+  return new Blob([length, header, ...contents]);
 }
 
 /** ".jpg"; MNIST's files end with "-ubyte" instead. */
