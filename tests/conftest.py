@@ -15,9 +15,31 @@ from muslin.data.synthetic import SyntheticDataset, make_garments
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+LONG_ROUNDS = 10
+"""From so many rounds on, all commands are tortured, not one of each kind, and long tests run."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=2, help="how often tests/torture disturbs each command")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--rounds") < LONG_ROUNDS:
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often each command is tortured: a handful, or as `--rounds` says."""
+    return int(request.config.getoption("--rounds"))
+
+
+@pytest.fixture(scope="session")
+def is_long(rounds: int) -> bool:
+    """Whether this is the long form."""
+    return rounds >= LONG_ROUNDS
 
 
 @pytest.fixture(scope="session")
