@@ -1,6 +1,8 @@
 """What is said of recipes before a training: which suit the images, what they change, and how long they take."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,12 @@ import pytest
 from PIL import Image
 
 from garment_files import write_garment_folders
+from muslin.data import read
 from muslin.errors import DataError
 from muslin.learn.recipes import LADDER, RECIPES
 from muslin.messages import no_log
 from muslin.workflows.training_data import Callbacks
-from muslin.workflows.training_offers import PHOTO_RECIPES, RecipeOffer, TrainingOffers, offer_recipes
+from muslin.workflows.training_offers import PHOTO_RECIPES, RecipeOffer, TrainingOffers, expected_s, offer_recipes
 from muslin.workflows.training_plan import TrainOptions
 
 LARGE_PX = 300
@@ -76,6 +79,11 @@ def test_large_photos_are_offered_recipes_for_photos(large: Path) -> None:
     assert found.chosen in names(found.offers)
     assert found.targets == {"label": ["coat", "shirt"]}
     assert all(offer.settings.get("batch_size", 1) <= found.counts["train"] for offer in found.offers)
+
+
+def test_fine_tuning_is_timed_with_its_features_and_validation(large: Path) -> None:
+    recipe = replace(RECIPES["photo-tuned"], network="efficientnet-lite0", weights="random", image_size=32, epochs=1)
+    assert 0 < expected_s(read(large), recipe, 0) < math.inf
 
 
 def test_excluded_images_are_left_out_of_the_counts(small: Path, tmp_path: Path) -> None:

@@ -77,11 +77,15 @@ def check_time_budget(time_budget_s: float | None, settings: Mapping[str, Any]) 
 
 
 def measure_speed(
-    dataset: Dataset, split: Split, recipe: SGDRecipe, compute: "ComputeSettings", trial_s: float = TRIAL_S
-) -> TrainingSpeed:
+    dataset: Dataset, split: Split, recipe: SGDRecipe, compute: "ComputeSettings", trial_s: float = TRIAL_S,
+    whole: Split | None = None,
+) -> TrainingSpeed:  # fmt: skip
     """Train a throw-away network for `trial_s` seconds at each image scale that the recipe uses.
 
     The mean counts, not the minimum: whatever else the machine does now, it will also do later.
+
+    Args:
+        whole: the parts of all data, where `dataset` is a sample of them.
     """
     from muslin.learn.losses import evaluate_network
     from muslin.learn.modules import Net
@@ -99,7 +103,7 @@ def measure_speed(
     }
     started = time.perf_counter()
     evaluate_network(net, *training_arrays(dataset, sample))
-    validation_s = (time.perf_counter() - started) * len(validation) / max(len(sample), 1)
+    validation_s = (time.perf_counter() - started) * len(validation_subset(whole or split)) / max(len(sample), 1)
     return TrainingSpeed(step_s, validation_s)
 
 

@@ -14,7 +14,7 @@ from muslin.errors import MuslinError
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import choose_recipe
-from muslin.learn.recipes import LADDER, RECIPES, LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
+from muslin.learn.recipes import LADDER, RECIPES, FineTuneRecipe, LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
 from muslin.messages import Message
 from muslin.workflows import time_budget
 from muslin.workflows.run_folder import split_for_recipe
@@ -105,7 +105,7 @@ def offer_recipes(
         if callbacks.should_stop():
             break
         try:
-            timed = replace(offer, expected_s=_expected_s(dataset, recipe, options.seed))
+            timed = replace(offer, expected_s=expected_s(dataset, recipe, options.seed))
         except MuslinError as error:
             timed = replace(offer, problem=error.message)
         found = replace(found, offers=(*found.offers[:number], timed, *found.offers[number + 1 :]))
@@ -150,30 +150,32 @@ def _fitted_settings(recipe: Recipe, chosen: Recipe) -> dict[str, Any]:
     return {"image_size": chosen.image_size} if is_smaller and no_backbone else {}
 
 
-def _expected_s(dataset: Dataset, recipe: Recipe, seed: int) -> float:
-    """Seconds of a training with this recipe, and of decoding the photos."""
+def expected_s(dataset: Dataset, recipe: Recipe, seed: int) -> float:
+    """Seconds of a training with this recipe, and of decoding the photos or extracting their features."""
     if isinstance(recipe, LinearProbeRecipe):
         return time_budget.estimate_extraction_s(dataset, recipe, seed)
     assert isinstance(recipe, SGDRecipe)
-    split, decoding_s = split_for_recipe(dataset, recipe, seed), 0.0
+    split, reading_s = split_for_recipe(dataset, recipe, seed), 0.0
     recipe = with_min_steps(recipe, len(split.train))
+    trial_data, trial = dataset, split
     if isinstance(dataset.images, PhotoImages):
         n = len(dataset)
         sample = dataset.take(np.unique(np.linspace(0, n - 1, min(n, TRIAL_PHOTOS)).astype(int)))
         started = time.perf_counter()
-        side = (recipe.image_size, recipe.image_size, 3)
-        dataset = photos.decode_photos(sample, side, max_unreadable=1)
-        decoding_s = (time.perf_counter() - started) * n / len(sample)
-        everything = np.arange(len(dataset))
-        trial = replace(split, train=everything, validation=everything[: recipe.batch_size], test=everything[:0])
-        return decoding_s + _steps_s(dataset, trial, recipe, len(split.train))
-    return _steps_s(dataset, split, recipe, len(split.train))
+        trial_data = photos.decode_photos(sample, (recipe.image_size, recipe.image_size, 3), max_unreadable=1)
+        reading_s = (time.perf_counter() - started) * n / len(sample)
+        if isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks:
+            reading_s = max(reading_s, time_budget.estimate_extraction_s(dataset, recipe, seed))
+        all_of_them = np.arange(len(trial_data))
+        trial = replace(split, train=all_of_them, validation=all_of_them[: recipe.batch_size], test=all_of_them[:0])
+    return reading_s + _steps_s(trial_data, trial, recipe, split)
 
 
-def _steps_s(dataset: Dataset, split: Split, recipe: SGDRecipe, n_train: int) -> float:
+def _steps_s(dataset: Dataset, trial: Split, recipe: SGDRecipe, split: Split) -> float:
+    """Seconds of the steps on the parts of `split`, from a few on those of `trial`, and of the validation."""
     from muslin.learn.torch_setup import choose_compute_settings
 
     compute = choose_compute_settings()
-    smaller: dict[str, Any] = {"batch_size": min(recipe.batch_size, len(split.train))}
-    speed = time_budget.measure_speed(dataset, split, replace(recipe, **smaller), compute, time_budget.SHORT_TRIAL_S)
-    return time_budget.estimate_train_s(recipe, n_train, speed)
+    smaller = replace(recipe, batch_size=min(recipe.batch_size, len(trial.train)))
+    speed = time_budget.measure_speed(dataset, trial, smaller, compute, time_budget.SHORT_TRIAL_S, split)
+    return time_budget.estimate_train_s(recipe, len(split.train), speed)
