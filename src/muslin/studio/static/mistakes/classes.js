@@ -4,7 +4,7 @@ import { Table } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { link } from "/static/state.js";
 import { count, percent, t } from "/static/texts.js";
-import { NO_SELECTION } from "./page.js";
+import { NO_SELECTION } from "./selection.js";
 
 const RATES = ["precision", "recall", "f1"];
 

@@ -6,8 +6,8 @@ import { html } from "/static/html.js";
 import { link, set } from "/static/state.js";
 import { count, number, percent, t } from "/static/texts.js";
 import { Rate } from "./classes.js";
-import { NO_SELECTION } from "./page.js";
 import { Predicting } from "./predicting.js";
+import { NO_SELECTION } from "./selection.js";
 import { points } from "./slices.js";
 
 const CHANGES = [["fixed", "images_only_b_correct"], ["broken", "images_only_a_correct"], ["neither", "images_neither_correct"]];

@@ -11,13 +11,11 @@ import { Images } from "./images.js";
 import { BackToCell, keepCell } from "./last_cell.js";
 import { Matrix } from "./matrix.js";
 import { Predicting } from "./predicting.js";
+import { NO_SELECTION } from "./selection.js";
 import { Slices } from "./slices.js";
 import { Why } from "./why.js";
 
 const VIEWS = ["matrix", "errors", "classes", "slices", "compare"];
-
-/** What no other view, part or run keeps of a selection. */
-export const NO_SELECTION = { label: "", predicted: "", outcome: "", change: "", slice: "", value: "", why: "" };
 
 export default function Page({ state }) {
   return html`<div class="page wide mistakes"><h1>${t("pageMistakes")}</h1>

@@ -7,7 +7,7 @@ import { link } from "/static/state.js";
 import { count, signed, t } from "/static/texts.js";
 import { Rate } from "./classes.js";
 import { tSlice, tValue } from "./images.js";
-import { NO_SELECTION } from "./page.js";
+import { NO_SELECTION } from "./selection.js";
 
 export function Slices({ request }) {
   return html`<h2>${t("mistakes.view.slices")}</h2><p class="lead">${t("mistakes.slicesLead")}</p>
