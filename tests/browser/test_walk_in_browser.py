@@ -63,9 +63,10 @@ def test_a_learner_walks_all_steps_and_saves_the_lab_sheet(page, address):
     tab_to(page, "e.matches('.pixelgrid [role=application]')")
     press(page, "ArrowDown")
     assert page.run("document.activeElement.matches('.pixelgrid [role=application]')")
-    for image in range(3):
+    for _ in range(3):
+        until(page, "document.querySelector('.task select').value === ''")  # the next image's
         choose(page, ".task select")
-        until(page, f"document.querySelector('.task [role=status]') && {image} >= 0")
+        until(page, "document.querySelector('.task [role=status]')")
         tap(page, ".task .toolbar button")
     fill(page, ".ownwords textarea", "A <b>shirt</b>, perhaps")
     assert len(answers(page)["pixels"]["guesses"]) == 3
