@@ -302,7 +302,7 @@ def command_to_repeat(
     options = names | source["read_options"]
     if "shape" in options:
         options["shape"] = "x".join(map(str, options["shape"]))
-    options |= {"exclude": exclude, "corrections": corrections, "snapshots": snapshots}
+    options |= {"exclude": exclude, "corrections": corrections, "snapshots": snapshots or None}
     options["max_unreadable"] = None if max_unreadable == MAX_UNREADABLE else f"{max_unreadable:g}"
     if recipe:
         defaults = RECIPES[recipe.name].to_dict().items()
