@@ -66,12 +66,3 @@ def test_a_sentence_keeps_its_order_around_arabic(browser: Page, address: str) -
     texts = "import('/static/texts.js').then(({ t, percent }) => [t('whyThis', { class: NAME }), percent(0.5)])"
     arabic = NAMES[0]
     assert browser.run(texts.replace("NAME", repr(arabic))) == [f"Why \u2068{arabic}\u2069?", "50.0\u00a0%"]
-    message = "import('/static/texts.js').then(({ messageText }) => messageText(MESSAGE))"
-    shown = {
-        "{message: 'Suits 28 px. Slower: --recipe brisk', hint: ''}": "Suits 28 px.",
-        "{message: 'No column.', hint: 'Name one with --target.'}": "No column. In a terminal: Name one with --target.",
-        "{message: 'With --shape it fits.', hint: 'Look again.'}": "With --shape it fits. Look again.",
-        "{message: 'No --precision given; but none fits.', hint: ''}": "No --precision given; but none fits.",
-    }
-    for given, text in shown.items():
-        assert browser.run(message.replace("MESSAGE", given)) == text

@@ -32,26 +32,8 @@ export function tOr(key, otherwise, values) {
   return key in texts ? t(key, values) : otherwise;
 }
 
-const OPTION = /(^|[^\w-])--[a-z]|`?muslin (?!studio)[a-z]+/; // what only a command line takes
-const CLAUSE = /(?<=[;；。]|\.(?=\s))\s*/;
-
-/** The clauses of a message before the first about options of the command line: later ones can depend on that. */
-function clausesForPages(text) {
-  const clauses = text.split(CLAUSE), first = clauses.findIndex((clause) => OPTION.test(clause));
-  return first < 0 ? clauses : clauses.slice(0, first);
-}
-
-/** The text of a server's message with its hint; the server has put both in the page's language. What is about options of
- *  the command line is left out where a clause before it remains, and a hint about them says where it applies. */
-export function messageText(message) {
-  if (typeof message === "string") return message;
-  const sentence = clausesForPages(message.message).join(language === "zh" ? "" : " ").replace(/[;；]$/, "") || message.message;
-  const hint = message.hint && OPTION.test(message.hint) ? t("inTerminal", { hint: message.hint }) : message.hint;
-  return [sentence, hint].filter(Boolean).join(language === "zh" ? "" : " ");
-}
-
-/** Whether a message says something to a person who uses no command line. */
-export const isForPages = (message) => typeof message === "string" || clausesForPages(message.message).length > 0;
+/** The text of a server's message with its hint; the server has put both in the page's language. */
+export const messageText = (message) => (typeof message === "string" ? message : [message.message, message.hint].filter(Boolean).join(language === "zh" ? "" : " "));
 
 export const count = (n) => n.toLocaleString(language);
 export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)}\u00a0%`;

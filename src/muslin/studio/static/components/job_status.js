@@ -3,7 +3,7 @@
 import { ask } from "/static/api.js";
 import { announce } from "/static/dom.js";
 import { Component, html } from "/static/html.js";
-import { isForPages, messageText, t, tOr } from "/static/texts.js";
+import { messageText, t, tOr } from "/static/texts.js";
 import { Button } from "./controls.js";
 import { ErrorNotice, Progress } from "./notices.js";
 
@@ -52,7 +52,7 @@ export class JobStatus extends Component {
 
   render({ children, hideStop = false, hideDone = false }, { job, error }) {
     if (!job) return error ? html`<${ErrorNotice} error=${error} retry=${this.follow} />` : html`<p class="soft">${t("loading")}</p>`;
-    const last = job.is_running && job.lines?.filter(isForPages).at(-1);
+    const last = job.is_running && job.lines?.at(-1);
     return html`<div class="job">
       <div class="jobhead"><strong>${tOr(`job.kind.${job.kind}`, job.kind)}</strong> <span class="soft">${t(`job.${jobState(job)}`)}</span>
         ${job.is_running && html`<${Progress} label=${tOr(`job.kind.${job.kind}`, job.kind)} value=${job.progress} />`}

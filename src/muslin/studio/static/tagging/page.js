@@ -7,7 +7,7 @@ import { ImportStatus } from "/static/home/import_status.js";
 import { Component, html } from "/static/html.js";
 import { startJob } from "/static/jobs.js";
 import { roomLink, set } from "/static/state.js";
-import { count, isForPages, messageText, percent, t } from "/static/texts.js";
+import { count, messageText, percent, t } from "/static/texts.js";
 import { dataChoices } from "/static/training/setup.js";
 import { modelChoices, PRECISIONS, ReviewStart } from "./review_start.js";
 
@@ -62,7 +62,7 @@ class Form extends Component {
 }
 
 function Result({ result, params, isWritable, again }) {
-  const targets = Object.keys(result.decisions), notes = result.notes.filter(isForPages);
+  const targets = Object.keys(result.decisions), { notes } = result;
   const cell = (target) => (row) => `${count(result.decisions[target][row.name] || 0)} (${percent((result.decisions[target][row.name] || 0) / Math.max(result.products, 1))})`;
   const columns = [{ name: "words", words: t("tagging.decision") }, ...targets.map((target) => ({ name: target, words: target, isNumber: true, cell: cell(target) }))];
   const isGuaranteed = targets.every((target) => target in result.guarantees);
