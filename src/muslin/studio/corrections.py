@@ -22,6 +22,7 @@ from muslin.data.audit.exclusions import csv_text, read_sample_rows
 from muslin.data.audit.labels import YES_NO
 from muslin.data.dataset import Target
 from muslin.errors import DataError, StorageError
+from muslin.library_errors import reason_of
 from muslin.review.clock import now_text
 from muslin.storage.atomic import reserve, storage_errors, write_atomically
 from muslin.storage.boundary import is_below
@@ -326,7 +327,7 @@ def _content(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError("write_denied", path=str(path), reason=str(error.strerror)) from error
+        raise StorageError("write_denied", path=str(path), reason=reason_of(error)) from error
 
 
 def _digest(path: Path) -> str | None:
