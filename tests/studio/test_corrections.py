@@ -43,6 +43,19 @@ def test_a_decision_is_where_train_reads_it(tmp_path: Path) -> None:
     assert row["when"]
 
 
+def test_a_data_set_named_excluded_has_files_of_its_own(tmp_path: Path) -> None:
+    names = ["shop", "shop.excluded", "shop.excluded_"]
+    found = [Corrections(tmp_path.resolve(), name, (LABEL,)) for name in names]
+    assert len({path for each in found for path in (each.labels_path, each.excluded_path)}) == 2 * len(names)
+    for name, each in zip(names, found, strict=True):
+        each.decide([label("1", name, "shirt"), NewDecision("2", "exclude", "train", f"not {name}")], "Li")
+    for name, each in zip(names, found, strict=True):
+        assert in_table(each) == [(name, "shirt")]
+        assert read_exclusions(each.excluded_path) == [("train", f"not {name}")]
+        files = decision_files(tmp_path, name, "label")
+        assert tmp_path / str(files["corrections"]) == each.labels_path
+
+
 def test_the_last_label_counts_and_undo_brings_back(tmp_path: Path) -> None:
     found = opened(tmp_path)
     [first] = found.decide([label("1", "a", "shirt")], "Li")

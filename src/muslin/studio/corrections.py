@@ -107,12 +107,12 @@ class Corrections:
     """
 
     def __init__(self, root: Path, name: str, targets: Sequence[Target]) -> None:
-        folder = root / FOLDER
-        self.labels_path = folder / f"{name}.csv"
-        self.excluded_path = folder / f"{name}.excluded.csv"
+        folder, stem = root / FOLDER, _stem(name)
+        self.labels_path = folder / f"{stem}.csv"
+        self.excluded_path = folder / f"{stem}.excluded.csv"
         self._root, self._targets = root, targets
         self._multilabel = {target.name for target in targets if target.kind == "multilabel"}
-        self._journal = DecisionJournal(folder / f"{name}.journal")
+        self._journal = DecisionJournal(folder / f"{stem}.journal")
         self._lock = threading.RLock()
         self._n_read = 0
         self._decisions: dict[int, Decision] = {}
@@ -289,7 +289,8 @@ def decision_files(root: Path, name: str, target: str | Sequence[str] | None) ->
 
     Corrections of several targets, or of another than `target`, are left out: a training of one target refuses them.
     """
-    names = {"corrections": f"{FOLDER}/{name}.csv", "exclude": f"{FOLDER}/{name}.excluded.csv"}
+    stem = _stem(name)
+    names = {"corrections": f"{FOLDER}/{stem}.csv", "exclude": f"{FOLDER}/{stem}.excluded.csv"}
     found: dict[str, str | None] = {key: path if (root / path).is_file() else None for key, path in names.items()}
     if found["corrections"]:
         targets = {each.target for each in read_corrections(root / names["corrections"])}
@@ -319,6 +320,11 @@ def corrected_labels(opened: OpenData, standing: Sequence[Decision], target: str
         if name in numbers and answer in YES_NO:
             labels[index, numbers[name]] = YES_NO.index(answer)
     return labels
+
+
+def _stem(name: str) -> str:
+    """How the files of a data set's decisions begin: the corrections of `X.excluded` are not the exclusions of `X`."""
+    return f"{name}_" if name.rstrip("_").endswith(".excluded") else name
 
 
 def _content(path: Path) -> bytes | None:
