@@ -16,6 +16,9 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+MESSAGE_OR_TEXT: Schema = {"anyOf": [ref("Message"), STRING]}
+
+
 def list_of(items: Schema, **limits: int) -> Schema:
     return {"type": "array", "items": items} | limits
 

@@ -3,6 +3,7 @@
 from muslin.studio.api_schemas import (
     BOOLEAN,
     COUNT,
+    MESSAGE_OR_TEXT,
     NAME,
     NUMBER,
     STRING,
@@ -23,7 +24,6 @@ LABEL: Schema = {
     "anyOf": [COUNT, INDICES, {"type": "null"}],
     "description": "A class's index, or null where it is unknown; of a multilabel target the indices of the labels.",
 }
-MESSAGE_OR_TEXT: Schema = {"anyOf": [ref("Message"), STRING]}
 TEXT = NAME | {"maxLength": 500}
 
 DECISION = {

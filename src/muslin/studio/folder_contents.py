@@ -18,7 +18,7 @@ from muslin.data.registry import DATASETS
 from muslin.errors import DataError
 from muslin.messages import Message
 from muslin.models.predictor import MODEL_FILE
-from muslin.studio.model_files import MAX_DEPTH, MODEL_SUFFIXES
+from muslin.studio.model_files import MAX_DEPTH, MODEL_SUFFIXES, is_utf_8
 
 IMPORTS = "imports"
 INCOMPLETE = ".incomplete"
@@ -134,7 +134,7 @@ def _listed(path: Path, changed: int) -> Folder:
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name
-            if is_hidden(name) or not _is_utf_8(name):
+            if is_hidden(name) or not is_utf_8(name):
                 continue
             if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
                 images += 1
@@ -143,14 +143,6 @@ def _listed(path: Path, changed: int) -> Folder:
             elif len(files) < MAX_FILES and entry.is_file(follow_symlinks=False):
                 files.append(name)
     return Folder(changed / 1e9, images, tuple(sorted(files)), tuple(sorted(folders)))
-
-
-def _is_utf_8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False  # no link can name it
-    return True
 
 
 # ── Data sets ────────────────────────────────────────────────────────────────────────────────────────────

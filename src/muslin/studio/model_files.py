@@ -57,7 +57,7 @@ def model_rows(root: Path) -> list[dict[str, Any]]:
 
     Newest first, at most MAX_MODELS. Snapshots belong to their run, and are not listed.
     """
-    paths = [path for path in files_below(root) if path.suffix.lower() in MODEL_SUFFIXES and _is_utf_8(str(path))]
+    paths = [path for path in files_below(root) if path.suffix.lower() in MODEL_SUFFIXES and is_utf_8(str(path))]
     paths = [path for path in paths if not run_of_snapshot(path)]
     newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_MODELS]
     return [
@@ -79,12 +79,13 @@ def image_page(root: Path, start: int = 0) -> dict[str, Any]:
     files = list(files_below(root))
     runs = {path.parent for path in files if path.name == "run.json"}
     paths = sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and path.parent not in runs)
-    names = [name for path in paths if _is_utf_8(name := path.relative_to(root).as_posix())]
+    names = [name for path in paths if is_utf_8(name := path.relative_to(root).as_posix())]
     end = start + MAX_IMAGES
     return {"images": names[start:end], "more": len(names) > end, "unnamable": len(paths) - len(names)}
 
 
-def _is_utf_8(name: str) -> bool:
+def is_utf_8(name: str) -> bool:
+    """Whether a link can name a file of this name."""
     try:
         name.encode()
     except UnicodeEncodeError:

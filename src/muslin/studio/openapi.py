@@ -12,6 +12,7 @@ from muslin.studio.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
     COUNT,
+    MESSAGE_OR_TEXT,
     NAME,
     NUMBER,
     STRING,
@@ -35,7 +36,6 @@ from muslin.studio.walk_openapi import WALK_OPERATIONS
 MAP = map_of(NUMBER)
 RANGE = list_of(NUMBER, minItems=2, maxItems=2)
 VIEW: Schema = {"enum": list(VIEWS), "default": "original"}
-MESSAGE_OR_TEXT: Schema = {"anyOf": [ref("Message"), STRING]}
 
 SCHEMAS: dict[str, Schema] = {
     "ModelPath": NAME | {"description": "A model's path below the studio's folder, with /."},
