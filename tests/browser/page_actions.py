@@ -25,7 +25,7 @@ WAIT_S = 30
 def until(page: Page, script: str, wait_s: float = WAIT_S) -> None:
     """Wait until an expression in the page is true."""
     deadline = time.monotonic() + wait_s
-    while not page.run(f"Boolean({script})"):
+    while not page.run(f"Promise.resolve({script}).then(Boolean)"):
         assert time.monotonic() < deadline, (script, page.console[-3:])
         time.sleep(0.03)
 
@@ -67,7 +67,15 @@ def point(page: Page, selector: str, index: int = 0) -> tuple[float, float]:
     return x, y
 
 
+def still(page: Page, selector: str, index: int = 0) -> None:
+    """Wait until an element keeps its place for two frames: what loads above it moves it."""
+    place = f"JSON.stringify(document.querySelectorAll({selector!r})[{index}].getBoundingClientRect())"
+    frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    until(page, f"(async () => {{ const before = {place}; await {frame}; return before === {place}; }})()")
+
+
 def click(page: Page, selector: str, index: int = 0) -> None:
+    still(page, selector, index)
     x, y = point(page, selector, index)
     for kind in ("mousePressed", "mouseReleased"):
         page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)

@@ -63,6 +63,7 @@ def test_many_long_names_fit_a_phone(browser: Page, address: str, room: str) -> 
 
 def test_a_sentence_keeps_its_order_around_arabic(browser: Page, address: str) -> None:
     browser.visit(f"{address}/#page=home&lang=en")
+    until(browser, "document.querySelector('main h1')")
     texts = "import('/static/texts.js').then(({ t, percent }) => [t('whyThis', { class: NAME }), percent(0.5)])"
     arabic = NAMES[0]
     assert browser.run(texts.replace("NAME", repr(arabic))) == [f"Why \u2068{arabic}\u2069?", "50.0\u00a0%"]
