@@ -23,7 +23,7 @@ from muslin.models.graph_cost import check_cost
 from muslin.models.onnx_check import check_graph
 from muslin.models.predictor import Predictor
 from muslin.studio import routes
-from muslin.studio.responses import response_of
+from muslin.web.responses import response_of
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

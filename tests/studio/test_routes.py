@@ -17,9 +17,9 @@ from muslin.data.synthetic import make_garments
 from muslin.errors import BundleError, DataError, MuslinError
 from muslin.messages import Message
 from muslin.studio.app import _shown_error
-from muslin.studio.requests import language_of
-from muslin.studio.responses import localized
 from muslin.studio.routes import routes
+from muslin.web.requests import language_of
+from muslin.web.responses import localized
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from muslin.messages import Message
 from muslin.models.bundle import seal
-from muslin.studio.app import page_texts
+from muslin.web.page_files import SHARED, page_texts
 from small_models import convolving_bundle
 from studio_server import running_studio
 
@@ -241,15 +241,15 @@ def test_the_home_page_is_small(studio):
             waiting += re.findall(r'^(?:import|export) .*from "(/[^"]+)";', code, re.M)
             waiting += [f"/static/components/{name}" for name in re.findall(r'from "[.]/([^"]+)";', code)]
     assert "/static/components/dialog.js" in loaded
-    other = ["/", "/static/studio.css", "/static/colours.css", "/static/texts/en.json"]
+    other = ["/", "/static/page.css", "/static/studio.css", "/static/colours.css", "/static/texts/en.json"]
     assert sum(map(len, loaded.values())) + sum(len(ask(studio, "GET", path)[1]) for path in other) < 500_000
 
 
 def test_both_languages_have_all_texts_of_the_pages():
     static = Path(__file__).parents[2] / "src/muslin/studio/static"
-    tables = {language: page_texts(static, language) for language in ("en", "zh")}
+    tables = {language: page_texts((SHARED, static), language) for language in ("en", "zh")}
     assert set(tables["en"]) == set(tables["zh"])
-    code = "".join(path.read_text() for path in static.rglob("*.js"))
+    code = "".join(path.read_text() for folder in (SHARED, static) for path in folder.rglob("*.js"))
     used = set(re.findall(r'\bt\(\s*"([^"]+)"', code))
     used |= {f"kernel.{name}" for name in re.findall(r"^  (\w+): \[\[", (static / "kernels.js").read_text(), re.M)}
     assert len(used) > 80

@@ -11,13 +11,14 @@ from muslin.explain.inspection import InspectedModel, Inspection
 from muslin.explain.preprocessing_steps import STEPS
 from muslin.messages import LANGUAGES, Message, table
 from muslin.models.predictor import Predictor
-from muslin.studio.app import page_texts
+from muslin.web.page_files import SHARED, page_texts
 from small_models import convolving_bundle
 
 SOURCE = Path(__file__).parents[2] / "src/muslin"
 STATIC = SOURCE / "studio/static"
-TEXTS = page_texts(STATIC, "en")
-SCRIPTS = "".join(path.read_text() for path in STATIC.rglob("*.js") if "vendor" not in path.parts)
+PAGE = (SHARED, STATIC)
+TEXTS = page_texts(PAGE, "en")
+SCRIPTS = "".join(p.read_text() for folder in PAGE for p in folder.rglob("*.js") if "vendor" not in p.parts)
 SOURCES = SCRIPTS + "".join(path.read_text() for suffix in ("py", "toml") for path in SOURCE.rglob(f"*.{suffix}"))
 
 
@@ -33,7 +34,8 @@ def test_the_texts_of_each_room_fill_the_same_gaps() -> None:
     tables = [
         {
             path.name: {key: set(re.findall(r"\{\w+\}", text)) for key, text in json.loads(path.read_text()).items()}
-            for path in (STATIC / "texts" / language).iterdir()
+            for folder in PAGE
+            for path in (folder / "texts" / language).iterdir()
         }
         for language in LANGUAGES
     ]
@@ -43,7 +45,8 @@ def test_the_texts_of_each_room_fill_the_same_gaps() -> None:
 def test_one_thing_has_one_name_in_chinese() -> None:
     """The other words for an image, a computer, you, a score, a recipe, out of scope, to review, and the studio."""
     others = "图像(?!分类)|计算机|您|分数(?!据)|方案|范围外|复核|studio 无法"
-    texts = [text for path in (STATIC / "texts/zh").iterdir() for text in json.loads(path.read_text()).values()]
+    paths = [path for folder in PAGE for path in (folder / "texts/zh").iterdir()]
+    texts = [text for path in paths for text in json.loads(path.read_text()).values()]
     rows = [row["message"] + row.get("hint", "") for row in table("zh").values()]
     assert [text for text in texts + rows if re.search(others, text)] == []
 
@@ -70,7 +73,7 @@ def test_every_text_that_a_page_asks_for_is_there() -> None:
 
 
 def test_every_style_is_used_by_a_page() -> None:
-    rules = "".join(path.read_text() for path in STATIC.rglob("*.css"))
+    rules = "".join(path.read_text() for folder in PAGE for path in folder.rglob("*.css"))
     selectors = re.findall(r"[^{}]+(?=\{)", re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL))
     names = {name for selector in selectors for name in re.findall(r"\.([a-zA-Z][\w-]*)", selector)}
     words = set(re.findall(r"[\w-]+", SCRIPTS + (STATIC / "index.html").read_text()))

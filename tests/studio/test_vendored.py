@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-VENDOR = Path(__file__).parents[2] / "src/muslin/studio/static/vendor"
+VENDOR = Path(__file__).parents[2] / "src/muslin/web/static/vendor"
 SHA256 = {
     "preact.js": "bdcbd9abdf2c77c5c45326eab42191e949222d479d0d5f69467387a77040cb55",  # preact 11.2.0: dist/preact.mjs
     "htm.js": "ab33dd3f38059b9be4d5f5350128eefb2356639c4e0bbe9d9e8b3ba75847e9e4",  # htm 3.1.1: dist/htm.mjs

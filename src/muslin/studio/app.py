@@ -1,6 +1,5 @@
 """The studio as an ASGI application: the page with its files, the API, and errors as JSON."""
 
-import json
 import logging
 import secrets
 from pathlib import Path
@@ -12,26 +11,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from muslin.errors import MuslinError
-from muslin.messages import LANGUAGES
-from muslin.reporting.colours import DARK, LIGHT, blue_to_orange, viridis
-from muslin.reporting.svg.svg import FONT
-from muslin.strict_json import json_text
 from muslin.studio.imports import MAX_PIECE_BYTES
-from muslin.studio.request_guard import Guard, error_response
-from muslin.studio.requests import language_of
+from muslin.studio.request_guard import Guard
 from muslin.studio.review_routes import ReviewRoom
 from muslin.studio.routes import routes
 from muslin.studio.uploads import MAX_UPLOAD_BYTES
+from muslin.web.page_files import MEDIA_TYPES, page_files, static_route
+from muslin.web.requests import language_of
+from muslin.web.responses import error_response
 
 log = logging.getLogger("muslin.studio")
-
-MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-}
 
 
 def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
@@ -55,46 +44,13 @@ def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
 
 
 def _page_routes(token: str) -> list[Route]:
-    static = Path(__file__).with_name("static")
-    files = {
-        path.relative_to(static).as_posix(): (MEDIA_TYPES[path.suffix], path.read_bytes())
-        for path in static.rglob("*")
-        if path.suffix in MEDIA_TYPES
-    }
-    for language in LANGUAGES:
-        files[f"texts/{language}.json"] = (MEDIA_TYPES[".json"], json_text(page_texts(static, language)).encode())
+    files = page_files(Path(__file__).with_name("static"))
     index = files.pop("index.html")[1].replace(b"{{token}}", token.encode())
-    files["colours.css"] = (MEDIA_TYPES[".css"], colours_css().encode())
-    ramps = {"VIRIDIS": viridis(), "BLUE_TO_ORANGE": blue_to_orange()}
-    lines = [f"export const {name} = {json.dumps(ramp.tolist())};\n" for name, ramp in ramps.items()]
-    files["ramps.js"] = (MEDIA_TYPES[".js"], "".join(lines).encode())
 
     async def home(request: Request) -> Response:
         return Response(index, media_type=MEDIA_TYPES[".html"], headers={"cache-control": "no-store"})
 
-    async def file(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in files:
-            raise MuslinError("page_missing")
-        kind, content = files[name]
-        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
-
-    return [Route("/", home), Route("/favicon.ico", Response(status_code=204)), Route("/static/{name:path}", file)]
-
-
-def page_texts(static: Path, language: str) -> dict[str, str]:
-    """All texts of the pages in one language, by their keys: those of every room.
-
-    Raises:
-        ValueError: two rooms use one key.
-    """
-    texts: dict[str, str] = {}
-    for path in sorted((static / "texts" / language).glob("*.json")):
-        room = json.loads(path.read_text(encoding="utf-8"))
-        if both := texts.keys() & room.keys():
-            raise ValueError(f"{path}: keys of another room: {sorted(both)}")
-        texts |= room
-    return texts
+    return [Route("/", home), Route("/favicon.ico", Response(status_code=204)), static_route(files)]
 
 
 def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
@@ -110,19 +66,3 @@ def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:
         shown = Path(path).relative_to(root).as_posix() if is_within else Path(path).name
         return type(error)(error.code, error.hint_code, **error.params | {"path": shown})
     return error
-
-
-def colours_css() -> str:
-    """The colours and the font of reports as a style sheet: light, dark, and as the person has chosen."""
-
-    def rule(selector: str, colours: dict[str, str], scheme: str) -> str:
-        names = "".join(f"--{name.replace('_', '-')}:{value};" for name, value in colours.items())
-        return f"{selector}{{{names}color-scheme:{scheme}}}\n"
-
-    return (
-        f":root{{--font:{FONT}}}\n"
-        + rule(":root", LIGHT, "light")
-        + f"@media (prefers-color-scheme:dark){{{rule(':root', DARK, 'dark')}}}\n"
-        + rule(":root[data-theme=light]", LIGHT, "light")
-        + rule(":root[data-theme=dark]", DARK, "dark")
-    )

@@ -1,6 +1,8 @@
 """What the paths below /api/data/ take and return: a row for each, as in `muslin.studio.openapi`."""
 
-from muslin.studio.api_schemas import (
+from muslin.studio.corrections import KINDS
+from muslin.studio.data_selection import STATES
+from muslin.web.api_schemas import (
     BOOLEAN,
     COUNT,
     MESSAGE_OR_TEXT,
@@ -16,8 +18,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.corrections import KINDS
-from muslin.studio.data_selection import STATES
 
 INDICES = list_of(COUNT)
 LABEL: Schema = {

@@ -21,19 +21,10 @@ from muslin.studio.data_room import DataRoom, folder_is_writable
 from muslin.studio.data_selection import STATES, Facts, Selection, class_counts, selected, unlabelled
 from muslin.studio.data_sets import OpenData
 from muslin.studio.image_sheets import MAX_TILES, packed_sheet, sheet
-from muslin.studio.requests import (
-    Body,
-    choice_of,
-    integer_of,
-    language_of,
-    number_of,
-    optional_text_of,
-    text_of,
-    value_of,
-)
-from muslin.studio.responses import photo_caching
 from muslin.studio.room_routes import post_route
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import Body, choice_of, integer_of, language_of, number_of, optional_text_of, text_of, value_of
+from muslin.web.responses import photo_caching
 
 READING_THREADS = 8
 SHEET_THREADS = 8  # most wait for a process that decodes

@@ -1,6 +1,7 @@
 """What the paths of the home page take and return: a row for each, as in `muslin.studio.openapi`."""
 
-from muslin.studio.api_schemas import (
+from muslin.studio.imports import MAX_BYTES, MAX_FILES, MAX_SUFFIXES
+from muslin.web.api_schemas import (
     BOOLEAN,
     COUNT,
     NAME,
@@ -15,7 +16,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.imports import MAX_BYTES, MAX_FILES, MAX_SUFFIXES
 
 PLACE = {"path": STRING, "name": STRING, "modified": NUMBER | {"description": "Seconds since 1970."}}
 TEST = object_of(

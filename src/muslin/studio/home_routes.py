@@ -10,10 +10,10 @@ from starlette.routing import Route
 
 from muslin.studio.folder_contents import FolderContents
 from muslin.studio.imports import MAX_BYTES, MAX_FILES, Imports, wanted_suffixes
-from muslin.studio.requests import Body, integer_of, text_of, value_of
-from muslin.studio.responses import response_of
 from muslin.studio.room_routes import MAX_QUEUED, get_route, post_route
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import Body, integer_of, text_of, value_of
+from muslin.web.responses import response_of
 
 THREADS = 4
 

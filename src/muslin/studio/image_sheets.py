@@ -48,6 +48,6 @@ def _tile(tile: Pixels | MuslinError, language: str) -> dict[str, Any]:
 
 
 def packed_sheet(header: dict[str, Any], content: bytes) -> bytes:
-    """As `muslin.studio.responses.packed`, with the bytes of a file."""
+    """As `muslin.web.responses.packed`, with the bytes of a file."""
     text = json_text(header).encode()
     return len(text).to_bytes(4, "little") + text + content

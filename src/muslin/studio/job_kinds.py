@@ -18,9 +18,9 @@ from muslin.models.json_schema import Object, check_schema
 from muslin.studio.corrections import decision_files
 from muslin.studio.job_process import Job, Params, Work
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within, path_within
-from muslin.studio.requests import Body, choice_of, integer_of, number_of, optional_text_of, text_of, value_of
 from muslin.studio.review_job import review
 from muslin.studio.run_sources import source_of
+from muslin.web.requests import Body, choice_of, integer_of, number_of, optional_text_of, text_of, value_of
 from muslin.workflows.run_schema import READ_OPTIONS
 
 PAGE_READ_OPTIONS = {name: schema for name, schema in READ_OPTIONS.items() if name != "allow_outside"}

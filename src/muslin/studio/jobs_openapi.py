@@ -1,6 +1,7 @@
 """What the paths below /api/jobs take and return: a row for each, as in `muslin.studio.openapi`."""
 
-from muslin.studio.api_schemas import (
+from muslin.studio.job_kinds import JOBS
+from muslin.web.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
     NAME,
@@ -14,7 +15,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.job_kinds import JOBS
 
 JOBS_SCHEMAS: dict[str, Schema] = {
     "JobId": NAME | {"description": "As `/api/jobs` lists them."},

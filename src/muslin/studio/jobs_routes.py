@@ -5,9 +5,9 @@ from typing import Any
 from starlette.routing import Route
 
 from muslin.studio.jobs import Jobs
-from muslin.studio.requests import Body, text_of, value_of
 from muslin.studio.room_routes import MAX_QUEUED, get_route, post_route
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import Body, text_of, value_of
 
 THREADS = 4
 MAX_WHO = 200

@@ -13,8 +13,8 @@ from muslin.evaluation.selective import DECISIONS
 from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import path_within
-from muslin.studio.requests import Body, choice_of, text_of
 from muslin.studio.run_sources import source_of
+from muslin.web.requests import Body, choice_of, text_of
 from muslin.workflows.run_folder import Run
 from muslin.workflows.run_predictions import FILES, RunPredictions, known_predictions
 

@@ -2,7 +2,8 @@
 
 from muslin.data.dataset import PARTS
 from muslin.evaluation.selective import DECISIONS
-from muslin.studio.api_schemas import (
+from muslin.studio.mistakes_routes import CHANGES, MAX_PAGE
+from muslin.web.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
     COUNT,
@@ -17,7 +18,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.mistakes_routes import CHANGES, MAX_PAGE
 from muslin.workflows.run_mistakes import OUTCOMES, SORTS
 
 INTERVAL = list_of(NUMBER, minItems=2, maxItems=2)

@@ -13,9 +13,9 @@ from muslin.errors import BundleError
 from muslin.evaluation.selective import DECISIONS
 from muslin.models.predictor import MODEL_FILE
 from muslin.studio.mistakes import ImageNames, RunsOfFolder, class_names, class_of, image_row, target_of
-from muslin.studio.requests import Body, choice_of, integer_of, text_of
 from muslin.studio.room_routes import MAX_QUEUED, post_route
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import Body, choice_of, integer_of, text_of
 from muslin.workflows import run_mistakes
 from muslin.workflows.run_mistakes import OUTCOMES, SORTS, ImageQuery
 from muslin.workflows.run_predictions import RunPredictions, parts_of_run

@@ -11,8 +11,8 @@ from muslin.data.dataset import UNKNOWN, Target
 from muslin.errors import DataError, MuslinError
 from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
-from muslin.studio.requests import Body, integer_of, text_of
 from muslin.studio.run_sources import source_of
+from muslin.web.requests import Body, integer_of, text_of
 from muslin.workflows.run_folder import Run, run_of_snapshot
 
 PAGE_IMAGES = 48

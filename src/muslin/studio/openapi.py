@@ -8,7 +8,14 @@ from muslin.explain.image_edits import IMAGE_EDITS
 from muslin.explain.layers import VIEWS
 from muslin.explain.model_edits import MAX_EDITS, MODEL_EDITS
 from muslin.explain.preprocessing_steps import STEPS
-from muslin.studio.api_schemas import (
+from muslin.studio.data_openapi import DATA_OPERATIONS, DATA_SCHEMAS
+from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
+from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
+from muslin.studio.mistakes_openapi import MISTAKES_OPERATIONS, MISTAKES_SCHEMAS
+from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
+from muslin.studio.training_openapi import TRAINING_OPERATIONS, TRAINING_SCHEMAS
+from muslin.studio.walk_openapi import WALK_OPERATIONS
+from muslin.web.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
     COUNT,
@@ -25,13 +32,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.data_openapi import DATA_OPERATIONS, DATA_SCHEMAS
-from muslin.studio.home_openapi import HOME_OPERATIONS, HOME_SCHEMAS
-from muslin.studio.jobs_openapi import JOBS_OPERATIONS, JOBS_SCHEMAS
-from muslin.studio.mistakes_openapi import MISTAKES_OPERATIONS, MISTAKES_SCHEMAS
-from muslin.studio.review_openapi import REVIEW_OPERATIONS, REVIEW_SCHEMAS
-from muslin.studio.training_openapi import TRAINING_OPERATIONS, TRAINING_SCHEMAS
-from muslin.studio.walk_openapi import WALK_OPERATIONS
 
 MAP = map_of(NUMBER)
 RANGE = list_of(NUMBER, minItems=2, maxItems=2)

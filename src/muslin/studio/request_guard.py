@@ -10,31 +10,17 @@ import hmac
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muslin.errors import MuslinError
-from muslin.strict_json import json_text
-from muslin.studio.requests import language_of
+from muslin.web.browser_policy import HEADERS
+from muslin.web.requests import language_of
+from muslin.web.responses import error_response
 
 MAX_JSON_BYTES = 2_000_000  # a drawing and a thousand edited kernels fit
 MAX_REQUESTS = 64  # answered at a time; a page sends a few
 MAX_BODIES_BYTES = 200_000_000  # of the bodies of all requests, until they are answered
 REQUEST_BODY_S = 30.0  # seconds for a request's body to arrive
-RETRY_AFTER_S = 1
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
-}
 
 
 class Guard:
@@ -127,10 +113,3 @@ class Guard:
         is_own = len(tokens) == 1 and hmac.compare_digest(tokens[0].encode(), self._token.encode())
         if method not in ("GET", "HEAD") and not is_own:
             raise MuslinError("token_outdated")
-
-
-def error_response(error: MuslinError, language: str) -> Response:
-    """The error as JSON in `language`, with the status of its code."""
-    content = json_text(error.to_dict(language))
-    retry = {"retry-after": str(RETRY_AFTER_S)} if error.status == 503 else None
-    return Response(content, error.status, retry, "application/json")

@@ -2,7 +2,8 @@
 
 from muslin.evaluation.selective import DECISIONS
 from muslin.review.values import DECIDED_KINDS, DRAWN, KINDS, SORTS, STATES
-from muslin.studio.api_schemas import (
+from muslin.studio.review_work import MAX_MARGIN, WORKS
+from muslin.web.api_schemas import (
     ANY_OBJECT,
     BOOLEAN,
     COUNT,
@@ -18,7 +19,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.review_work import MAX_MARGIN, WORKS
 
 TEXT = NAME | {"maxLength": 200}
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}

@@ -17,8 +17,6 @@ from starlette.routing import Route
 from muslin.errors import MuslinError
 from muslin.evaluation.promotion import DEFAULT_MARGIN
 from muslin.review.values import SORTS, ModelRow
-from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
-from muslin.studio.responses import Handler, photo_caching
 from muslin.studio.review_photos import GRID_PX, MAX_PHOTO_PX, ReviewPhotos
 from muslin.studio.review_stores import OpenStore, ReviewStores
 from muslin.studio.review_values import (
@@ -38,6 +36,8 @@ from muslin.studio.review_values import (
 from muslin.studio.review_work import MAX_MARGIN, ReviewWork
 from muslin.studio.room_routes import get_route, post_route
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import Body, choice_of, integer_of, number_of, text_of
+from muslin.web.responses import Handler, photo_caching
 
 if TYPE_CHECKING:
     from muslin.review.store import Store

@@ -24,8 +24,8 @@ from muslin.review.values import (
     refused_at,
     value_of,
 )
-from muslin.studio.requests import Body, choice_of, integer_of, number_of, text_of
-from muslin.studio.requests import value_of as collection_of
+from muslin.web.requests import Body, choice_of, integer_of, number_of, text_of
+from muslin.web.requests import value_of as collection_of
 
 if TYPE_CHECKING:
     from muslin.review.store import Store

@@ -7,16 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from muslin.studio.requests import Body
-from muslin.studio.responses import json_body, response_of
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import Body
+from muslin.web.responses import json_body, response_of
 
 MAX_QUEUED = 32
 """Requests of a room that are being answered: a page sends a handful at a time."""
 
 
 def post_route(queue: WorkQueue, path: str, answer: Callable[[Body], Any]) -> Route:
-    """POST `path`: `answer` takes the request's JSON, and gives what `muslin.studio.responses.response_of` packs."""
+    """POST `path`: `answer` takes the request's JSON, and gives what `muslin.web.responses.response_of` packs."""
 
     async def handle(request: Request) -> Response:
         body = await json_body(request)

@@ -37,13 +37,13 @@ from muslin.studio.mistakes_routes import mistakes_routes
 from muslin.studio.model_files import image_page, model_rows
 from muslin.studio.model_images import epochs_of_model, labels_of_sample, model_images
 from muslin.studio.openapi import description
-from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
-from muslin.studio.responses import Handler, json_body, response_of
 from muslin.studio.review_routes import ReviewRoom, review_routes
 from muslin.studio.training_routes import training_routes
 from muslin.studio.walk_routes import WALK_ROUTES
 from muslin.studio.work_queue import WorkQueue
 from muslin.studio.workspace import Workspace
+from muslin.web.requests import Body, choice_of, integer_of, text_of, value_of
+from muslin.web.responses import Handler, json_body, response_of
 
 LISTING_THREADS = 4  # for requests that only list files
 COMPUTING_THREADS = 16  # most wait for a decoding process or for another thread's result

@@ -46,8 +46,8 @@ def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser:
     import uvicorn
 
     from muslin.studio.app import studio
-    from muslin.studio.connections import STOP_S, Connection, Server
     from muslin.studio.data_sets import start_spare_process
+    from muslin.web.connections import STOP_S, Connection, Server
 
     try:
         listening = socket.create_server((HOST, port), backlog=MAX_PENDING)  # before the address is printed

@@ -1,6 +1,6 @@
 """What the paths of the training room take and return: a row for each, as in `muslin.studio.openapi`."""
 
-from muslin.studio.api_schemas import (
+from muslin.web.api_schemas import (
     ANY_OBJECT,
     COUNT,
     NAME,

@@ -8,10 +8,10 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from muslin.studio.model_files import file_within
-from muslin.studio.requests import text_of
 from muslin.studio.room_routes import MAX_QUEUED, post_route
 from muslin.studio.training_values import TrainingRoom
 from muslin.studio.work_queue import WorkQueue
+from muslin.web.requests import text_of
 
 THREADS = 4
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl")

@@ -15,7 +15,7 @@ from muslin.models.predictor import MODEL_FILE
 from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import path_within
 from muslin.studio.model_worker import open_within_limits
-from muslin.studio.requests import Body, integer_of, text_of
+from muslin.web.requests import Body, integer_of, text_of
 from muslin.workflows.run_folder import Run
 
 MAX_KERNELS = 64

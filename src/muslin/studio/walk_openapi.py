@@ -1,7 +1,8 @@
 """What the paths below /api/walk take and return: a row for each, as in `muslin.studio.openapi`."""
 
 from muslin.evaluation.selective import DECISIONS
-from muslin.studio.api_schemas import (
+from muslin.studio.walk_photo import METRICS
+from muslin.web.api_schemas import (
     COUNT,
     NUMBER,
     STRING,
@@ -14,7 +15,6 @@ from muslin.studio.api_schemas import (
     ref,
     request_of,
 )
-from muslin.studio.walk_photo import METRICS
 
 SHARE = NUMBER | {"minimum": 0, "maximum": 1}
 OPTIONAL_NUMBER = or_null(NUMBER)

@@ -7,11 +7,11 @@ import numpy as np
 
 from muslin.errors import DataError
 from muslin.images import encode_png
-from muslin.studio.requests import Body, integer_of, number_of, text_of, value_of
 from muslin.studio.shown_paths import without_folders
 from muslin.studio.walk_photo import compare_photo, crop, even_ground, nearest_images
 from muslin.studio.walk_record import training_of
 from muslin.studio.workspace import Workspace, walk_target
+from muslin.web.requests import Body, integer_of, number_of, text_of, value_of
 
 CROP_FROM_PX = 1024  # a photo is decoded no smaller than this before a part of it is cut out
 CROP_SIDES = ("left", "top", "right", "bottom")

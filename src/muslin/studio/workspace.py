@@ -26,10 +26,10 @@ from muslin.studio.inspection_cache import InspectionCache
 from muslin.studio.made_once import MadeOnce
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within
 from muslin.studio.model_worker import open_within_limits
-from muslin.studio.requests import Body, choice_of, integer_of, text_of, value_of
 from muslin.studio.uploads import UploadCache
 from muslin.studio.validation_worker import ValidationImages, validation_images
 from muslin.studio.walk_examples import Examples, labelled_examples, max_examples
+from muslin.web.requests import Body, choice_of, integer_of, text_of, value_of
 
 MODELS_KEPT = 3  # open models; each takes a few times its file's size in memory, up to some 100 MB
 MAX_DRAWING_PX = 128  # side of a drawing, which travels in the page's link

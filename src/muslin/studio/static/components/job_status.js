@@ -4,8 +4,8 @@ import { ask } from "/static/api.js";
 import { announce } from "/static/dom.js";
 import { Component, html } from "/static/html.js";
 import { messageText, t, tOr } from "/static/texts.js";
-import { Button } from "./controls.js";
-import { ErrorNotice, Progress } from "./notices.js";
+import { Button } from "/static/components/controls.js";
+import { ErrorNotice, Progress } from "/static/components/notices.js";
 
 const WAIT_MS = 1000;
 

@@ -3,7 +3,7 @@
 import { html } from "/static/html.js";
 import { csv, download, svgFile } from "/static/save.js";
 import { number, t } from "/static/texts.js";
-import { Table } from "./table.js";
+import { Table } from "/static/components/table.js";
 import { Savers } from "./values.js";
 
 const SIZE = { width: 460, height: 240, left: 52, right: 16, top: 12, bottom: 40 };

@@ -3,7 +3,7 @@
 import { Component, html } from "/static/html.js";
 import { same } from "/static/state.js";
 import { t } from "/static/texts.js";
-import { ErrorNotice } from "./notices.js";
+import { ErrorNotice } from "/static/components/notices.js";
 
 /**
  * Calls `from()`, shows that it loads or why it failed, then `children(data, reload)`. It loads again where `of`, a

@@ -3,7 +3,7 @@
 import { colourOf, css, inkOn, scaleOf } from "/static/colour.js";
 import { Component, classes, html } from "/static/html.js";
 import { number, t } from "/static/texts.js";
-import { Button } from "./controls.js";
+import { Button } from "/static/components/controls.js";
 
 /** The colours of a scale from low to high with their numbers, and what they are: `unit`, such as "activation". */
 export function Legend({ scale, unit = "", digits = 3, isHatched = true }) {

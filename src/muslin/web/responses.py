@@ -14,11 +14,12 @@ from starlette.responses import Response
 from muslin.errors import MuslinError
 from muslin.messages import Message
 from muslin.strict_json import json_text
-from muslin.studio.requests import Body, language_of
+from muslin.web.requests import Body, language_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 YEAR_S = 31_536_000
+RETRY_AFTER_S = 1
 
 
 async def json_body(request: Request) -> Body:
@@ -71,3 +72,10 @@ def localized(value: Any, language: str) -> Any:
     if isinstance(value, list | tuple):
         return [localized(inside, language) for inside in value]
     return value
+
+
+def error_response(error: MuslinError, language: str) -> Response:
+    """The error as JSON in `language`, with the status of its code."""
+    content = json_text(error.to_dict(language))
+    retry = {"retry-after": str(RETRY_AFTER_S)} if error.status == 503 else None
+    return Response(content, error.status, retry, "application/json")
