@@ -61,9 +61,9 @@ class MuslinError(Exception):
         """The same error with parameters that only the caller knows, such as the file; existing ones stay."""
         return type(self)(self.code, self.hint_code, **params | self._params)
 
-    def to_dict(self, language: str = "en") -> dict[str, Any]:
-        """`code`, `message`, `hint` and `params`."""
-        return self.message.to_dict(language)
+    def to_dict(self, language: str = "en", *, on_page: bool = False) -> dict[str, Any]:
+        """`code`, `message`, `hint` and `params`; `on_page` for a page or a client, as `Message.to_dict`."""
+        return self.message.to_dict(language, on_page=on_page)
 
 
 class DataError(MuslinError, status=422):

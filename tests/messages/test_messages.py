@@ -5,13 +5,15 @@ import pickle
 import re
 import string
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muslin import errors, messages
-from muslin.messages import LANGUAGES, MAX_TEXT, Message, filled, table
+from muslin.cli import cli
+from muslin.messages import LANGUAGES, MAX_TEXT, Message, filled, table, templates
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src/muslin"
@@ -19,6 +21,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     code: example for file in HERE.glob("*.toml") for code, example in tomllib.loads(file.read_text()).items()
 }
 """Per code the parameters of an example, maybe a `hint`, and the sentence it must become."""
+
+ONLY_CLI = {
+    "csv_of_photos", "min_per_class_invalid", "own_column_target", "port_in_use", "rare_action_unknown",
+    "rare_without_minimum", "seen_images_missing", "shape_lost", "threshold_overruled", "update_columns_missing",
+}  # fmt: skip
+"""Messages on options of the command line that no page has."""
 
 
 @pytest.mark.parametrize("code", sorted(table("en")))
@@ -71,6 +79,38 @@ def test_chinese_row_can_be_filled(code: str) -> None:
     example = EXAMPLES[code]
     text = Message(code, example.get("hint"), **example["params"]).text("zh")
     assert not re.search(r"\[\[|\]\]|plural", text)
+
+
+def _page_texts(row: Any) -> Iterator[str]:
+    """Sentences and hints of a row as pages show them."""
+    for hint in row.get("hints") or (None,):
+        yield from templates(row, hint, on_page=True)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pages_name_no_option_and_no_command(language: str) -> None:
+    commands = {name for name in cli.commands if name not in ("studio", "review")}
+    pattern = re.compile(
+        rf"(?<![\w-])--[a-z]|\bmuslin ({'|'.join(sorted(commands))})\b|muslin review (?!serve|store)|{{command"
+    )
+    only_cli = tomllib.loads((SOURCE / f"messages/{language}/cli.toml").read_text()).keys() | ONLY_CLI
+    named = [code for code, row in table(language).items() if pattern.search(" ".join(_page_texts(row)))]
+    assert set(named) <= only_cli
+
+
+def test_page_texts_stand_beside_those_that_they_replace() -> None:
+    for code, row in table("en").items():
+        assert row.get("page_hints", {}).keys() <= row.get("hints", {}).keys(), code
+        assert "page_hint" not in row or "hint" in row or "page_message" in row, code
+
+
+def test_reason_within_a_sentence_is_that_of_pages_too() -> None:
+    reason = Message("bundle_not_zip", path="a.muslin")
+    outer = Message("job_inputs_changed", path="x", reason=reason)
+    shown = Message("run_exists", path="runs/a").to_dict(on_page=True)
+    assert shown["hint"] == table("en")["run_exists"]["page_hint"]
+    assert filled("{reason}", {"reason": reason}, on_page=True) == reason.text(on_page=True) != reason
+    assert outer.to_dict(on_page=True)["params"]["reason"] == reason.to_dict(on_page=True)
 
 
 def test_optional_parts_are_left_out_without_their_parameter() -> None:
@@ -147,7 +187,9 @@ def _makes_a_message(node: ast.AST) -> bool:
 
 
 def _texts(row: Any) -> list[str]:
-    return [row["message"], row.get("hint", ""), *row.get("hints", {}).values()]
+    names = ("message", "hint", "page_message", "page_hint")
+    hints = [*row.get("hints", {}).values(), *row.get("page_hints", {}).values()]
+    return [*(row.get(name, "") for name in names), *hints]
 
 
 def _placeholders(row: Any) -> set[str]:

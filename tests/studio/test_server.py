@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from muslin.messages import Message
+from muslin.messages import Message, table
 from muslin.models.bundle import seal
 from muslin.web.page_files import SHARED, page_texts
 from small_models import convolving_bundle
@@ -178,6 +178,7 @@ def test_no_other_file_of_this_machine_is_read(studio, token, name):
 def test_a_broken_model_is_named_without_a_path_of_this_machine(studio, token):
     error = refusal(post(studio, token, "/api/model", {"model": "broken.muslin"}), 422)
     assert (error["code"], error["params"]["path"]) == ("bundle_not_zip", "broken.muslin")
+    assert error["hint"] == table("en")["bundle_not_zip"]["page_hint"]
 
 
 def test_errors_come_in_the_language_of_the_page(studio, token):

@@ -14,6 +14,9 @@ after the other), `{reason:sentence}` (without its hint), `{share:percent}` (98.
 `{count:plural:image,images}` (1 image, 1,200 images), `{count:noun:row,rows}` (row, rows) and `{command:whole}` (of
 any length). What stands in `[[…]]` is left out where a placeholder in it is None, empty or missing. A row may have
 several hints, `hints.cut_off = "…"`, of which the caller names one.
+
+Where the sentence or the hint names an option or a command, which a page does not have, the row has another text for
+pages: `page_message`, `page_hint` (`""` for none) or `page_hints.cut_off`.
 """
 
 import re
@@ -58,30 +61,34 @@ class Message(str):
     params: Mapping[str, Any]
 
     def __new__(cls, code: str, hint: str | None = None, /, **params: Any) -> "Message":
-        self = super().__new__(cls, " ".join(filter(None, _sentence_and_hint(code, hint, params, "en"))))
+        self = super().__new__(cls, " ".join(filter(None, _sentence_and_hint(code, hint, params))))
         self.code, self.hint_code, self.params = code, hint, params
         return self
 
     def __reduce__(self) -> Any:
         return partial(Message, self.code, self.hint_code, **self.params), ()
 
-    def text(self, language: str = "en") -> str:
+    def text(self, language: str = "en", *, on_page: bool = False) -> str:
         """The sentence with its hint; in English where `language` has no such row."""
-        parts = _sentence_and_hint(self.code, self.hint_code, self.params, language)
+        parts = _sentence_and_hint(self.code, self.hint_code, self.params, language, on_page)
         return _WORDS[language]["space"].join(filter(None, parts))
 
-    def sentence(self, language: str = "en") -> str:
+    def sentence(self, language: str = "en", *, on_page: bool = False) -> str:
         """The sentence without its hint."""
-        return _sentence_and_hint(self.code, self.hint_code, self.params, language)[0]
+        return _sentence_and_hint(self.code, self.hint_code, self.params, language, on_page)[0]
 
     def hint(self, language: str = "en") -> str:
         """What to do, or an empty text."""
         return _sentence_and_hint(self.code, self.hint_code, self.params, language)[1]
 
-    def to_dict(self, language: str = "en") -> dict[str, Any]:
-        """`code`, `message`, `hint` and `params`, plain values for JSON."""
-        sentence, hint = _sentence_and_hint(self.code, self.hint_code, self.params, language)
-        return {"code": self.code, "message": sentence, "hint": hint, "params": plain(self.params)}
+    def to_dict(self, language: str = "en", *, on_page: bool = False) -> dict[str, Any]:
+        """`code`, `message`, `hint` and `params`, plain values for JSON.
+
+        Args:
+            on_page: whether a page shows it, or a client of a server, where nobody can give an option of a command.
+        """
+        sentence, hint = _sentence_and_hint(self.code, self.hint_code, self.params, language, on_page)
+        return {"code": self.code, "message": sentence, "hint": hint, "params": plain(self.params, on_page=on_page)}
 
 
 @cache
@@ -118,35 +125,48 @@ def examples(names: Iterable[str | int]) -> dict[str, Any]:
     return {"count": len(names), "names": names[:MAX_EXAMPLES], "more": max(len(names) - MAX_EXAMPLES, 0) or None}
 
 
-def filled(template: str, params: Mapping[str, Any], language: str = "en") -> str:
+def filled(template: str, params: Mapping[str, Any], language: str = "en", *, on_page: bool = False) -> str:
     """`template` with its placeholders filled, and without the `[[…]]` that lack something."""
 
     def optional(found: re.Match[str]) -> str:
         names = [name for _, name, _, _ in string.Formatter().parse(found[1]) if name]
         return found[1] if all(params.get(name) not in (None, "", (), []) for name in names) else ""
 
-    return _Formatter(language).vformat(_OPTIONAL.sub(optional, template), (), params)
+    return _Formatter(language, on_page).vformat(_OPTIONAL.sub(optional, template), (), params)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, *, on_page: bool = False) -> Any:
     """`value` for JSON: what is no number, text or list is written as text."""
-    if isinstance(value, Message) or hasattr(value, "to_dict"):
+    if isinstance(value, Message):
+        return value.to_dict(on_page=on_page)
+    if hasattr(value, "to_dict"):
         return value.to_dict()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): plain(item, on_page=on_page) for name, item in value.items()}
     if isinstance(value, Sequence | set | frozenset):
-        return [plain(item) for item in value]
+        return [plain(item, on_page=on_page) for item in value]
     return str(value)
 
 
-def _sentence_and_hint(code: str, hint: str | None, params: Mapping[str, Any], language: str) -> tuple[str, str]:
+def _sentence_and_hint(
+    code: str, hint: str | None, params: Mapping[str, Any], language: str = "en", on_page: bool = False
+) -> tuple[str, str]:
     row = _row(language, code)
     if row is None:
         language, row = "en", table("en")[code]
-    template = row["hints"][hint] if hint else row.get("hint", "")
-    return filled(row["message"], params, language), filled(template, params, language)
+    sentence, advice = templates(row, hint, on_page=on_page)
+    return filled(sentence, params, language, on_page=on_page), filled(advice, params, language, on_page=on_page)
+
+
+def templates(row: Mapping[str, Any], hint: str | None, *, on_page: bool) -> tuple[str, str]:
+    """The sentence of a row, and the hint that is called `hint` or its only one, for a page or for the command line."""
+    places = ("page_", "") if on_page else ("",)
+    sentence = next(row[f"{place}message"] for place in places if f"{place}message" in row)
+    if hint:
+        return sentence, next(row[f"{place}hints"][hint] for place in places if hint in row.get(f"{place}hints", {}))
+    return sentence, next((row[f"{place}hint"] for place in places if f"{place}hint" in row), "")
 
 
 _WORDS = {
@@ -156,8 +176,8 @@ _WORDS = {
 
 
 class _Formatter(string.Formatter):
-    def __init__(self, language: str) -> None:
-        self.language, self.words = language, _WORDS[language]
+    def __init__(self, language: str, on_page: bool) -> None:
+        self.language, self.on_page, self.words = language, on_page, _WORDS[language]
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
         return kwargs.get(key, f"{{{key}}}")  # what an outer layer has yet to add stays as it is written
@@ -168,12 +188,13 @@ class _Formatter(string.Formatter):
 
     def _format(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):  # a reason within a sentence
-            return value.sentence(self.language) if format_spec == "sentence" else value.text(self.language)
+            shown = value.sentence if format_spec == "sentence" else value.text
+            return shown(self.language, on_page=self.on_page)
         kind, _, words = format_spec.partition(":")
         if kind == "sentences":
             return self.words["space"].join(self._format(each, "") for each in value)
         if kind in ("list", "or", "quoted", "commas", "quoted_commas"):
-            told = [each.text(self.language) if isinstance(each, Message) else each for each in value]
+            told = [self._format(each, "") if isinstance(each, Message) else each for each in value]
             texts = map(repr if kind.startswith("quoted") else str, told)
             last = "or" if kind == "or" else "comma" if kind.endswith("commas") else "and"
             names = [shorten_middle(text, MAX_TEXT) for text in texts]

@@ -43,7 +43,7 @@ def sheet(tiles: Sequence[Pixels | MuslinError], language: str) -> tuple[dict[st
 
 def _tile(tile: Pixels | MuslinError, language: str) -> dict[str, Any]:
     if isinstance(tile, MuslinError):
-        return {"width": 0, "height": 0, "error": tile.to_dict(language)["message"]}
+        return {"width": 0, "height": 0, "error": tile.to_dict(language, on_page=True)["message"]}
     return {"width": tile.shape[1], "height": tile.shape[0], "error": None}
 
 

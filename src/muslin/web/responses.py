@@ -66,7 +66,7 @@ def photo_caching(is_current: bool) -> dict[str, str]:
 def localized(value: Any, language: str) -> Any:
     """`value` for JSON: messages as objects in `language`."""
     if isinstance(value, Message):
-        return value.to_dict(language)
+        return value.to_dict(language, on_page=True)
     if isinstance(value, dict):
         return {key: localized(inside, language) for key, inside in value.items()}
     if isinstance(value, list | tuple):
@@ -76,6 +76,6 @@ def localized(value: Any, language: str) -> Any:
 
 def error_response(error: MuslinError, language: str) -> Response:
     """The error as JSON in `language`, with the status of its code."""
-    content = json_text(error.to_dict(language))
+    content = json_text(error.to_dict(language, on_page=True))
     retry = {"retry-after": str(RETRY_AFTER_S)} if error.status == 503 else None
     return Response(content, error.status, retry, "application/json")
