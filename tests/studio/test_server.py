@@ -9,6 +9,7 @@ import socket
 import struct
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import numpy as np
 import pytest
@@ -239,8 +240,7 @@ def test_the_home_page_is_small(studio):
         if name not in loaded:
             loaded[name] = ask(studio, "GET", name)[1]
             code = loaded[name].decode()
-            waiting += re.findall(r'^(?:import|export) .*from "(/[^"]+)";', code, re.M)
-            waiting += [f"/static/components/{name}" for name in re.findall(r'from "[.]/([^"]+)";', code)]
+            waiting += [urljoin(name, found) for found in re.findall(r'^(?:import|export) .*from "(.+)";', code, re.M)]
     assert "/static/components/dialog.js" in loaded
     other = ["/", "/static/page.css", "/static/studio.css", "/static/colours.css", "/static/texts/en.json"]
     assert sum(map(len, loaded.values())) + sum(len(ask(studio, "GET", path)[1]) for path in other) < 500_000

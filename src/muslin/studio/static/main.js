@@ -1,9 +1,9 @@
 // The frame: header, language, theme, and the current page. A new page is a row of PAGES.
 
-import { Button, Dialog, ErrorNotice } from "/static/components/index.js";
+import { Button, Dialog, ErrorNotice, Preferences, applyTheme, stored } from "/static/components/index.js";
 import { html, render } from "/static/html.js";
 import { roomLink, set, state, watch } from "/static/state.js";
-import { LANGUAGES, language, loadLanguage, t } from "/static/texts.js";
+import { loadLanguage, t } from "/static/texts.js";
 
 /**
  * A module of `load` exports `default`, a component that gets `{state}` and is rendered again at every change of the
@@ -25,18 +25,6 @@ const PAGES = {
 const BACK = [["layer", "at"], ["layer"]];
 const KEYS = [["Esc", "keyBack"], ["Tab", "keyTab"], ["← ↑ → ↓", "keyArrows"], ["⇧ + ←", "keyFar"], ["Home · End", "keyEnds"], ["Enter", "keyEnter"]];
 
-function stored(name) {
-  try { return localStorage.getItem(`muslin-${name}`); } catch { return null; }
-}
-function store(name, value) {
-  try { localStorage.setItem(`muslin-${name}`, value); } catch { /* without storage the page works all the same */ }
-}
-
-function applyTheme(theme) {
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-}
-
 const main = Object.assign(document.createElement("main"), { id: "main", tabIndex: -1 });
 const header = Object.assign(document.createElement("header"), { className: "top" });
 const footer = document.createElement("footer");
@@ -47,19 +35,13 @@ let page = null, shown = "", turn = 0;
 const isShown = (name) => !state.hide.includes("pages") || name === "walk";
 
 function Header() {
-  const theme = stored("theme") || "auto";
   const skip = (event) => { event.preventDefault(); main.focus(); };
   return html`<a class="skip" href="#main" onclick=${skip}>${t("skip")}</a>
     <a class="brand" href=${roomLink(isShown("home") ? "home" : "walk")}>muslin <span>studio</span></a>
     <nav aria-label=${t("pages")}>${Object.entries(PAGES).filter(([name, one]) => one.words && isShown(name)).map(([name, one]) => html`
       <a key=${name} href=${roomLink(name)} aria-current=${shown === name ? "page" : null}>${t(one.words)}</a>`)}</nav>
     <span class="grow"></span>
-    <label class="pick"><span class="visuallyhidden">${t("language")}</span>
-      <select onchange=${(event) => { store("language", event.target.value); set({ lang: event.target.value }); }}>
-        ${Object.entries(LANGUAGES).map(([code, name]) => html`<option key=${code} value=${code} selected=${code === language} lang=${code}>${name}</option>`)}</select></label>
-    <label class="pick"><span class="visuallyhidden">${t("theme")}</span>
-      <select onchange=${(event) => { store("theme", event.target.value); applyTheme(event.target.value); }}>
-        ${["auto", "light", "dark"].map((name) => html`<option key=${name} value=${name} selected=${name === theme}>${t(`theme.${name}`)}</option>`)}</select></label>
+    <${Preferences} onlanguage=${(lang) => set({ lang })} />
     <${Button} kind="quiet" onclick=${() => (page?.showKeys || showKeys)()}>${t("keys")}<//>`;
 }
 
@@ -142,7 +124,7 @@ addEventListener("keydown", (event) => {
   }
 });
 
-applyTheme(stored("theme"));
+applyTheme();
 await loadLanguage(state.lang || stored("language"));
 document.body.append(header, main, footer, dialogs);
 watch(refresh);

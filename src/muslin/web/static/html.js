@@ -1,7 +1,7 @@
 // Preact and htm: elements from templates, updated in place. Both are as npm holds them; see vendor/.
 
-import { Component, Fragment, createRef, h, render } from "/static/vendor/preact.js";
-import htm from "/static/vendor/htm.js";
+import { Component, Fragment, createRef, h, render } from "./vendor/preact.js";
+import htm from "./vendor/htm.js";
 
 export const html = htm.bind(h);
 export { Component, Fragment, createRef, render };

@@ -10,7 +10,7 @@ export let language = "en";
 
 export async function loadLanguage(preferred) {
   language = LANGUAGES[preferred] ? preferred : (navigator.language || "en").startsWith("zh") ? "zh" : "en";
-  texts = await (await fetch(`/static/texts/${language}.json`)).json();
+  texts = await (await fetch(new URL(`./texts/${language}.json`, import.meta.url))).json();
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 

@@ -2,10 +2,9 @@
 // clipboard, the camera, or a drawing.
 
 import { get, send } from "/static/api.js";
-import { Button, Choice, Dialog, Load } from "/static/components/index.js";
+import { Button, Camera, Choice, Dialog, Load } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { t } from "/static/texts.js";
-import { Camera } from "./camera.js";
 import { DrawingBoard } from "./drawing_board.js";
 import { TestImages } from "./test_images.js";
 import { take, use } from "./image_sources.js";

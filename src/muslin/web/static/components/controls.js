@@ -1,6 +1,6 @@
 // Buttons and fields. Each has a visible label; `onchange` is called with the value, not with the event.
 
-import { html, classes } from "/static/html.js";
+import { html, classes } from "../html.js";
 
 /** A button. `kind`: "main" (one on a page), "quiet", "link", or none. `hotkey` is printed on it. */
 export function Button({ kind, hotkey, children, class: more, ...rest }) {

@@ -1,7 +1,7 @@
 // Modal dialogs, which are open as long as they are rendered.
 
-import { Component, classes, createRef, html } from "/static/html.js";
-import { t } from "/static/texts.js";
+import { Component, classes, createRef, html } from "../html.js";
+import { t } from "../texts.js";
 import { Button } from "./controls.js";
 
 /** A dialog over the page. Escape and × call `close`, unless it is `locked`; the focus returns to where it was. */

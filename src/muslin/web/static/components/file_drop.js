@@ -1,7 +1,7 @@
 // A place to drop files and folders, with buttons that choose them: everything works without dragging.
 
-import { Component, classes, createRef, html } from "/static/html.js";
-import { t } from "/static/texts.js";
+import { Component, classes, createRef, html } from "../html.js";
+import { t } from "../texts.js";
 import { Button } from "./controls.js";
 import { droppedFiles } from "./dropped_files.js";
 

@@ -1,7 +1,7 @@
 // What the page says about itself: notes, errors, progress, and what stands where nothing is.
 
-import { classes, html } from "/static/html.js";
-import { percent, t } from "/static/texts.js";
+import { classes, html } from "../html.js";
+import { percent, t } from "../texts.js";
 
 /** A note beside the work. `kind`: "" or "warning". */
 export function Notice({ kind, children }) {

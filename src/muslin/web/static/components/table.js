@@ -1,6 +1,6 @@
 // A table whose first column names the row; it scrolls within itself on a narrow screen.
 
-import { classes, html } from "/static/html.js";
+import { classes, html } from "../html.js";
 
 /**
  * `columns`: [{name, words, isNumber, cell(row)}], where `cell` is by default row[name]. A heading with `onsort(name)`

@@ -1,6 +1,6 @@
 // Views of one page as links: each is an address.
 
-import { html } from "/static/html.js";
+import { html } from "../html.js";
 
 /** `tabs`: [[name, words, href], …]; `current` is the name of the one that is shown. */
 export function Tabs({ label, tabs, current }) {

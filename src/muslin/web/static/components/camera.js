@@ -1,8 +1,8 @@
 // A photo from the camera.
 
-import { Button } from "/static/components/index.js";
-import { Component, createRef, html } from "/static/html.js";
-import { t } from "/static/texts.js";
+import { Button } from "./controls.js";
+import { Component, createRef, html } from "../html.js";
+import { t } from "../texts.js";
 
 export class Camera extends Component {
   constructor() {
