@@ -1,0 +1,52 @@
+"""A worker without a model, for tests of processes: it says who it is, takes its time, and ends when asked to."""
+
+import asyncio
+import os
+import signal
+import socket
+from typing import Any
+
+import uvicorn
+
+from muslin.messages import no_log
+from muslin.server.graceful_server import GracefulServer
+from muslin.server.processes import WorkerFolder, when_orphaned
+from muslin.web.connections import Connection
+
+
+def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder) -> None:
+    """Serve `/pid`, `/slow?SECONDS` and `/die`; SIGHUP counts up in the worker's state.
+
+    `argument` has `grace_s`, and `fails` where the worker is to end before it serves, or `fails_if` with a path: where
+    there is something.
+    """
+    if argument.get("fails"):
+        raise SystemExit(3)
+    if os.path.exists(argument.get("fails_if", "")):
+        raise SystemExit(4)
+    hangups = 0
+
+    def ready() -> None:
+        folder.write_state({"ready": True, "hangups": hangups})
+        when_orphaned(server.stop, folder)
+
+    def hang_up() -> None:
+        nonlocal hangups
+        hangups += 1
+        folder.write_state({"ready": True, "hangups": hangups})
+
+    config = uvicorn.Config(
+        application, log_level="error", access_log=False, http=Connection, ws="none", lifespan="off"
+    )
+    server = GracefulServer(config, argument["grace_s"], no_log, ready, hang_up)
+    server.run(sockets=[listening])
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/slow":
+        await asyncio.sleep(float(scope["query_string"]))
+    if scope["path"] == "/die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    body = str(os.getpid()).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
