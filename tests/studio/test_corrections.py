@@ -6,14 +6,17 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mounted_disk import mounted_disk
 from muslin.data.audit.corrections import read_corrections
 from muslin.data.audit.exclusions import read_exclusions
-from muslin.data.dataset import Target
+from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.errors import DataError, StorageError
+from muslin.messages import Message, no_log
 from muslin.studio.corrections import Corrections, NewDecision, decision_files
+from muslin.workflows.training_plan import TrainOptions, edit_dataset
 from refusals import refuses
 
 LABEL = Target("label", ("bag", "coat: no", "shirt"))
@@ -52,7 +55,7 @@ def test_a_data_set_named_excluded_has_files_of_its_own(tmp_path: Path) -> None:
     for name, each in zip(names, found, strict=True):
         assert in_table(each) == [(name, "shirt")]
         assert read_exclusions(each.excluded_path) == [("train", f"not {name}")]
-        files = decision_files(tmp_path, name, "label")
+        files = decision_files(tmp_path, name)
         assert tmp_path / str(files["corrections"]) == each.labels_path
 
 
@@ -136,13 +139,38 @@ def test_a_table_without_journal_is_kept(tmp_path: Path) -> None:
     assert in_table(found) == [("a", "shirt"), ("d", "bag")]
 
 
-def test_a_training_takes_the_decisions_on_its_target(tmp_path: Path) -> None:
-    assert decision_files(tmp_path, "imports/shop", None) == {"corrections": None, "exclude": None}
+def test_a_training_takes_the_decisions(tmp_path: Path) -> None:
+    assert decision_files(tmp_path, "imports/shop") == {"corrections": None, "exclude": None}
     opened(tmp_path).decide([label("1", "a", "shirt"), NewDecision("2", "exclude", "", "b")], "Li")
     files = {"corrections": "corrections/imports/shop.csv", "exclude": "corrections/imports/shop.excluded.csv"}
-    assert decision_files(tmp_path, "imports/shop", None) == files
-    assert decision_files(tmp_path, "imports/shop", ["label"]) == files
-    assert decision_files(tmp_path, "imports/shop", "colour") == files | {"corrections": None}
+    assert decision_files(tmp_path, "imports/shop") == files
+
+
+def test_a_training_of_some_targets_takes_their_decisions(tmp_path: Path) -> None:
+    found = opened(tmp_path, LABEL, TAGS)
+    found.decide([label("1", "a", "bag"), label("2", "b", "lace: yes", target="tags")], "Li")
+    options = TrainOptions(corrections=found.labels_path)
+    both = shop_of(LABEL, TAGS)
+    edited, _, applied = edit_dataset(both, options, no_log)
+    assert (edited.labels["label"].tolist(), edited.labels["tags"].tolist()) == ([0, 2], [[0, 0], [1, 0]])
+    assert [each.id for each in applied or ()] == ["a", "b"]
+    told: list[str] = []
+    options = TrainOptions(corrections=found.labels_path, read_options={"target": "label"})
+    edited, _, applied = edit_dataset(shop_of(LABEL), options, told.append)
+    assert (edited.labels["label"].tolist(), [each.id for each in applied or ()]) == ([0, 2], ["a"])
+    assert next(line.params for line in told if isinstance(line, Message)) == {"n": 1, "names": ["tags"]}
+    found.decide([NewDecision("3", "undo", "train", "a", undoes=1)], "Li")
+    assert edit_dataset(shop_of(LABEL), options, no_log)[2] is None
+    with refuses("correction_target_unknown", DataError, name="tags"):
+        edit_dataset(shop_of(LABEL), TrainOptions(corrections=found.labels_path), no_log)
+
+
+def shop_of(*targets: Target) -> Dataset:
+    """Two shirts without lace or wool."""
+    labels = {"label": np.array([2, 2]), "tags": np.zeros((2, 2), np.int8)}
+    ids, parts = np.array(["a", "b"], object), np.array(["train", "train"], object)
+    images = PixelImages(np.zeros((2, 4, 4, 1), np.uint8))
+    return Dataset("shop", "table", images, targets, {each.name: labels[each.name] for each in targets}, ids, parts)
 
 
 def test_an_undo_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.audit.corrections import read_corrections
 from muslin.data.audit.exclusions import csv_text, read_sample_rows
 from muslin.data.audit.labels import YES_NO
 from muslin.data.dataset import Target
@@ -284,20 +283,11 @@ class Corrections:
             raise StorageError("corrections_outside", path=str(self.labels_path.parent))
 
 
-def decision_files(root: Path, name: str, target: str | Sequence[str] | None) -> dict[str, str | None]:
-    """What `train` takes as `corrections` and `exclude`: paths below `root`; None where nobody has decided.
-
-    Corrections of several targets, or of another than `target`, are left out: a training of one target refuses them.
-    """
+def decision_files(root: Path, name: str) -> dict[str, str | None]:
+    """What `train` takes as `corrections` and `exclude`: paths below `root`; None where nobody has decided."""
     stem = _stem(name)
     names = {"corrections": f"{FOLDER}/{stem}.csv", "exclude": f"{FOLDER}/{stem}.excluded.csv"}
-    found: dict[str, str | None] = {key: path if (root / path).is_file() else None for key, path in names.items()}
-    if found["corrections"]:
-        targets = {each.target for each in read_corrections(root / names["corrections"])}
-        wanted = {target} if isinstance(target, str) else set(target or targets)
-        if len(targets) > 1 or not targets <= {*wanted, ""}:
-            found["corrections"] = None
-    return found
+    return {key: path if (root / path).is_file() else None for key, path in names.items()}
 
 
 def corrected_labels(opened: OpenData, standing: Sequence[Decision], target: str) -> NDArray[np.integer[Any]]:

@@ -101,7 +101,7 @@ def _check_train(root: Path, body: Body) -> dict[str, Any]:
     if weights is not None and weights not in ("imagenet", "random"):
         settings["weights"] = str(file_within(root, str(weights), MODEL_SUFFIXES))
     data, read_options = data_within(root, body), read_options_of(root, body)
-    decided = decision_files(root, data, read_options.get("target"))
+    decided = decision_files(root, data)
     given = {name: optional_text_of({**decided, **body}, name) or None for name in ("exclude", "corrections")}
     for value in filter(None, given.values()):
         file_within(root, value, (".csv",))
@@ -267,11 +267,11 @@ def _decided_data(params: Params) -> Any:
     from muslin.messages import no_log
     from muslin.workflows.training_plan import TrainOptions, edit_dataset
 
-    files = decision_files(Path.cwd(), params["data"], params["read_options"].get("target"))
+    files = decision_files(Path.cwd(), params["data"])
     if not any(files.values()):
         return None
     dataset = read(params["data"], test=params["test"], **params["read_options"])
-    options = TrainOptions(corrections=files["corrections"], exclude=files["exclude"])
+    options = TrainOptions(**files, read_options=params["read_options"])
     return edit_dataset(dataset, options, no_log)[0]  # the audit logs what was read and edited
 
 

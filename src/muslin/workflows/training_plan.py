@@ -7,7 +7,7 @@ from typing import Any
 
 from muslin.data import photos
 from muslin.data.audit import exclusions
-from muslin.data.audit.corrections import Correction, correct_labels, read_corrections
+from muslin.data.audit.corrections import Correction, correct_labels, corrections_of, read_corrections
 from muslin.data.dataset import Dataset
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages
 from muslin.data.reader import check_read
@@ -145,6 +145,9 @@ def edit_dataset(
     excluded, corrections = None, None
     if options.corrections is not None:
         corrections = read_corrections(Path(options.corrections))
+        if options.read_options.get("target"):
+            corrections = corrections_of(dataset, corrections, log) or None
+    if corrections is not None:
         dataset = correct_labels(dataset, corrections, str(options.corrections))
         log(dataset.fixes[-1])
     if options.exclude is not None:

@@ -9,7 +9,7 @@ from muslin.data.audit.exclusions import read_sample_rows, sample_indices
 from muslin.data.audit.labels import YES_NO
 from muslin.data.dataset import Dataset, Target
 from muslin.errors import DataError, unknown
-from muslin.messages import Message, examples
+from muslin.messages import Log, Message, examples
 
 COLUMNS = ("part", "id", "target", "label", "suggested", "other", "wrong_probability")
 """Of an audit's corrections.csv and labels.csv: `label` is the given label, `suggested` the one to correct it to, empty
@@ -55,6 +55,15 @@ def read_corrections(path: Path) -> list[Correction]:
             raise DataError("correction_label_missing", path=str(path), row=row)
         corrections.append(Correction(cells.get("part", ""), cells["id"], cells.get("target", ""), label, given, row))
     return corrections
+
+
+def corrections_of(dataset: Dataset, corrections: Sequence[Correction], log: Log) -> list[Correction]:
+    """The corrections of the targets that were read, where a person chose some of them; the others are logged."""
+    targets = {target.name for target in dataset.targets}
+    others = [each.target for each in corrections if each.target and each.target not in targets]
+    if others:
+        log(Message("corrections_of_other_targets", n=len(others), names=sorted(set(others))))
+    return [each for each in corrections if not each.target or each.target in targets]
 
 
 def correct_labels(dataset: Dataset, corrections: Sequence[Correction], path: str) -> Dataset:
