@@ -15,7 +15,9 @@ from muslin.data.audit.exclusions import (
     unescape_formula,
     write_exclusions,
 )
+from muslin.data.dataset import join
 from muslin.errors import DataError
+from refusals import refuses
 
 ODD = ["=1+1", "+49", "-x.jpg", "@SUM(A1)", "'quoted", "a,b", 'say "hi".jpg', "two\nlines", "短裙.jpg", " x ", "\ttab"]
 
@@ -106,3 +108,12 @@ def test_excluding_everything_is_an_error(synthetic):
     with pytest.raises(DataError) as error:
         exclude_samples(synthetic.dataset, [("", str(i)) for i in range(200)], "e.csv")
     assert error.value.code == "everything_excluded"
+
+
+def test_decisions_on_training_data_hold_beside_a_test_set(synthetic):
+    train, test = (synthetic.dataset.take(np.arange(first, first + 9)) for first in (0, 5))
+    joined = join({"train": train, "test": test})
+    kept = exclude_samples(joined, [("", "7"), ("train", "3"), ("test", "12")], "exclude.csv")
+    assert set(joined.ids) - set(kept.ids) == {"train/7", "train/3", "test/12"}
+    with refuses("excluded_samples_unknown", names=["12"]):
+        exclude_samples(joined, [("", "12")], "exclude.csv")

@@ -82,6 +82,7 @@ def test_images_of_a_test_set_of_its_own_are_shown(app: Any, shop: Path, with_ow
     assert [classes[row["predicted"]]] == shown["predicted"]
     assert row["values"]["loss"] == pytest.approx(shown["loss"])
     near = ok(app, "mistakes/neighbours", run=with_own_test, place=shown["place"])
+    assert near["data"] == "photos"
     assert {each["image"].rpartition(":")[0] for each in near["same_label"]} == {"sample:photos"}
 
 

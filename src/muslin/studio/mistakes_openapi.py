@@ -81,7 +81,12 @@ MISTAKES_OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/mistakes/neighbours"): Operation(
         "The training images nearest to one image, by the network's features.",
-        object_of(is_known=BOOLEAN, other_label=list_of(ref("NearImage")), same_label=list_of(ref("NearImage"))),
+        object_of(
+            is_known=BOOLEAN,
+            data=or_null(STRING),
+            other_label=list_of(ref("NearImage")),
+            same_label=list_of(ref("NearImage")),
+        ),
         request_of(("run", "place"), **ONE_PART, place=COUNT),
     ),
     ("POST", "/api/mistakes/slices"): Operation(

@@ -158,7 +158,7 @@ def neighbours(runs: RunsOfFolder, body: Body) -> dict[str, Any]:
     place = integer_of(body, "place", 0, max(0, len(found) - 1))
     train = runs.known(name, "train")
     if train is None or train.vectors is None or found.vectors is None:
-        return {"is_known": train is not None, "other_label": [], "same_label": []}
+        return {"is_known": train is not None, "data": None, "other_label": [], "same_label": []}
     names = runs.images(name, train)
     is_other = run_mistakes.has_other_label(train, target, found.labels[target.name][place])
     is_itself = train.ids.astype(str) == str(found.ids[place])
@@ -167,7 +167,7 @@ def neighbours(runs: RunsOfFolder, body: Body) -> dict[str, Any]:
         nearest = run_mistakes.nearest(found.vectors[place], train, chosen & ~is_itself, NEIGHBOURS)  # type: ignore[index]
         return [image_row(train, target, i, names.name(i)) | {"similarity": cosine} for i, cosine in nearest]
 
-    return {"is_known": True, "other_label": rows(is_other), "same_label": rows(~is_other)}
+    return {"is_known": True, "data": names.data, "other_label": rows(is_other), "same_label": rows(~is_other)}
 
 
 def slices(runs: RunsOfFolder, body: Body) -> dict[str, Any]:

@@ -89,6 +89,9 @@ def read_sample_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 def sample_indices(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> list[int]:
     """The index in `dataset` of each sample named by part and id; an empty part stands for any.
 
+    Where `muslin.data.dataset.join` has put parts before the ids, an id without one is of the training set, so that
+    decisions on the training data hold beside any test set.
+
     Args:
         path: where the names are from, for errors.
 
@@ -99,7 +102,7 @@ def sample_indices(dataset: Dataset, names: Sequence[tuple[str, str]], path: str
     index_of = {_written(id_): i for i, id_ in enumerate(ids)} | {id_: i for i, id_ in enumerate(ids)}
     indices, unknown = [], []
     for part, id_ in names:
-        index = index_of.get(id_)
+        index = index_of.get(id_, index_of.get(f"{part or 'train'}/{id_}"))
         if index is None or (part and (dataset.parts is None or dataset.parts[index] != part)):
             unknown.append(f"{part}/{id_}" if part else id_)
         else:

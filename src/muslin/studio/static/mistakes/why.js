@@ -105,17 +105,17 @@ function Neighbours({ row, request, summary }) {
   const wanted = { ...request, place: row.place };
   return html`<section class="panel"><h3>${t("mistakes.neighbours")}</h3>
     <${Load} of=${wanted} words=${t("mistakes.readingNear")} from=${() => ask("/api/mistakes/neighbours", wanted)}>${(found, reload) => (found.is_known
-      ? html`<p class="soft">${t("mistakes.neighboursLead")}</p><${NearList} rows=${found.other_label} summary=${summary} words=${t("mistakes.otherLabel")} />
-        <h4>${t("mistakes.sameLabel")}</h4><${NearList} rows=${found.same_label} summary=${summary} words=${t("mistakes.sameLabel")} />`
+      ? html`<p class="soft">${t("mistakes.neighboursLead")}</p><${NearList} rows=${found.other_label} data=${found.data} run=${summary.run} words=${t("mistakes.otherLabel")} />
+        <h4>${t("mistakes.sameLabel")}</h4><${NearList} rows=${found.same_label} data=${found.data} run=${summary.run} words=${t("mistakes.sameLabel")} />`
       : html`<${Predicting} run=${summary.run} parts=${["train"]} ondone=${reload} />`)}<//></section>`;
 }
 
 /** Training images; each leads to its label in the data room. */
-function NearList({ rows, summary, words }) {
+function NearList({ rows, data, run, words }) {
   if (!rows.length) return html`<p>${t("mistakes.noNeighbours")}</p>`;
   return html`<ul class="near" aria-label=${words}>${rows.map((row) => {
     const label = labelsText(row.labels), inside = html`<span class="cellimage"><${Thumbnail} row=${row} /></span><span>${label}</span> <small class="soft number">${row.similarity.toFixed(3)}</small>`;
     return html`<li key=${row.id}>${row.image
-      ? html`<a href=${roomLink("data", { data: summary.data, run: summary.run, image: row.image })} aria-label=${t("mistakes.nearWords", { words: `${label} ${row.similarity.toFixed(3)}`, id: row.id })}>${inside}</a>` : inside}</li>`;
+      ? html`<a href=${roomLink("data", { data, run, image: row.image })} aria-label=${t("mistakes.nearWords", { words: `${label} ${row.similarity.toFixed(3)}`, id: row.id })}>${inside}</a>` : inside}</li>`;
   })}</ul>`;
 }
