@@ -100,8 +100,7 @@ def _check_train(root: Path, body: Body) -> dict[str, Any]:
     weights = settings.get("weights")
     if weights is not None and weights not in ("imagenet", "random"):
         settings["weights"] = str(file_within(root, str(weights), MODEL_SUFFIXES))
-    data, read_options = data_within(root, body), read_options_of(root, body)
-    decided = decision_files(root, data)
+    decided = decision_files(root, data_within(root, body))
     given = {name: optional_text_of({**decided, **body}, name) or None for name in ("exclude", "corrections")}
     for value in filter(None, given.values()):
         file_within(root, value, (".csv",))
@@ -271,7 +270,9 @@ def _decided_data(params: Params) -> Any:
     if not any(files.values()):
         return None
     dataset = read(params["data"], test=params["test"], **params["read_options"])
-    options = TrainOptions(**files, read_options=params["read_options"])
+    options = TrainOptions(
+        corrections=files["corrections"], exclude=files["exclude"], read_options=params["read_options"]
+    )
     return edit_dataset(dataset, options, no_log)[0]  # the audit logs what was read and edited
 
 
