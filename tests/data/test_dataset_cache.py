@@ -9,6 +9,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,8 @@ from photo_files import make_photos, real_tar, write_folders
 
 from command_line import invoke
 from idx_files import put
-from muslin.data import read, registry
-from muslin.data.dataset_cache import obtain, photos_digest, read_copy, verify
+from muslin.data import gzip_files, read, registry
+from muslin.data.dataset_cache import obtain, photos_digest, read_copy, read_registered, verify
 from muslin.data.registry import CATS_DOGS, CLOTHING, CLOTHING_SMALL, RegisteredDataset
 from muslin.errors import DataError
 from served_files import QuietHandler, serving, serving_folder
@@ -77,6 +78,23 @@ def test_a_verified_copy_is_verified_again_once_a_file_changes(tiny, contents, t
     with pytest.raises(DataError) as caught:
         verify(tiny, tmp_path / "copy")
     assert caught.value.code == "file_changed"
+
+
+def test_each_file_is_unpacked_once_to_be_verified_and_read(tiny, contents, monkeypatch):
+    unpacked: Counter[str] = Counter()
+
+    class Counted(gzip_files._Gunzipped):
+        def readinto(self, buffer):
+            count = super().readinto(buffer)
+            unpacked[self._path.name] += count
+            return count
+
+    put(tiny.debian_folder, contents)
+    monkeypatch.setitem(registry.DATASETS, "tiny", tiny)
+    monkeypatch.setattr(gzip_files, "_Gunzipped", Counted)
+    dataset = read_registered("tiny", download=False)
+    assert unpacked == {f"{name}.gz": len(content) for name, content in contents.items()}
+    assert dataset.fingerprint == read(tiny.debian_folder).fingerprint
 
 
 def test_a_download_is_cached(tiny, contents, cache, tmp_path):

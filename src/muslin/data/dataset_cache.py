@@ -16,6 +16,7 @@ from muslin.data.formats import folders, read_path
 from muslin.data.formats.read_options import ReadOptions
 from muslin.data.gzip_files import open_data_file
 from muslin.data.junk_labels import drop_junk_labels
+from muslin.data.open_cache import keep_content, open_cache
 from muslin.data.registry import RegisteredDataset, lookup, with_registered_classes
 from muslin.errors import DataError, MuslinError
 from muslin.library_errors import reason_of
@@ -29,6 +30,8 @@ MAX_ARCHIVE_BYTES = 4 * 2**30
 
 MAX_FILE_BYTES = 2**28
 """As MAX_ARCHIVE_BYTES, for each of a set's files of pixels."""
+
+BLOCK_BYTES = 2**20
 
 LOG_EVERY_BYTES = 50_000_000
 
@@ -108,7 +111,8 @@ def read_registered(name: str, *, download: bool = True, log: Log = no_log) -> D
     Raises:
         DataError, StorageError: as `obtain`.
     """
-    return read_copy(lookup(name), obtain(name, download=download, log=log))
+    with open_cache():  # so that files are unpacked once, to be verified and to be read
+        return read_copy(lookup(name), obtain(name, download=download, log=log))
 
 
 def read_copy(row: RegisteredDataset, copy: LocalCopy) -> Dataset:
@@ -220,7 +224,7 @@ def _verify_once(sha256: str, path: Path) -> None:
     """As `verify_file`, for a file that was not verified since it last changed, by its inode, size and times."""
 
     def check() -> bytes:
-        verify_file(sha256, path)
+        verify_file(sha256, path, keep=True)
         return b""
 
     try:
@@ -235,24 +239,31 @@ def _verify_once(sha256: str, path: Path) -> None:
         remembered(check, b"verified file", repr(facts).encode(errors="backslashreplace"))
 
 
-def verify_file(sha256: str, path: Path, name: str | None = None) -> None:
+def verify_file(sha256: str, path: Path, name: str | None = None, *, keep: bool = False) -> None:
     """Check the SHA-256 of the uncompressed content of `path`.
 
     Args:
         name: how errors call it; by default its path.
+        keep: whether to keep the content in memory until the end of an `open_cache` block, in which it is read.
 
     Raises:
         DataError: it is another one, or the file cannot be read.
     """
-    digest = _content_digest(path)
+    digest = _content_digest(path, keep)
     if digest != sha256:
         raise DataError("file_changed", path=name or str(path), found=digest[:12], expected=sha256[:12])
 
 
-def _content_digest(path: Path) -> str:
+def _content_digest(path: Path, keep: bool = False) -> str:
     try:
-        with open_data_file(path) as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        with open_data_file(path) as file:
+            content = file.read(MAX_FILE_BYTES + 1) if keep else b""
+            if 0 < len(content) <= MAX_FILE_BYTES:
+                keep_content(path, content)
+            digest = hashlib.sha256(content)
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+            return digest.hexdigest()
     except OSError as error:
         raise DataError("file_unreadable", path=str(path), reason=reason_of(error)) from error
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from muslin.data import expansion
-from muslin.data.open_cache import is_refused, refuse_again
+from muslin.data.open_cache import is_refused, kept_content, refuse_again
 from muslin.errors import DataError
 from muslin.library_errors import reason_of
 from muslin.storage.boundary import is_outside_data
@@ -39,7 +39,7 @@ def max_lines(path: Path) -> int:
 
 
 def open_data_file(path: Path) -> io.BufferedReader:
-    """The content of `path` as a binary file, unpacked if it is gzip.
+    """The content of `path` as a binary file, unpacked if it is gzip; what was kept of it is not unpacked again.
 
     Reading it raises DataError when the gzip data are cut off or damaged, or unpack to more than
     `max_unpacked_bytes`.
@@ -49,6 +49,8 @@ def open_data_file(path: Path) -> io.BufferedReader:
     """
     if is_outside_data(path):
         raise DataError("data_file_outside", path=str(path))
+    if (kept := kept_content(path)) is not None:
+        return io.BufferedReader(io.BytesIO(kept))  # type: ignore[arg-type]  # it has what a raw file has
     try:
         if not is_gzipped(path):
             return path.open("rb")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from muslin.errors import MuslinError
@@ -20,8 +21,11 @@ class _Refused:
 
 @contextmanager
 def open_cache() -> Iterator[None]:
-    """During the block, `open_once` keeps what was opened, and the error of what was refused."""
-    token = _OPENED.set({})
+    """During the block, `open_once` keeps what was opened, and the error of what was refused.
+
+    A block within a block shares what is kept, and nothing is dropped before the end of the outer one.
+    """
+    token = _OPENED.set({} if (outer := _OPENED.get()) is None else outer)
     try:
         yield
     finally:
@@ -48,6 +52,18 @@ def open_once(key: Hashable, open_: Callable[[], T]) -> T:
         raise found.error.with_params()
     result: T = found
     return result
+
+
+def keep_content(path: Path, content: bytes) -> None:
+    """During an `open_cache` block, keep the content of a data file, which `kept_content` gives."""
+    if (opened := _OPENED.get()) is not None:
+        opened["content", path] = content
+
+
+def kept_content(path: Path) -> bytes | None:
+    """What `keep_content` was called with for this path in this `open_cache` block."""
+    content: bytes | None = (_OPENED.get() or {}).get(("content", path))
+    return content
 
 
 def refuse_again(key: Hashable) -> None:

@@ -4,6 +4,7 @@ A name is a path below the folder (a folder, a zip, a table …) or that of a re
 """
 
 import hashlib
+import json
 import os
 import threading
 from collections import OrderedDict
@@ -97,18 +98,20 @@ class OpenData:
         if params["path"]:
             self.origin = self.origin.replace(params["path"], name)  # not a folder of this machine
         self.format, self.transform = str(found["format"]), str(found["transform"])
-        self.ids: NDArray[np.object_] = np.array(found["ids"], dtype=object)
-        self.groups: NDArray[np.object_] | None = _objects(found["groups"])
         self.shape = tuple(found["shape"]) if found["shape"] else None
         self.fixes: tuple[Message | str, ...] = tuple(found["fixes"])
         self.unreadable: dict[str, Any] = dict(found["unreadable"])
         self.targets = tuple(Target(each["name"], tuple(each["classes"]), each["kind"]) for each in found["targets"])
-        self._labels, end = _unpack_labels(found["targets"], content, len(self))
+        self._labels, start = _unpack_labels(found["targets"], content, found["n"])
         self._indices: dict[str, int] | None = None
         self.parts: NDArray[np.object_] | None = None
         if found["has_parts"]:
             names = np.array([*PARTS, ""], dtype=object)
-            self.parts = names[np.frombuffer(content, np.uint8, len(self), end)]
+            self.parts = names[np.frombuffer(content, np.uint8, found["n"], start)]
+            start += found["n"]
+        texts = json.loads(bytes(memoryview(content)[start:]))
+        self.ids: NDArray[np.object_] = np.array(texts["ids"], dtype=object)
+        self.groups: NDArray[np.object_] | None = _objects(texts["groups"])
 
     def __len__(self) -> int:
         return len(self.ids)

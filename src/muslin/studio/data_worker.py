@@ -3,6 +3,7 @@
 A process keeps the data set that it read. Photos are sent as their files' bytes, which `thumbnail_worker` decodes.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ def _dataset(params: dict[str, Any]) -> Dataset:
 
 
 def _description(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
-    """Everything but the images; the bytes are the labels of each target, int64 or int8, then the parts, uint8."""
+    """Everything but the images.
+
+    The bytes are the labels of each target, int64 or int8, then the parts, uint8, then as JSON the ids and the groups.
+    """
     images, labels = dataset.images, [np.ascontiguousarray(dataset.labels[each.name]) for each in dataset.targets]
     numbers = {part: number for number, part in enumerate(PARTS)}
     parts = [] if dataset.parts is None else [numbers.get(str(part), len(PARTS)) for part in dataset.parts]
@@ -53,13 +57,13 @@ def _description(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
             {"name": each.name, "classes": each.classes, "kind": each.kind, "dtype": str(values.dtype)}
             for each, values in zip(dataset.targets, labels, strict=True)
         ],
-        "ids": list(map(str, dataset.ids)),
-        "groups": None if dataset.groups is None else list(map(str, dataset.groups)),
         "has_parts": dataset.parts is not None,
         "fixes": list(dataset.fixes),
         "unreadable": dict(dataset.unreadable),
     }
-    return found, b"".join([*(values.tobytes() for values in labels), bytes(parts)])
+    groups = None if dataset.groups is None else list(map(str, dataset.groups))
+    names = json.dumps({"ids": list(map(str, dataset.ids)), "groups": groups}).encode()
+    return found, b"".join([*(values.tobytes() for values in labels), bytes(parts), names])
 
 
 def _images(dataset: Dataset, indices: list[int]) -> tuple[dict[str, Any], bytes]:
