@@ -50,7 +50,7 @@ def open_data_file(path: Path) -> io.BufferedReader:
     if is_outside_data(path):
         raise DataError("data_file_outside", path=str(path))
     if (kept := kept_content(path)) is not None:
-        return io.BufferedReader(io.BytesIO(kept))  # type: ignore[arg-type]  # it has what a raw file has
+        return io.BufferedReader(io.BytesIO(kept))
     try:
         if not is_gzipped(path):
             return path.open("rb")

@@ -44,8 +44,11 @@ def _description(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     The bytes are the labels of each target, int64 or int8, then the parts, uint8, then as JSON the ids and the groups.
     """
     images, labels = dataset.images, [np.ascontiguousarray(dataset.labels[each.name]) for each in dataset.targets]
-    numbers = {part: number for number, part in enumerate(PARTS)}
-    parts = [] if dataset.parts is None else [numbers.get(str(part), len(PARTS)) for part in dataset.parts]
+    parts = np.zeros(0, np.uint8)
+    if dataset.parts is not None:
+        parts = np.full(len(dataset), len(PARTS), np.uint8)
+        for number, part in enumerate(PARTS):
+            parts[dataset.parts == part] = number
     found = {
         "name": dataset.name,
         "format": dataset.format,
@@ -63,7 +66,7 @@ def _description(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
     }
     groups = None if dataset.groups is None else list(map(str, dataset.groups))
     names = json.dumps({"ids": list(map(str, dataset.ids)), "groups": groups}).encode()
-    return found, b"".join([*(values.tobytes() for values in labels), bytes(parts), names])
+    return found, b"".join([*(values.tobytes() for values in labels), parts.tobytes(), names])
 
 
 def _images(dataset: Dataset, indices: list[int]) -> tuple[dict[str, Any], bytes]:

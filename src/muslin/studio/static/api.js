@@ -43,7 +43,20 @@ async function renewToken() {
 }
 
 export async function ask(path, body, signal) {
-  return (await posted(path, JSON.stringify(body), "application/json", signal)).json();
+  const key = keyOf(path, body), begun = ahead.get(key);
+  ahead.delete(key);
+  return begun ?? (await posted(path, JSON.stringify(body), "application/json", signal)).json();
+}
+
+const ahead = new Map();
+const keyOf = (path, body) => language + path + JSON.stringify(body);
+
+/** Ask now for what a page will `ask` for once, as soon as its modules are there. */
+export function askAhead(path, body) {
+  const response = ask(path, body);
+  response.catch(() => {}); // the page that asks for it gets the error
+  ahead.clear(); // what another page did not wait for
+  ahead.set(keyOf(path, body), response);
 }
 
 export async function askBytes(path, body, signal) {
@@ -66,7 +79,7 @@ const cache = new Map();
 /** `ask` or `askBytes` with a cache of the last responses. Errors are not cached. */
 function cached(how) {
   return (path, body) => {
-    const key = language + path + JSON.stringify(body);
+    const key = keyOf(path, body);
     let found = cache.get(key);
     if (found) cache.delete(key);
     else {

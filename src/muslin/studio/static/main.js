@@ -1,5 +1,6 @@
 // The frame: header, language, theme, and the current page. A new page is a row of PAGES.
 
+import { askAhead } from "/static/api.js";
 import { Button, Dialog, ErrorNotice, Preferences, applyTheme, stored } from "/static/components/index.js";
 import { html, render } from "/static/html.js";
 import { roomLink, set, state, watch } from "/static/state.js";
@@ -8,11 +9,11 @@ import { loadLanguage, t } from "/static/texts.js";
 /**
  * A module of `load` exports `default`, a component that gets `{state}` and is rendered again at every change of the
  * address; or page() → {element, shown, update, close}. Either may export or have `showKeys`, its own list of keys.
- * `words` names the page in the header.
+ * `words` names the page in the header. `begin` is called when the page is opened, while its modules are loaded.
  */
 const PAGES = {
   home: { words: "pageHome", load: () => import("/static/home/page.js") },
-  data: { words: "pageData", load: () => import("/static/data/page.js") },
+  data: { words: "pageData", load: () => import("/static/data/page.js"), begin: ({ data }) => data && askAhead("/api/data/open", { data }) },
   training: { words: "pageTraining", load: () => import("/static/training/page.js") },
   mistakes: { words: "pageMistakes", load: () => import("/static/mistakes/page.js") },
   model: { words: "pageModel", load: () => import("/static/model/page.js") },
@@ -75,6 +76,7 @@ async function open() {
   frame();
   render(html`<p class="page soft" role="status">${t("loading")}</p>`, empty(main));
   try {
+    PAGES[name].begin?.(state);
     const module = await PAGES[name].load();
     const made = module.page ? await module.page() : componentPage(module);
     if (mine !== turn) return;
