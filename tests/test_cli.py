@@ -33,6 +33,7 @@ COMMANDS = (
     "convert",
     "inspect",
     "explain",
+    "serve",
     "studio",
     "review",
 )

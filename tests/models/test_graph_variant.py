@@ -113,5 +113,5 @@ def test_a_second_graph_that_predicts_otherwise_is_not_used(monkeypatch: pytest.
     assert error.value.code == "golden_mismatch"
     monkeypatch.setattr(predictor, "has_int8_products", lambda: True)
     for given, graph, note in ((wrong, "float32", "graph_mismatch"), (bundle, "int8", "graph_int8")):
-        found = Predictor._with_fastest_graph(given, 1, "m.muslin")
+        found = Predictor.of(given, 1, "m.muslin")
         assert (found.graph, found.graph_note.code) == (graph, note)

@@ -34,8 +34,8 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
     """The outputs for one or more batches of images as one."""
     if len(outputs) == 1:
         return outputs[0]
-    raw = _concat_values([output.raw_probabilities for output in outputs])
-    calibrated = _concat_values([output.probabilities for output in outputs])
+    raw = concat_values([output.raw_probabilities for output in outputs])
+    calibrated = concat_values([output.probabilities for output in outputs])
     is_ood = [output.is_ood for output in outputs if output.is_ood is not None]
     vectors = [output.vectors for output in outputs if output.vectors is not None]
     return ModelOutput(
@@ -43,7 +43,7 @@ def concat_outputs(outputs: Sequence[ModelOutput]) -> ModelOutput:
     )
 
 
-def _concat_values(batches: Sequence[Values]) -> dict[str, Floats]:
+def concat_values(batches: Sequence[Values]) -> dict[str, Floats]:
     """The values of one or more batches as one."""
     if len(batches) == 1:
         return dict(batches[0])

@@ -114,16 +114,15 @@ class Predictor:
             path = path / MODEL_FILE
             if not path.exists():
                 raise BundleError("bundle_missing", "run", path=name or str(path))
-        bundle, shown = open_bundle(path, name), name or str(path)
-        if graph is None:
-            predictor = cls._with_fastest_graph(bundle, threads, shown)
-        else:
-            predictor = cls(bundle, threads, shown, graph=graph)
+        predictor = cls.of(open_bundle(path, name), threads, name or str(path), graph=graph)
         predictor.path = path
         return predictor
 
     @classmethod
-    def _with_fastest_graph(cls, bundle: Bundle, threads: int | None, name: str) -> "Predictor":
+    def of(cls, bundle: Bundle, threads: int | None, name: str, *, graph: str | None = None) -> "Predictor":
+        """The predictor of a bundle that is read already; arguments and errors as `open`."""
+        if graph is not None:
+            return cls(bundle, threads, name, graph=graph)
         if bundle.int8 is None or not has_int8_products():
             return cls(bundle, threads, name)
         try:
@@ -141,6 +140,11 @@ class Predictor:
     def targets(self) -> tuple[Target, ...]:
         """The bundle's targets, in order."""
         return self.bundle.targets
+
+    @property
+    def batch_size(self) -> int:
+        """Images that a run of the graph usually takes: as many as fit the processor's caches, and memory."""
+        return self._graph.batch_size
 
     @property
     def thresholds(self) -> dict[str, tuple[float, ...]]:
@@ -204,7 +208,7 @@ class Predictor:
         if pixels is None:
             chunks = list(self._predict_chunks(named_images(images, allow_outside), precision, guarantee))
             return Predictions.concat(chunks)
-        return self._decide(UnnamedImages(len(pixels)), self._run(pixels), precision, guarantee)
+        return self.decide(UnnamedImages(len(pixels)), self.run_graph(pixels), precision, guarantee)
 
     def predict_iter(
         self, images: Any, *, precision: float | None = None, guarantee: str = "overall", allow_outside: bool = False
@@ -251,11 +255,19 @@ class Predictor:
         guarantee: str = "overall",
     ) -> Iterator[ProductPrediction]:
         """`predict_products` for pairs of a name and images, which are those of `predict_named` or have a role."""
-        precision = self.rules.precision(precision, guarantee, per_product=True)
-        policies = self.rules.policies(precision, guarantee, per_product=True, explain=False)
-        rule = ProductRule(self.targets, self.bundle.product_calibration, policies)
+        precision, rule = self.product_rule(precision, guarantee)
         predict_photos = partial(self.predict_named, precision=precision, guarantee=guarantee)
         yield from predict_products(predict_photos, products, rule)
+
+    def product_rule(self, precision: float | None = None, guarantee: str = "overall") -> tuple[float, ProductRule]:
+        """The precision target of accepted products, also for their photos, and what decides on them.
+
+        Raises:
+            DataError: `precision` or `guarantee` is out of range.
+        """
+        precision = self.rules.precision(precision, guarantee, per_product=True)
+        policies = self.rules.policies(precision, guarantee, per_product=True, explain=False)
+        return precision, ProductRule(self.targets, self.bundle.product_calibration, policies)
 
     def predict_pixels(self, pixels: Pixels, batch_size: int | None = None) -> dict[str, Floats]:
         """Calibrated probabilities for images of the size that the network takes.
@@ -274,7 +286,7 @@ class Predictor:
 
     def infer(self, pixels: Pixels, batch_size: int | None = None) -> ModelOutput:
         """The model's output before any decision; arguments and errors as `predict_pixels`."""
-        return self._to_output(self._run(pixels, batch_size))
+        return self._to_output(self.run_graph(pixels, batch_size))
 
     def infer_photos(self, images: DigestedPhotos) -> ModelOutput:
         """As `infer`, of readable photos; with a cache only those are decoded whose output it lacks."""
@@ -292,7 +304,7 @@ class Predictor:
 
         def infer(batch: Sequence[tuple[bytes, int]]) -> list[Values]:
             pixels = np.stack([images[index] for _, index in batch])
-            rows = rows_of(self._run(pixels, len(batch), in_threads=True))
+            rows = rows_of(self.run_graph(pixels, len(batch), in_threads=True))
             for image, row in zip(pixels, rows, strict=True) if self.cache else ():
                 assert self.cache
                 # by what was decoded now: the file can have changed
@@ -331,12 +343,16 @@ class Predictor:
         """The predictions for named images, some dozen at a time."""
         self.rules.for_predictions(precision, guarantee)  # refuses bad options before any work
         for named, values in self._infer_chunks(images):
-            yield self._decide(named, values, precision, guarantee)
+            yield self.decide(named, values, precision, guarantee)
 
-    def _decide(
+    def decide(
         self, images: Sequence[Prediction], values: Values, precision: float | None, guarantee: str
     ) -> Predictions:
-        """The predictions from those without predictions, and the values of the readable images."""
+        """The predictions from those without predictions, and the values of the readable images, as of `run_graph`.
+
+        Raises:
+            DataError: `precision` or `guarantee` is out of range.
+        """
         precision, policies = self.rules.for_predictions(precision, guarantee)
         probabilities, is_ood = self._calibrated(values), self._is_ood(values)
         arrays = {t.name: triage(t, probabilities[t.name], policies[t.name], is_ood) for t in self.targets}
@@ -353,13 +369,13 @@ class Predictor:
         images = iter(images)
         chunk = list(islice(images, CHUNK))
         while (pixels := ready_pixels([image for _, image in chunk], self.bundle.preprocessing)) is not None:
-            yield [Prediction(name, {}) for name, _ in chunk], self._run(pixels)
+            yield [Prediction(name, {}) for name, _ in chunk], self.run_graph(pixels)
             if not (chunk := list(islice(images, CHUNK))):
                 return
         no_pixels = np.empty((0, *self.bundle.preprocessing.shape), np.uint8)
         for read in self._infer_stream(chain(chunk, images)):
             rows = [image.values for image in read if image.values is not None]
-            yield [image.prediction for image in read], stack_values(rows) if rows else self._run(no_pixels)
+            yield [image.prediction for image in read], stack_values(rows) if rows else self.run_graph(no_pixels)
 
     def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
         """Named images with their values, which can be cached, some dozen at a time."""
@@ -384,10 +400,10 @@ class Predictor:
         if not new:
             return list(images)
         size = len(new) if in_threads else None
-        fresh = iter(rows_of(self._run(np.stack(new), size, in_threads=in_threads)))
+        fresh = iter(rows_of(self.run_graph(np.stack(new), size, in_threads=in_threads)))
         return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
 
-    def _run(self, pixels: Pixels, batch_size: int | None = None, *, in_threads: bool = False) -> Values:
+    def run_graph(self, pixels: Pixels, batch_size: int | None = None, *, in_threads: bool = False) -> Values:
         """What the graph gives for `pixels`, as of `GraphRunner.run`, and the vectors that are asked for."""
         features = self._graph.features if self.has_vectors else None
         names = None if features is None else [*self._graph.names, features]

@@ -11,6 +11,7 @@ from muslin.evaluation.reliability import PRECISION_TARGETS
 from muslin.evaluation.selective import CalibrationData, acceptance_policy
 from muslin.models.bundle import Bundle
 from muslin.models.graph_variant import INT8
+from muslin.models.prediction_digest import prediction_digest
 from muslin.reporting.network_stages import LAYER_COLUMNS, layer_cells, network_stages
 from muslin.reporting.terminal.acceptance import print_acceptance_rows
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
@@ -43,6 +44,7 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
 def model_summary(bundle: Bundle) -> dict[str, Any]:
     """The content of a model, as JSON values."""
     return {
+        "digest": prediction_digest(bundle),
         "targets": {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in bundle.targets},
         "input": {name: getattr(bundle.preprocessing, name) for name in ("height", "width", "channels")},
         "transform": bundle.preprocessing.transform,
@@ -111,6 +113,7 @@ def print_model(bundle: Bundle) -> None:
     print_lines(
         out,
         f"input: {colours} images of {size.height}×{size.width} px; transform of photos: {size.transform}",
+        f"digest: {prediction_digest(bundle)}",
         f"{len(bundle.golden_pixels)} golden images are predicted and compared each time it is opened",
         *_int8_lines(bundle),
         _seen_images_line(bundle),

@@ -1,0 +1,172 @@
+"""Images of several requests in one run of a model.
+
+A model that is idle runs what comes at once, unless other images are on their way: then it waits for them, but not
+longer than `max_wait_ms`. While it runs, what comes gathers, and goes together when the run ends.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from muslin.models.graph_runner import Pixels
+from muslin.models.model_output import Values, concat_values
+
+ALONE, AFTER_RUN, FULL, ALL_THERE, WAITED = REASONS = ("idle", "after_run", "full", "all_there", "waited")
+"""Why a batch was released: the model was idle and nothing else on its way; a run had ended; it was as large as
+allowed; all that was on its way had come; or its oldest image had waited as long as allowed."""
+
+
+class BatchRun(NamedTuple):
+    """One run of a model.
+
+    Attributes:
+        images, requests: how many it had.
+        reason: of REASONS.
+        waited_s: seconds that its oldest image waited for the run to begin.
+        run_s: seconds that the model took.
+    """
+
+    images: int
+    requests: int
+    reason: str
+    waited_s: float
+    run_s: float
+
+
+class Arrival:
+    """Whether the images of a request that were expected have come."""
+
+    has_come = False
+
+
+class _Piece:
+    """Images of one request that go into one run; a request of more images than a batch has several."""
+
+    __slots__ = ("arrived", "done", "pixels")
+
+    def __init__(self, pixels: Pixels, arrived: float, done: "asyncio.Future[Values]") -> None:
+        self.pixels, self.arrived, self.done = pixels, arrived, done
+
+
+class Batcher:
+    """Runs a model for images of several requests at a time. Belongs to one event loop.
+
+    Args:
+        run: the model: uint8 (n, height, width, channels) → arrays of n rows by name. Called in one thread.
+        max_batch: images in a run.
+        max_wait_s: seconds that an image waits for others that are on their way.
+        on_run: called in the event loop after each run.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Pixels], Values],
+        max_batch: int,
+        max_wait_s: float,
+        on_run: Callable[[BatchRun], None] = lambda run: None,
+    ) -> None:
+        self._run_model, self.max_batch, self._max_wait_s, self.on_run = run, max_batch, max_wait_s, on_run
+        self._thread = ThreadPoolExecutor(1, "model")
+        self._waiting: deque[_Piece] = deque()
+        self._images = 0  # in _waiting
+        self._expected = 0
+        self._is_running = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def expecting(self) -> Iterator["Arrival"]:
+        """The images of a request are on their way during the block, until they are submitted."""
+        arrival = Arrival()
+        self._expected += 1
+        try:
+            yield arrival
+        finally:
+            if not arrival.has_come:  # the request was refused
+                self._expected -= 1
+                if not self._expected and self._waiting and not self._is_running:
+                    self._release(ALL_THERE)
+
+    async def submit(self, pixels: Pixels, arrival: "Arrival | None" = None) -> Values:
+        """What the model gives for the images, in their order.
+
+        Args:
+            pixels: uint8 (n, height, width, channels), n ≥ 1.
+            arrival: of `expecting`, where the images were expected; it ends with this call.
+
+        Raises:
+            BundleError: the model cannot be run.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        pieces = [
+            _Piece(pixels[start : start + self.max_batch], now, loop.create_future())
+            for start in range(0, len(pixels), self.max_batch)
+        ]
+        if arrival is not None:
+            arrival.has_come = True
+            self._expected -= 1
+        is_first = not self._waiting
+        self._waiting.extend(pieces)
+        self._images += len(pixels)
+        if not self._is_running:
+            self._release_if_due(is_first)
+        if len(pieces) == 1:
+            return await pieces[0].done
+        return concat_values(await asyncio.gather(*(piece.done for piece in pieces)))
+
+    def close(self) -> None:
+        """End the thread, once its run is done."""
+        self._thread.shutdown(wait=False)
+
+    def _release_if_due(self, is_first: bool) -> None:
+        if self._images >= self.max_batch:
+            self._release(FULL)
+        elif not self._expected or not self._max_wait_s:
+            self._release(ALONE if is_first else ALL_THERE)
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._max_wait_s, self._release, WAITED)
+
+    def _release(self, reason: str) -> None:
+        """Begin a run with the oldest images, as many as it may have."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pieces = [self._waiting.popleft()]
+        count = len(pieces[0].pixels)
+        while self._waiting and count + len(self._waiting[0].pixels) <= self.max_batch:
+            pieces.append(self._waiting.popleft())
+            count += len(pieces[-1].pixels)
+        self._images -= count
+        self._is_running = True
+        began = asyncio.get_running_loop().time()
+        run = asyncio.get_running_loop().run_in_executor(self._thread, self._run_pieces, pieces)
+        run.add_done_callback(lambda done: self._finish(pieces, count, reason, began, done))
+
+    def _run_pieces(self, pieces: Sequence[_Piece]) -> Values:
+        import numpy as np
+
+        pixels = [piece.pixels for piece in pieces]
+        return self._run_model(pixels[0] if len(pixels) == 1 else np.concatenate(pixels))
+
+    def _finish(
+        self, pieces: Sequence[_Piece], count: int, reason: str, began: float, done: "asyncio.Future[Values]"
+    ) -> None:
+        self._is_running = False
+        error = done.exception()
+        start = 0
+        for piece in pieces:
+            end = start + len(piece.pixels)
+            if piece.done.done():  # its client has gone
+                pass
+            elif error is not None:
+                piece.done.set_exception(error)
+            else:
+                piece.done.set_result({name: rows[start:end] for name, rows in done.result().items()})
+            start = end
+        now = asyncio.get_running_loop().time()
+        self.on_run(BatchRun(count, len(pieces), reason, began - pieces[0].arrived, now - began))
+        if self._waiting:
+            self._release(AFTER_RUN)

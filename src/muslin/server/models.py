@@ -1,0 +1,80 @@
+"""The models that a server has, by their names."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from muslin.errors import MuslinError, unknown
+from muslin.models.bundle import open_bundle
+from muslin.models.prediction_digest import prediction_digest
+from muslin.models.predictor import Predictor
+from muslin.server.batcher import Batcher
+from muslin.server.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A model that is ready: its golden images have the sealed probabilities.
+
+    A request takes one, and keeps it until it is answered.
+
+    Attributes:
+        path: the file that it was read from.
+        digest: of everything that its predictions depend on; that of `muslin inspect`.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    predictor: Predictor
+    batcher: Batcher
+
+
+def open_model(name: str, path: Path, settings: Settings) -> ServedModel:
+    """Read a .muslin file, and check its golden images.
+
+    Raises:
+        BundleError: see `muslin.models.predictor.Predictor.open`; errors call the file `name`.
+        DataError: the precision or the guarantee of `settings` is out of range.
+    """
+    bundle = open_bundle(path, name)
+    predictor = Predictor.of(bundle, settings.threads, name)
+    predictor.rules.for_predictions(settings.precision, settings.guarantee)
+    max_batch = min(predictor.batch_size, settings.max_batch or predictor.batch_size)
+    batcher = Batcher(predictor.run_graph, max_batch, settings.max_wait_ms / 1e3)
+    return ServedModel(name, path, prediction_digest(bundle), predictor, batcher)
+
+
+class ModelTable(Mapping[str, ServedModel]):
+    """The models of a server by their names, in order; each can be replaced while requests use it."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        self._models = dict(models)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ModelTable":
+        """All models of `settings`; errors as of `open_model`."""
+        return cls({name: open_model(name, path, settings) for name, path in settings.models.items()})
+
+    def __getitem__(self, name: str) -> ServedModel:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def find(self, name: str | None) -> ServedModel:
+        """The model called `name`; the only one, where it is None.
+
+        Raises:
+            MuslinError: there is no such model, or there are several and none is named.
+        """
+        if name is None:
+            if len(self._models) != 1:
+                raise MuslinError("model_not_named", choices=list(self._models))
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            raise MuslinError("model_unknown", **unknown(name, self._models))
+        return self._models[name]

@@ -1,0 +1,160 @@
+"""`POST /v1/predict` and `GET /v1/models`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from muslin.errors import MuslinError, unknown
+from muslin.messages import plain
+from muslin.server.decoding import Decoder, SentImage
+from muslin.server.models import ModelTable, ServedModel
+from muslin.server.multipart import FormField, parse_form
+from muslin.server.responses import json_response, language_in
+from muslin.server.results import Guarantee, check_readable, image_results, product_results
+from muslin.server.settings import MAX_NAME, Settings
+from muslin.web.responses import localized
+
+PARAMETERS = ("guarantee", "model", "precision")
+"""Of the query of a prediction."""
+
+_PRODUCT_FIELD = re.compile(r"product\[(.+)\]", re.DOTALL)
+_FORM, _RAW = "multipart/form-data", ("image/", "application/octet-stream")
+
+
+class SentImages(NamedTuple):
+    """The images of a request.
+
+    Attributes:
+        products: the product of each; None where each image stands for itself.
+    """
+
+    images: list[SentImage]
+    products: list[str] | None
+
+
+class Predicting:
+    """The routes that predict.
+
+    Args:
+        models: the table, in which models are replaced while requests use it.
+    """
+
+    def __init__(self, settings: Settings, models: ModelTable, decoder: Decoder) -> None:
+        self._settings, self._models, self._decoder = settings, models, decoder
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/predict", self.predict, methods=["POST"]),
+            Route("/v1/models", self.list_models),
+            Route("/v1/models/{name}", self.describe_model),
+        ]
+
+    async def predict(self, request: Request) -> Response:
+        """The predictions for the images of a request, or for its products."""
+        query = checked_query(request.query_params)
+        model = self._models.find(query.get("model"))
+        guarantee = guarantee_in(query, self._settings)
+        model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
+        with model.batcher.expecting() as arrival:
+            sent = images_in(request.headers.get("content-type", ""), await request.body(), self._settings)
+            images = await self._decoder.decode(sent.images, model.predictor.bundle.preprocessing)
+            check_readable(images)
+            pixels = np.stack([image.pixels for image in images if image.pixels is not None])
+            values = await model.batcher.submit(pixels, arrival)
+        if sent.products is None:
+            results = [each.to_dict() for each in image_results(model.predictor, images, values, guarantee)]
+        else:
+            of_products = product_results(model.predictor, sent.products, images, values, guarantee)
+            results = [each.to_dict() for each in of_products]
+        language = language_in(request.scope["headers"])
+        return json_response({"model": model.name, "digest": model.digest, "results": localized(results, language)})
+
+    async def list_models(self, request: Request) -> Response:
+        """Every model, as of `describe_model`."""
+        return json_response({"models": [described(model) for model in self._models.values()]})
+
+    async def describe_model(self, request: Request) -> Response:
+        """A model's name and digest, its targets with their classes, the image that it takes, and its graph."""
+        return json_response(described(self._models.find(request.path_params["name"])))
+
+
+def described(model: ServedModel) -> dict[str, Any]:
+    """A model as JSON values."""
+    predictor = model.predictor
+    return {
+        "model": model.name,
+        "digest": model.digest,
+        "targets": {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in predictor.targets},
+        "input": plain(vars(predictor.bundle.preprocessing)),
+        "graph": predictor.graph,
+        "max_batch": model.batcher.max_batch,
+    }
+
+
+def checked_query(query: Mapping[str, str]) -> Mapping[str, str]:
+    """The query of a prediction.
+
+    Raises:
+        MuslinError: it has an unknown parameter, which may be a mistyped one that was to decide.
+    """
+    for name in query:
+        if name not in PARAMETERS:
+            raise MuslinError("parameter_unknown", **unknown(name, PARAMETERS))
+    return query
+
+
+def guarantee_in(query: Mapping[str, str], settings: Settings) -> Guarantee:
+    """That of the query, or of the settings.
+
+    Raises:
+        MuslinError: the precision is no number.
+    """
+    precision = settings.precision
+    if "precision" in query:
+        try:
+            precision = float(query["precision"])
+        except ValueError:
+            raise MuslinError("request_value", name="precision", expected="number") from None
+    return Guarantee(precision, query.get("guarantee", settings.guarantee))
+
+
+def images_in(content_type: str, body: bytes, settings: Settings) -> SentImages:
+    """The images of a request's body: the fields of a form, or the body itself.
+
+    In a form, a field `image` is an image, and a field `product[NAME]` an image of that product. Several fields can
+    have the same name.
+
+    Raises:
+        MuslinError: the body is neither, or its fields are others.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == _FORM:
+        return _images_of_form(parse_form(content_type, body, settings.max_images))
+    if kind and not kind.startswith(_RAW):
+        raise MuslinError("content_type", found=kind)
+    if not body:
+        raise MuslinError("no_image_sent")
+    return SentImages([SentImage("image", body)], None)
+
+
+def _images_of_form(fields: Sequence[FormField]) -> SentImages:
+    if not fields:
+        raise MuslinError("no_image_sent")
+    images, products = [], []
+    for place, field in enumerate(fields):
+        match = _PRODUCT_FIELD.fullmatch(field.name)
+        if field.name != "image" and not match:
+            raise MuslinError("form_field_unknown", name=field.name[:MAX_NAME])
+        if field.filename is None and not field.kind.startswith(_RAW):
+            raise MuslinError("form_field_text", name=field.name[:MAX_NAME])
+        images.append(SentImage((field.filename or f"images[{place}]")[-MAX_NAME:], field.content))
+        if match:
+            products.append(match[1][:MAX_NAME])
+    if products and len(products) < len(images):
+        raise MuslinError("form_fields_mixed")
+    return SentImages(images, products or None)

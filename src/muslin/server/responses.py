@@ -1,0 +1,35 @@
+"""Results and errors as JSON, in the client's language."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from muslin.errors import MuslinError
+from muslin.strict_json import json_text
+from muslin.web.requests import language_of
+
+RETRY_AFTER_S = 1
+"""What a client that was refused because others are answered waits before it tries again."""
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def language_in(headers: Headers) -> str:
+    """Of errors and notes: that of Accept-Language, or English."""
+    for name, value in headers:
+        if name == b"accept-language":
+            return language_of(value.decode("latin-1"))
+    return "en"
+
+
+def json_response(values: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(json_text(values), status, media_type="application/json")
+
+
+def error_response(error: MuslinError, language: str = "en") -> Response:
+    """`{"error": {code, message, hint, params}}` with the status of the error's code."""
+    response = json_response({"error": error.to_dict(language)}, error.status)
+    if error.status in (429, 503):
+        response.headers["retry-after"] = str(RETRY_AFTER_S)
+    return response

@@ -1,0 +1,119 @@
+"""`POST /v1/predict`: what it takes, what it gives, and what it refuses."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from muslin.models.predictor import Predictor
+from server_process import Served, gray, png
+
+
+def test_predictions_are_those_of_muslin_predict(served: Served, small_model: Path) -> None:
+    images = [gray(60), gray(200), gray(0)]
+    response = served.predict(*images)
+    assert response.status_code == 200
+    expected = [
+        {**each.to_dict(), "image": f"{i}.png"} for i, each in enumerate(_predictor(small_model).predict(images))
+    ]
+    assert response.json()["results"] == expected
+    assert {each["predictions"]["label"]["decision"] for each in expected} >= {"out of scope"}
+
+
+def test_response_names_the_model_and_its_digest(served: Served) -> None:
+    listed = served.client.get("/v1/models").json()["models"]
+    assert [(each["model"], each["targets"]["label"]["classes"]) for each in listed] == [
+        ("small", ["Trouser", "Shirt", "Bag"])
+    ]
+    response = served.predict(gray(60)).json()
+    assert (response["model"], response["digest"]) == ("small", listed[0]["digest"])
+    assert served.client.get("/v1/models/small").json() == listed[0]
+
+
+@pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", None])
+def test_image_can_be_the_body(served: Served, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    response = served.client.post("/v1/predict", content=gray(60), headers=headers)
+    results, expected = response.json()["results"], served.predict(gray(60)).json()["results"]
+    assert results == [{**expected[0], "image": "image"}]
+
+
+def test_photos_of_a_product_are_predicted_together(served: Served, small_model: Path) -> None:
+    photos = {"1": [gray(60), gray(70)], "2": [gray(200)]}
+    files = [(f"product[{name}]", (f"{name}.png", each)) for name in photos for each in photos[name]]
+    response = served.client.post("/v1/predict", files=[files[0], files[2], files[1]])
+    assert response.status_code == 200, response.text
+    named = ((name, [(f"{name}.png", each) for each in photos[name]]) for name in photos)
+    expected = [each.to_dict() for each in _predictor(small_model).predict_named_products(named)]
+    assert response.json()["results"] == expected
+
+
+def test_precision_and_guarantee_are_those_of_the_query(served: Served, small_model: Path) -> None:
+    image = gray(110)
+    for precision, guarantee in ((0.6, "overall"), (0.99, "overall"), (0.9, "per-class")):
+        found = served.predict(image, precision=precision, guarantee=guarantee).json()["results"][0]
+        expected = _predictor(small_model).predict([image], precision=precision, guarantee=guarantee)[0].to_dict()
+        assert found["predictions"] == expected["predictions"]
+
+
+def test_unreadable_image_among_others_is_named(served: Served) -> None:
+    results = served.predict(gray(60), b"GIF89a is damaged", gray(60)).json()["results"]
+    assert [each["error"] and each["error"]["code"] for each in results] == [None, "image_header", None]
+    assert results[1]["image"] == "1.png"
+    assert results[0]["predictions"] == results[2]["predictions"] != {}
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 415, "image_empty"),
+        (b"<html></html>", 415, "image_format"),
+        (gray(60)[:45], 415, "image_cut_off"),
+        (b"<svg></svg>", 415, "image_format"),
+    ],
+)
+def test_unreadable_image_alone_is_refused(served: Served, content: bytes, status: int, code: str) -> None:
+    response = served.predict(content)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+def test_images_that_are_all_unreadable_are_refused_together(served: Served) -> None:
+    error = served.predict(b"", b"").json()["error"]
+    assert (error["code"], error["params"]["count"]) == ("no_image_readable", 2)
+
+
+def test_unknown_model_and_parameter_are_refused_by_name(served: Served) -> None:
+    for query, status, code in (
+        ({"model": "smal"}, 404, "model_unknown"),
+        ({"precison": 0.9}, 400, "parameter_unknown"),
+        ({"precision": "high"}, 400, "request_value"),
+        ({"precision": 0.2}, 400, "precision_range"),
+        ({"guarantee": "all"}, 400, "guarantee_unknown"),
+    ):
+        response = served.predict(gray(60), **query)
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+def test_errors_are_in_the_language_of_the_client(served: Served) -> None:
+    headers = {"accept-language": "zh-CN,zh;q=0.9"}
+    response = served.client.post("/v1/predict?model=x", content=gray(60), headers=headers)
+    assert response.json()["error"]["message"].startswith("没有模型")
+
+
+def test_pixels_of_larger_images_are_scaled_as_predict_does(served: Served, small_model: Path) -> None:
+    photo = png(np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8))
+    found = served.predict(photo).json()["results"][0]
+    expected = _predictor(small_model).predict([photo])[0].to_dict()
+    assert found["predictions"] == expected["predictions"]
+    assert [note["code"] for note in found["notes"]] == [note["code"] for note in expected["notes"]]
+
+
+def test_unknown_path_and_method_are_refused_as_json(served: Served) -> None:
+    assert served.client.get("/v1/nothing").json()["error"]["code"] == "route_missing"
+    response: httpx.Response = served.client.get("/v1/predict")
+    assert (response.status_code, response.json()["error"]["code"]) == (405, "method_not_allowed")
+
+
+def _predictor(path: Path) -> Predictor:
+    return Predictor.open(path)
