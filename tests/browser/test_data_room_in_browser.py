@@ -147,7 +147,7 @@ def test_the_map_is_made_and_its_points_are_selected(page, address):
     page.visit(f"{address}/#page=data&data=queue&show=map")
     until(page, "document.querySelector('.empty .main')")
     click(page, ".empty .main")
-    until(page, "document.querySelector('canvas.datamap')?.width > 100", 120)
+    until(page, "document.querySelector('canvas.datamap')?.width > 100 && !document.querySelector('.job')", 120)
     page.run("document.querySelector('canvas.datamap').focus()")
     for key in ("ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown") * 3:
         press(page, key)

@@ -19,6 +19,7 @@ from muslin.studio.data_room import DataRoom
 from muslin.studio.data_routes import data_routes
 from muslin.studio.data_sets import DataSets
 from muslin.studio.routes import routes
+from muslin.studio.similarity_map import SimilarityMap
 
 N = 4
 """Photos of each class."""
@@ -136,7 +137,17 @@ def test_the_map_is_kept_and_sorts_by_similarity(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     opened, page = room.data.open("shop"), Page(room)
     assert room.map(opened) is None
-    made = room.make_map(opened, "", lambda done: None)
+    first: list[SimilarityMap | None] = []
+    made = room.make_map(opened, "", lambda done: None, lambda: first.append(room.map(opened)))
+    (seen,) = first
+    assert seen is not None
+    assert seen.is_first
+    assert seen.method == "pca"
+    assert seen.points.shape == made.points.shape
+    kept = room.map(opened)
+    assert kept is not None
+    assert not kept.is_first
+    assert (kept.method, kept.points.tolist()) == ("t-sne", made.points.tolist())
     assert made.by == "pixels"
     assert made.points.shape == (4 * N, 2)
     like = page.order(filters={"text": "test/shoe/shoe3"})[0]

@@ -80,15 +80,31 @@ class DataRoom:
         found = load_map(path)
         return found if found is not None and len(found.vectors) == len(opened) else None
 
-    def make_map(self, opened: OpenData, run: str, report: Callable[[float], object]) -> SimilarityMap:
+    def make_map(
+        self,
+        opened: OpenData,
+        run: str,
+        report: Callable[[float], object],
+        first_kept: Callable[[], object] = lambda: None,
+    ) -> SimilarityMap:
         """Compute the map of a data set and keep it.
+
+        Args:
+            report: called with the share that is done, from 0 to 1.
+            first_kept: called when a first view of the map can be shown.
 
         Raises:
             DataError: there is no such run in the folder.
             StorageError: the cache cannot be written.
         """
-        found = make_map(opened, self.run_facts(opened, run).vectors if run else None, report)
-        save_map(map_path(opened, self.root, run, self._run_version(run)), found)
+        path = map_path(opened, self.root, run, self._run_version(run))
+
+        def keep(first: SimilarityMap) -> None:
+            save_map(path, first)
+            first_kept()
+
+        found = make_map(opened, self.run_facts(opened, run).vectors if run else None, report, keep)
+        save_map(path, found)
         return found
 
     def vectors(self, opened: OpenData, run: str = "") -> NDArray[np.float32]:

@@ -187,7 +187,8 @@ def similarity_map(room: DataRoom, opened: OpenData, body: Body) -> Any:
     if found is None:
         raise DataError("map_missing", name=opened.title)
     points = np.column_stack([found.indices.astype(np.float32), found.points])
-    return {"dtype": "float32", "method": found.method, "by": found.by, "n": len(points)}, points
+    header = {"dtype": "float32", "method": found.method, "by": found.by, "is_first": found.is_first}
+    return header | {"n": len(points)}, points
 
 
 DATA_ROUTES: dict[str, Answer] = {

@@ -339,7 +339,8 @@ def similarity_map(job: Job, params: Params) -> dict[str, Any]:
     room = DataRoom(DataSets(Path.cwd().resolve()))
     opened = room.data.open(params["data"])
     try:
-        found = room.make_map(opened, params["run"], job.report)
+        first_kept = partial(job.report, 0.6, at_once=True, is_drawn=True)
+        found = room.make_map(opened, params["run"], job.report, first_kept)
     finally:
         room.data.close()
     return {"method": found.method, "by": found.by, "points": len(found.indices)}

@@ -8,7 +8,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,13 @@ SIDE = 12
 COMPONENTS = 40
 """Principal components that t-SNE takes: what is left out of small images is noise."""
 
+ITERATIONS = 500
+"""Of t-SNE. 1,000 take twice as long, and lower the divergence from 1.76 to 1.63 for 3,781 photos."""
+
 BLOCK = 64
 """Images that are read at a time."""
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 Floats = NDArray[np.float32]
 
@@ -49,6 +52,7 @@ class SimilarityMap:
         indices: int64 (points,), the images on the map.
         points: float32 (points, 2), from 0 to 1.
         vectors: float32 (count, width) of unit length, of all images; zeros of those without.
+        is_first: whether it is a first view, which is shown until t-SNE is done.
     """
 
     method: str
@@ -56,23 +60,35 @@ class SimilarityMap:
     indices: NDArray[np.int64]
     points: Floats
     vectors: Floats
+    is_first: bool = False
 
 
-def make_map(opened: OpenData, vectors: Floats | None, report: Callable[[float], object]) -> SimilarityMap:
+def make_map(
+    opened: OpenData,
+    vectors: Floats | None,
+    report: Callable[[float], object],
+    keep: Callable[[SimilarityMap], object] = lambda found: None,
+) -> SimilarityMap:
     """The map of a data set by these vectors, or else by small versions of its images.
 
     Args:
         vectors: float32 (count, width) of unit length, zeros where there is none.
         report: called with the share that is done, from 0 to 1.
+        keep: called with the first view, by principal components, before t-SNE begins.
     """
     by = "pixels" if vectors is None else "features"
     if vectors is None:
         vectors = small_image_vectors(opened, lambda done: report(0.6 * done))
     known = np.flatnonzero(vectors.any(axis=1))
     chosen = np.sort(np.random.default_rng(0).permutation(known)[:MAX_POINTS])
-    method, points = _flattened(vectors[chosen])
+    if len(chosen) < 3:
+        return SimilarityMap("pca", by, chosen, np.full((len(chosen), 2), 0.5, np.float32), vectors)
+    components = _principal(vectors[chosen], COMPONENTS)
+    first = SimilarityMap("pca", by, chosen, _from_0_to_1(components), vectors, is_first=True)
+    keep(first)
+    points = _t_sne(components)
     report(1.0)
-    return SimilarityMap(method, by, chosen, points, vectors)
+    return replace(first, is_first=False) if points is None else SimilarityMap("t-sne", by, chosen, points, vectors)
 
 
 def small_image_vectors(opened: OpenData, report: Callable[[float], object] = lambda done: None) -> Floats:
@@ -94,31 +110,29 @@ def _small_row(pixels: Pixels) -> Floats:
     return np.asarray(np.asarray(image, np.float32).reshape(-1) / np.float32(255), np.float32)
 
 
-def _flattened(vectors: Floats) -> tuple[str, Floats]:
-    """The method, and points from 0 to 1."""
-    if len(vectors) < 3:
-        return "pca", np.full((len(vectors), 2), 0.5, np.float32)
-    components = _principal(vectors, min(COMPONENTS, len(vectors) - 1, vectors.shape[1]))
-    method, points = "pca", components[:, :2]
+def _t_sne(components: Floats) -> Floats | None:
+    """Points from 0 to 1; None without scikit-learn."""
     try:
         from sklearn.manifold import TSNE
     except ImportError:
-        pass
-    else:
-        perplexity = float(min(30, max(2, (len(vectors) - 1) // 3)))
-        points = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(components)
-        method = "t-sne"
-    if points.shape[1] < 2:
-        points = np.pad(points, ((0, 0), (0, 1)))
+        return None
+    perplexity = float(min(30, max(2, (len(components) - 1) // 3)))
+    method = TSNE(2, perplexity=perplexity, init="pca", max_iter=ITERATIONS, random_state=0)
+    return _from_0_to_1(method.fit_transform(components))
+
+
+def _from_0_to_1(points: Floats) -> Floats:
+    """The first two columns, each from 0 to 1."""
+    points = points[:, :2] if points.shape[1] > 1 else np.pad(points, ((0, 0), (0, 1)))
     low, high = points.min(axis=0), points.max(axis=0)
-    return method, ((points - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
+    return np.asarray((points - low) / np.maximum(high - low, 1e-9), np.float32)
 
 
 def _principal(vectors: Floats, n: int) -> Floats:
-    """float32 (count, n): the projections on the first `n` principal components."""
+    """float32 (count, at most n): the projections on the first principal components."""
     centred = vectors - vectors.mean(axis=0)
     _, directions = np.linalg.eigh(centred.T @ centred)
-    return np.asarray(centred @ directions[:, ::-1][:, :n], np.float32)
+    return np.asarray(centred @ directions[:, ::-1][:, : min(n, len(vectors) - 1)], np.float32)
 
 
 # ── The cache ────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,7 +150,8 @@ def save_map(path: Path, found: SimilarityMap) -> None:
     Raises:
         StorageError: the cache cannot be written.
     """
-    names, vectors = np.array([found.method, found.by]), found.vectors.astype(np.float16)
+    names = np.array([found.method, found.by, "first" if found.is_first else "final"])
+    vectors = found.vectors.astype(np.float16)
     np.savez(buffer := io.BytesIO(), names=names, indices=found.indices, points=found.points, vectors=vectors)
     write_atomically(path, buffer.getvalue())
 
@@ -148,5 +163,6 @@ def load_map(path: Path) -> SimilarityMap | None:
             arrays: dict[str, Any] = {name: found[name] for name in ("names", "indices", "points", "vectors")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-    method, by = arrays["names"].tolist()
-    return SimilarityMap(method, by, arrays["indices"], arrays["points"], arrays["vectors"].astype(np.float32))
+    method, by, stage = arrays["names"].tolist()
+    vectors = arrays["vectors"].astype(np.float32)
+    return SimilarityMap(method, by, arrays["indices"], arrays["points"], vectors, is_first=stage == "first")

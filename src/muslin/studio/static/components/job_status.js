@@ -13,8 +13,8 @@ const WAIT_MS = 1000;
 export const jobState = (job) => (job.is_running ? "running" : job.error ? "failed" : "done");
 
 /**
- * The job `id`. `ondone(job)` is called once when it ends; `children(job)` adds what its kind shows. With `hideDone` only
- * that is left of a job that is done.
+ * The job `id`. `onchange(job)` is called at each look while it runs, `ondone(job)` once when it ends; `children(job)` adds
+ * what its kind shows. With `hideDone` only that is left of a job that is done.
  */
 export class JobStatus extends Component {
   componentDidMount() {
@@ -38,6 +38,7 @@ export class JobStatus extends Component {
     if (this.isGone || id !== this.props.id) return;
     const wasRunning = this.state.job?.is_running ?? true;
     this.setState({ job: job ?? this.state.job, error });
+    if (job?.is_running) this.props.onchange?.(job);
     if (job?.is_running || (error && !error.status)) this.timer = setTimeout(this.follow, WAIT_MS);
     else if (wasRunning && job) {
       announce(t(`job.${jobState(job)}`));

@@ -14,8 +14,16 @@ export class ComparingJob extends Component {
     } catch (error) { this.setState({ error }); }
   };
 
-  render({ ondone, session }, { id, error }) {
-    if (id) return html`<${JobStatus} id=${id} ondone=${(job) => { if (!job.error) ondone(); }} />`;
+  /** `ondrawn` is called once when a first view of the map is there. */
+  change = (job) => {
+    if (!job.detail.is_drawn || this.drawn === job.id) return;
+    this.drawn = job.id;
+    this.props.ondrawn?.();
+  };
+
+  render({ ondone, session, isDrawn }, { id, error }) {
+    if (id) return html`<${JobStatus} id=${id} onchange=${this.change} ondone=${(job) => { if (!job.error) ondone(); }} />`;
+    if (isDrawn) return html`<p class="soft">${t("data.mapFirst")} <${Button} onclick=${this.start}>${t("data.compare")}<//></p><${ErrorNotice} error=${error} />`;
     return html`<${EmptyState} title=${t("data.compareTitle")}><p>${t(session.run ? "data.compareByRun" : "data.compareByPixels")}</p>
       <p><${Button} kind="main" onclick=${this.start}>${t("data.compare")}<//></p><${ErrorNotice} error=${error} /><//>`;
   }

@@ -14,13 +14,16 @@ const SHAPES = 3; // with the colours 21 marks; classes beyond them share one
 const BRUSH = 0.04, STEP = 0.03;
 
 export class SimilarityMap extends Component {
+  again = () => this.setState({ done: (this.state.done ?? 0) + 1 });
+
+  /** The first view is shown while the job goes on, which puts the final map in its place. */
   render({ session, state }, { done = 0 }) {
     const from = async () => {
       try { return await packedNow("/api/data/map", { data: session.about.data, run: session.run || null }); } catch (error) { if (error.code === "map_missing") return null; throw error; }
     };
-    return html`<${Load} of=${[session.about.data, session.run, done]} from=${from}>${(found) => (found
-      ? html`<${Points} session=${session} state=${state} found=${found} />`
-      : html`<${ComparingJob} session=${session} ondone=${() => this.setState({ done: done + 1 })} />`)}<//>`;
+    return html`<${Load} of=${[session.about.data, session.run, done]} from=${from}>${(found) => html`
+      ${(!found || found.header.is_first) && html`<${ComparingJob} key="job" session=${session} isDrawn=${Boolean(found)} ondrawn=${this.again} ondone=${this.again} />`}
+      ${found && html`<${Points} key="points" session=${session} state=${state} found=${found} />`}`}<//>`;
   }
 }
 
