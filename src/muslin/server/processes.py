@@ -27,7 +27,9 @@ from typing import Any
 
 from muslin.errors import MuslinError
 from muslin.messages import Log, Message
+from muslin.printing import escaped_output
 from muslin.strict_json import json_text
+from muslin.workers import pack_messages, unpack_messages
 
 POLL_S = 0.02
 """Seconds between two looks at the workers' states, until they are ready."""
@@ -158,14 +160,16 @@ class Supervisor:
             assert process.stdin
             with suppress(BrokenPipeError):
                 process.stdin.close()
-            was_ready = bool(self._folder.states().get(process.pid, {}).get("ready"))
+            state = self._folder.states().get(process.pid, {})
             self._folder.forget(process.pid)
             if self._stop.is_set():
                 return
+            error = _error_in(state)
             if not self._was_ready:
-                raise MuslinError("worker_failed", how=_end_of(status))
-            pause_s = 0.0 if was_ready else min(2 * pause_s or 1.0, MAX_PAUSE_S)
-            self._log(Message("worker_replaced", pid=process.pid, how=_end_of(status), pause_s=pause_s or None))
+                raise error or MuslinError("worker_failed", how=_end_of(status))
+            pause_s = 0.0 if state.get("ready") else min(2 * pause_s or 1.0, MAX_PAUSE_S)
+            how = error.message if error else _end_of(status)
+            self._log(Message("worker_replaced", pid=process.pid, how=how, pause_s=pause_s or None))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause_s)
 
@@ -215,6 +219,14 @@ class Supervisor:
             process.send_signal(number)  # to one that lives
 
 
+def _error_in(state: State) -> MuslinError | None:
+    """Why a worker did not begin to serve, if it said so."""
+    if "error" not in state:
+        return None
+    code, hint, params = state["error"]
+    return MuslinError(code, hint, **unpack_messages(params))
+
+
 def _end_of(status: int) -> str:
     return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
@@ -240,7 +252,13 @@ def main() -> None:
     target, handle, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     argument = pickle.load(sys.stdin.buffer)  # of the process that started this one
     module, _, name = target.partition(":")
-    getattr(import_module(module), name)(argument, socket.socket(fileno=handle), WorkerFolder(path))
+    folder = WorkerFolder(path)
+    try:
+        with escaped_output():
+            getattr(import_module(module), name)(argument, socket.socket(fileno=handle), folder)
+    except MuslinError as error:
+        folder.write_state({"error": [error.code, error.hint_code, pack_messages(error.params)]})
+        sys.exit(1)  # the supervisor says why
 
 
 def let_signals_in() -> None:

@@ -1,10 +1,12 @@
-"""Run a server in one process, until it is told to stop."""
+"""Run a server, in one process or several, until it is told to stop."""
 
 import errno
 import os
 import socket
+from dataclasses import replace
 
 from muslin.errors import MuslinError
+from muslin.machine import physical_cores
 from muslin.messages import Log
 from muslin.server.settings import Settings, check_settings
 
@@ -21,31 +23,25 @@ def run_server(settings: Settings, log: Log) -> None:
         BundleError: a model cannot be used.
         MuslinError: the settings are not safe, or the address cannot be listened to.
     """
-    import uvicorn
-
     check_settings(settings)
-
-    from muslin.server.app import create_app
-    from muslin.server.models import ModelTable
-    from muslin.web.connections import Connection, Server
-
     listening = listen(settings)
-    models = ModelTable.of(settings)
-    config = uvicorn.Config(
-        create_app(settings, models),
-        log_level="error",
-        access_log=False,
-        use_colors=False,
-        server_header=False,
-        http=Connection,
-        timeout_graceful_shutdown=int(settings.grace_s),
-        backlog=MAX_PENDING,
-        ws="none",
-        lifespan="off",
-        root_path=settings.root_path,
-    )
-    log(f"serving {', '.join(models)}\n{address_of(listening)}  (Ctrl-C ends it)")
-    Server(config, log).run(sockets=[listening])
+    greeting = f"serving {', '.join(settings.models)}\n{address_of(listening)}  (Ctrl-C ends it)"
+    if settings.workers > 1:
+        return _run_workers(settings, listening, greeting, log)
+
+    from muslin.server.worker import serve
+
+    return serve(settings, listening, lambda models, server: log(greeting), log)
+
+
+def _run_workers(settings: Settings, listening: socket.socket, greeting: str, log: Log) -> None:
+    from muslin.server.processes import Supervisor, WorkerPlan, worker_folder
+
+    threads = settings.threads or max(1, physical_cores() // settings.workers)
+    of_worker = replace(settings, threads=threads)
+    plan = WorkerPlan("muslin.server.worker:run_worker", of_worker, settings.workers, settings.grace_s)
+    with worker_folder() as folder:
+        Supervisor(plan, listening, folder, log).run(lambda: log(greeting))
 
 
 def listen(settings: Settings) -> socket.socket:
