@@ -113,6 +113,28 @@ def test_a_torn_end_of_the_journal_is_dropped(tmp_path: Path) -> None:
     assert [each.id for each in opened(tmp_path).current()] == ["a", "b"]
 
 
+def test_what_follows_a_damaged_line_of_the_journal_is_kept(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    for number, name in enumerate("abcde"):
+        found.decide([label(str(number), name, "shirt")], "Li")
+    journal = found.labels_path.with_name("shop.journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1][:40] + b"?" + lines[1][41:]
+    lines[3] = b"x" * 11_000_000 + b"\n"  # longer than any record
+    journal.write_bytes(b"".join(lines))
+    again = opened(tmp_path)
+    assert [each.id for each in again.current()] == ["a", "c", "e"]
+    assert again.damaged() == 2
+    [receipt] = again.decide([label("9", "f", "bag")], "Bo")
+    assert receipt.number > 5, "the number of a decision that a page may still know"
+    assert journal.read_bytes().startswith(b"".join(lines))
+    later = opened(tmp_path)
+    assert {(each.id, each.who) for each in later.current()} == {(name, "Li") for name in "abcde"} | {("f", "Bo")}
+    assert sorted(in_table(later)) == [(name, "shirt") for name in "abcde"] + [("f", "bag")]
+    later.decide([NewDecision("10", "undo", "train", "f", undoes=receipt.number)], "Bo")
+    assert [each.id for each in opened(tmp_path).current()].count("f") == 0
+
+
 def test_a_table_behind_its_journal_is_written_again(tmp_path: Path) -> None:
     found = opened(tmp_path)
     found.decide([label("1", "a", "shirt")], "Li")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,3 +196,35 @@ def test_data_sets_of_one_name_have_audits_of_their_own(room: DataRoom, root: Pa
     audit(root / "first/same", out=root / "audits/first/same", checks=["identical"])
     found = {name: page.ask("findings", data=f"{name}/same")["findings"][0]["images"] for name in ("first", "second")}
     assert {name: len(images) for name, images in found.items()} == {"first": 2, "second": 3}
+
+
+def test_files_left_out_are_counted_and_named_with_the_reason(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    for name in ("bag", "shoe"):
+        (root / "shop" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(root / "shop" / name / "1.png")
+    for name in ("IMG_1.HEIC", "IMG_2.HEIC", "clip.mp4", "notes.txt", ".DS_Store"):
+        (root / "shop/bag" / name).write_bytes(b"x")
+    room = DataRoom(DataSets(root))
+    found = Page(room).ask("open")
+    room.data.close()
+    assert (found["n"], found["left_out"]) == (2, 4)
+    told = {fix["params"].get("kind"): fix for fix in found["fixes"] if fix["code"] == "photos_unsupported"}
+    assert told["HEIC"]["params"]["names"] == ["bag/IMG_1.HEIC", "bag/IMG_2.HEIC"]
+    assert all(fix["hint"] for fix in told.values())
+
+
+def test_a_damaged_journal_is_told_and_decisions_go_on(tmp_path: Path, root: Path) -> None:
+    shutil.copytree(root / "shop", tmp_path / "shop")
+    room = DataRoom(DataSets(tmp_path.resolve()))
+    page = Page(room)
+    assert page.ask("open")["damaged_decisions"] == 0
+    for number in range(3):
+        page.ask("decide", who="Li", decisions=[{"request": f"{number}", "index": number, "kind": "exclude"}])
+    journal = tmp_path / "corrections/shop.journal"
+    journal.write_bytes(journal.read_bytes().replace(b'"request": "1"', b'"request": "?"', 1))
+    again = DataRoom(DataSets(tmp_path.resolve()))
+    assert Page(again).ask("open")["damaged_decisions"] == 1
+    assert Page(again).ask("history")["n"] == 2
+    for each in (room, again):
+        each.data.close()

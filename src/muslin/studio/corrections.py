@@ -136,6 +136,13 @@ class Corrections:
             self._follow(self._journal.refresh())
             return list(self._decisions.values())
 
+    def damaged(self) -> int:
+        """How many lines of the journal cannot be read. What the tables have of them is taken over again."""
+        with self._lock:
+            self._check_place()
+            self._follow(self._journal.refresh())
+            return self._journal.damaged
+
     def decide(self, new: Sequence[NewDecision], who: str) -> list[Receipt]:
         """Write these decisions; they are in the journal and in the tables on the disk when this returns.
 
@@ -164,7 +171,7 @@ class Corrections:
 
     def _append(self, file: Appender, new: Sequence[NewDecision], who: str) -> list[Receipt]:
         when, receipts, added = now_text(), [], []
-        number = max(self._decisions, default=0)
+        number = self._last_number()
         for each in new:
             if each.request in self._of_request:
                 receipts.append(Receipt(self._of_request[each.request], True, None))
@@ -182,6 +189,13 @@ class Corrections:
         if added:
             self._record(file, added)
         return receipts
+
+    def _last_number(self) -> int:
+        """The highest number that a decision can have, also one in a damaged line, which has more bytes than decisions.
+
+        A page that still knows such a decision must not undo another one.
+        """
+        return max(max(self._decisions, default=0), self._journal.size if self._journal.damaged else 0)
 
     def _record(self, file: Appender, decisions: Sequence[Decision]) -> None:
         before = [_digest(path) for path in (self.labels_path, self.excluded_path)]
@@ -251,7 +265,7 @@ class Corrections:
             if digest is not None and digest not in digests:
                 added += self._edits(kind)
         if added:
-            numbered = enumerate(added, max(self._decisions, default=0) + 1)
+            numbered = enumerate(added, self._last_number() + 1)
             self._record(file, [replace(each, number=n, request=f"file/{n}") for n, each in numbered])
 
     def _edits(self, kind: Kind) -> list[Decision]:

@@ -68,8 +68,8 @@ DATA_OPERATIONS: dict[tuple[str, str], Operation] = {
         object_of(
             data=STRING, version=STRING, title=STRING, origin=STRING, n=COUNT, shape=or_null(list_of(COUNT)),
             targets=list_of(object_of(name=STRING, kind=STRING, classes=list_of(STRING))), parts=list_of(STRING),
-            groups=list_of(STRING), groups_count=COUNT, fixes=list_of(MESSAGE_OR_TEXT), unreadable=COUNT,
-            corrections=STRING, is_writable=BOOLEAN,
+            groups=list_of(STRING), groups_count=COUNT, fixes=list_of(MESSAGE_OR_TEXT), left_out=COUNT,
+            corrections=STRING, damaged_decisions=COUNT, is_writable=BOOLEAN,
         ),
         request_of(("data",), **ONE_DATA),
     ),

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from muslin.data.dataset import PARTS
 from muslin.errors import DataError, MuslinError
+from muslin.messages import Message
 from muslin.studio.corrections import KINDS, Decision, NewDecision
 from muslin.studio.data_findings import findings_of
 from muslin.studio.data_room import DataRoom, folder_is_writable
@@ -37,6 +38,12 @@ MAX_GROUPS = 500  # names that a page offers
 MAX_HISTORY = 200
 MAX_TEXT = 500
 MAX_LIMIT = 1e30  # of a range: what float32 holds
+
+LEFT_OUT = frozenset({
+    "photos_unsupported", "other_files_skipped", "photos_outside_classes", "photos_are_pointers", "unreadable_excluded",
+    "photos_outside", "links_outside",
+})  # fmt: skip
+"""The notes on files that reading a data set left out; hidden files and those of systems are none of a person's."""
 
 Answer = Callable[[DataRoom, OpenData, Body], Any]
 
@@ -81,7 +88,8 @@ def describe(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
     """What a page needs before it shows an image."""
     groups = [] if opened.groups is None else sorted(set(map(str, opened.groups)))
     parts = [] if opened.parts is None else [part for part in PARTS if (opened.parts == part).any()]
-    place = room.corrections(opened).labels_path
+    corrections = room.corrections(opened)
+    place = corrections.labels_path
     return {
         "data": opened.name,
         "version": opened.version,
@@ -94,10 +102,18 @@ def describe(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
         "groups": groups[:MAX_GROUPS],
         "groups_count": len(groups),
         "fixes": list(opened.fixes),
-        "unreadable": len(opened.unreadable),
+        "left_out": sum(map(_left_out, opened.fixes)),
         "corrections": place.relative_to(room.root).as_posix(),
+        "damaged_decisions": corrections.damaged(),
         "is_writable": folder_is_writable(place),
     }
+
+
+def _left_out(fix: Message | str) -> int:
+    """How many files a note on the data says that reading them left out."""
+    if not isinstance(fix, Message):
+        return 0
+    return _left_out(fix.params["fix"]) if fix.code == "in_part" else fix.params["count"] * (fix.code in LEFT_OUT)
 
 
 def listed(room: DataRoom, opened: OpenData, body: Body) -> Any:

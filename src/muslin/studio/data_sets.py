@@ -82,7 +82,6 @@ class OpenData:
         groups: object (count,) of str; None where there are none.
         shape: (height, width, channels) of every image of a set of pixels; None for photos.
         fixes: what was repaired while reading.
-        unreadable: per id of a photo that was left out, the reason.
     """
 
     def __init__(self, name: str, version: str, params: Mapping[str, Any]) -> None:
@@ -100,7 +99,6 @@ class OpenData:
         self.format, self.transform = str(found["format"]), str(found["transform"])
         self.shape = tuple(found["shape"]) if found["shape"] else None
         self.fixes: tuple[Message | str, ...] = tuple(found["fixes"])
-        self.unreadable: dict[str, Any] = dict(found["unreadable"])
         self.targets = tuple(Target(each["name"], tuple(each["classes"]), each["kind"]) for each in found["targets"])
         self._labels, start = _unpack_labels(found["targets"], content, found["n"])
         self._indices: dict[str, int] | None = None

@@ -62,7 +62,6 @@ def _description(dataset: Dataset) -> tuple[dict[str, Any], bytes]:
         ],
         "has_parts": dataset.parts is not None,
         "fixes": list(dataset.fixes),
-        "unreadable": dict(dataset.unreadable),
     }
     groups = None if dataset.groups is None else list(map(str, dataset.groups))
     names = json.dumps({"ids": list(map(str, dataset.ids)), "groups": groups}).encode()

@@ -30,11 +30,13 @@ class DecisionJournal:
     Attributes:
         path: the file, which need not be there.
         records: what was read or appended so far.
+        damaged: how many lines before the last one cannot be read. They are passed over and stay in the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records: list[dict[str, Any]] = []
+        self.damaged = 0
         self._end = 0
         self._inode = 0
 
@@ -79,7 +81,7 @@ class DecisionJournal:
 
     def _forget(self) -> bool:
         was_read = bool(self._end)
-        self.records, self._end, self._inode = [], 0, 0
+        self.records, self.damaged, self._end, self._inode = [], 0, 0, 0
         return was_read
 
     def _read(self, file: BinaryIO) -> bool:
@@ -87,13 +89,19 @@ class DecisionJournal:
         is_other = (status.st_ino != self._inode or status.st_size < self._end) and self._forget()
         self._inode = status.st_ino
         file.seek(self._end)
-        while line := file.readline(MAX_LINE_BYTES):
+        for line in _whole_lines(file):
             record = _record_of(line)
             if record is None:
-                break  # torn by a kill or a full disk, and never acknowledged: the next append replaces it
-            self.records.append(record)
-            self._end += len(line)
+                self.damaged += 1
+            else:
+                self.records.append(record)
+            self._end = file.tell()
         return is_other
+
+    @property
+    def size(self) -> int:
+        """Of what was read or appended so far, in bytes."""
+        return self._end
 
     def append(self, file: BinaryIO, record: dict[str, Any]) -> None:
         """Write `record` to the locked file and flush it to the disk."""
@@ -126,6 +134,15 @@ class Appender:
             OSError: the disk is full, for example; the file ends with the record before.
         """
         self._journal.append(self._file, record)
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines that end; of one longer than any record its end. A last line without an end was torn by a kill or a
+    full disk, and never acknowledged: the next append replaces it.
+    """
+    while line := file.readline(MAX_LINE_BYTES):
+        if line.endswith(b"\n"):
+            yield line
 
 
 def _record_of(line: bytes) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 // The data room: a data set as a contact sheet, as the queue of its audit's findings, and as a map by similarity.
 
 import { ask, get } from "/static/api.js";
-import { DataList, EmptyState, Load, Tabs } from "/static/components/index.js";
+import { DataList, EmptyState, Load, Notice, Tabs } from "/static/components/index.js";
 import { html } from "/static/html.js";
 import { link, roomLink } from "/static/state.js";
 import { count, messageText, t, tn } from "/static/texts.js";
@@ -24,8 +24,9 @@ function Room({ about, state }) {
     <div class="roomhead"><h1>${about.title}</h1>
       <p class="soft">${[tn("data.images", about.n), about.targets[0] && t("data.classes", { n: count(about.targets[0].classes.length) })].filter(Boolean).join(" · ")}</p>
       <p class="buttons"><a class="button" href=${roomLink("training", { data: about.data })}>${t("data.train")}</a></p></div>
-    ${(about.fixes.length > 0 || about.unreadable > 0) && html`<details><summary>${tn("data.fixes", about.fixes.length + (about.unreadable ? 1 : 0))}</summary>
-      <ul>${about.unreadable > 0 && html`<li>${tn("data.unreadable", about.unreadable)}</li>`}${about.fixes.map((fix) => html`<li>${messageText(fix)}</li>`)}</ul></details>`}
+    ${about.fixes.length > 0 && html`<details open=${about.left_out > 0}><summary>${[about.left_out > 0 && tn("data.leftOut", about.left_out), tn("data.fixes", about.fixes.length)].filter(Boolean).join(" · ")}</summary>
+      <ul>${about.fixes.map((fix) => html`<li>${messageText(fix)}</li>`)}</ul></details>`}
+    ${about.damaged_decisions > 0 && html`<${Notice} kind="warning"><p>${tn("data.damaged", about.damaged_decisions, { path: about.corrections })}</p><//>`}
     <${Tabs} label=${t("data.views")} tabs=${tabs} current=${VIEWS[state.show] ? state.show : ""} />
     <${WithSession} about=${about} target=${state.target} run=${state.run}>${(session) => html`<${View} session=${session} state=${state} />`}<//>`;
 }
