@@ -32,7 +32,7 @@ def test_from_home_to_why_in_at_most_four_clicks(page, address):
     click(page, 'header nav a[href*="page=mistakes"]')  # the newest run
     until(page, "document.querySelector('.confusion')")  # a job has predicted the test set
     click(page, f".confusion {MISTAKEN}")
-    until(page, "document.querySelector('.mistakesimages .thumb')?.complete")
+    until(page, "document.querySelector('.mistakesimages .thumbnail')?.width > 1")
     words = page.run("document.querySelector('.confusion [aria-pressed=true]').getAttribute('aria-label')")
     total = int(page.run("document.querySelector('.mistakesimages h2 .of').textContent").split()[0])
     assert f": {total} images" in words

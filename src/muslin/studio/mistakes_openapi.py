@@ -67,7 +67,9 @@ MISTAKES_OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/api/mistakes/images"): Operation(
         "The images of a cell, a row, a column or a slice, with their predictions.",
-        object_of(total=COUNT, start=COUNT, images=list_of(ref("ListedImage"))),
+        object_of(
+            total=COUNT, start=COUNT, data=or_null(STRING), version=STRING, images=list_of(ref("ListedImage"))
+        ),
         request_of(
             ("run",), **ONE_PART, label=STRING, predicted=STRING, outcome={"enum": list(OUTCOMES)},
             decision={"enum": ["", *DECISIONS]}, text=STRING | {"maxLength": 200}, sort={"enum": list(SORTS)},

@@ -111,7 +111,8 @@ def images(runs: RunsOfFolder, body: Body) -> dict[str, Any]:
         image_row(found, target, place, names.name(place)) | {"other_predicted": others.get(place)}
         for place in places[start : start + count].tolist()
     ]
-    return {"total": len(places), "start": start, "images": rows}
+    version = names.opened.version if names.opened else ""
+    return {"total": len(places), "start": start, "data": names.data, "version": version, "images": rows}
 
 
 def _slice_mask(

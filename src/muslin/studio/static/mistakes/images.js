@@ -6,8 +6,10 @@ import { announce } from "/static/dom.js";
 import { Component, createRef, html } from "/static/html.js";
 import { same, set } from "/static/state.js";
 import { percent, t, tn } from "/static/texts.js";
+import { Sheets } from "../data/sheets.js";
+import { Thumbnail as SheetThumbnail } from "../data/thumbnail.js";
 
-const PAGE = 100;
+const PAGE = 128; // two sheets of thumbnails
 const SIDE_PX = 112;
 const SORTS = ["confidence", "doubt", "loss", "order"];
 
@@ -39,11 +41,14 @@ export class Images extends Component {
 
   componentWillUnmount() {
     this.asked = null;
+    this.sheets?.close();
   }
 
   restart = () => {
     this.asked = {};
     this.pages = new Map();
+    this.sheets?.close();
+    this.sheets = null;
     this.setState({ total: null, at: 0, error: null });
     this.load(0);
   };
@@ -56,6 +61,8 @@ export class Images extends Component {
       const found = await ask("/api/mistakes/images", { ...wantedOf(this.props), start: page * PAGE, count: PAGE });
       if (this.asked !== asked) return;
       this.pages.set(page, found.images);
+      this.sheets ??= new Sheets(found, new Int32Array(found.total), SIDE_PX * Math.min(2, Math.ceil(globalThis.devicePixelRatio || 1)));
+      found.images.forEach((row, n) => { this.sheets.order[found.start + n] = indexOf(row); });
       if (page === 0) announce(tn("mistakes.images", found.total));
       this.setState({ total: found.total });
     } catch (error) {
@@ -68,6 +75,7 @@ export class Images extends Component {
   }
 
   view = (first, end) => {
+    this.sheets?.wanted(first, end);
     for (let page = Math.floor(first / PAGE); page * PAGE < end; page += 1) this.load(page);
   };
 
@@ -90,12 +98,15 @@ export class Images extends Component {
       <${ErrorNotice} error=${error} retry=${this.restart} />
       ${total === 0 && html`<p>${t("mistakes.noImages")}</p>`}
       ${total > 0 && html`<${ImageGrid} id="mistaken" count=${total} side=${SIDE_PX} current=${at} label=${words} onview=${this.view} onmove=${this.move} onselect=${this.open} onopen=${this.open}
-        image=${(index) => html`<${Thumbnail} row=${this.row(index)} />`} words=${(index) => rowWords(this.row(index))} caption=${(index) => caption(this.row(index))} />`}
+        image=${(index) => (this.row(index)?.image ? html`<${SheetThumbnail} sheets=${this.sheets} position=${index} />` : html`<${Thumbnail} row=${this.row(index)} />`)} words=${(index) => rowWords(this.row(index))} caption=${(index) => caption(this.row(index))} />`}
     </section>`;
   }
 }
 
 const hasSelection = ({ state, view }) => state.label || state.predicted || state.change || state.slice || (state.outcome && view !== "errors");
+
+/** Where an image is in its data set; 0 for one that is not in the data room, which is not drawn. */
+const indexOf = (row) => (row.image ? Number(row.image.slice(row.image.lastIndexOf(":") + 1)) : 0);
 
 /** What the address selects, in words. */
 function wordsOf({ state, view }) {
