@@ -14,6 +14,8 @@ from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 from muslin.server.decoding import Decoder
 from muslin.server.models import ModelTable
+from muslin.server.open_inference.errors import protocol_response
+from muslin.server.open_inference.routes import OpenInference
 from muslin.server.predict_routes import Predicting
 from muslin.server.responses import error_response, language_in
 from muslin.server.settings import Settings
@@ -24,7 +26,10 @@ log = logging.getLogger("muslin.server")
 def create_app(settings: Settings, models: ModelTable) -> ASGIApp:
     """The application that serves `models`, which are ready."""
     decoder = Decoder(settings.threads or physical_cores(), settings.max_image_bytes)
-    routes: Sequence[BaseRoute] = [*Predicting(settings, models, decoder).routes()]
+    routes: Sequence[BaseRoute] = [
+        *Predicting(settings, models, decoder).routes(),
+        *OpenInference(settings, models, decoder).routes(),
+    ]
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
     return Starlette(routes=routes, exception_handlers=handlers)
 
@@ -38,7 +43,11 @@ async def handle_error(request: Request, error: Exception) -> Response:
     else:
         log.error("error in the response to %s", request.url.path, exc_info=error)
         shown = MuslinError("server_fault")
-    response = error_response(shown, language_in(request.scope["headers"]))
+    language = language_in(request.scope["headers"])
+    if request.scope["path"].removeprefix(request.scope.get("root_path", "")).startswith("/v2"):
+        response = protocol_response(shown, shown.status, language)
+    else:
+        response = error_response(shown, language)
     response.headers.update(getattr(error, "headers", None) or {})  # those of Starlette: which methods are allowed
     return response
 

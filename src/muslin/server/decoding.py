@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
+
 from muslin.errors import ImageError
-from muslin.images import decode, decoding_side, transform_decoded
+from muslin.images import apply_transform, decode, decoding_side, is_unchanged, transform_decoded
 from muslin.models.bundle import Preprocessing
+from muslin.models.graph_runner import Pixels
 from muslin.models.photo_reading import ReadImage
 from muslin.models.prediction import Prediction
 
@@ -36,6 +39,14 @@ class Decoder:
         jobs = [loop.run_in_executor(self._threads, self._decode, image, preprocessing) for image in images]
         return await asyncio.gather(*jobs)
 
+    async def transform(self, pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
+        """Images of the size that the model takes, uint8 (n, height, width, channels), transformed where needed."""
+        if is_unchanged(pixels, preprocessing.transform):
+            return pixels
+        loop = asyncio.get_running_loop()
+        jobs = [loop.run_in_executor(self._threads, _transformed, image, preprocessing) for image in pixels]
+        return np.stack(await asyncio.gather(*jobs))
+
     def close(self) -> None:
         """End the threads, once their images are decoded."""
         self._threads.shutdown(wait=False)
@@ -48,3 +59,7 @@ class Decoder:
         except ImageError as error:
             return ReadImage(Prediction(image.name, {}, error=error.with_params(path=image.name).message))
         return ReadImage(Prediction(image.name, {}, (*decoded.notes, note) if note else decoded.notes), pixels)
+
+
+def _transformed(image: Pixels, preprocessing: Preprocessing) -> Pixels:
+    return apply_transform(image, preprocessing.transform, preprocessing.shape)[0]

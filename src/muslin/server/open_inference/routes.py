@@ -1,0 +1,164 @@
+"""The routes of the Open Inference Protocol v2 over HTTP: health, metadata and inference.
+
+A model's version is its digest, so that a client that names one never gets the predictions of another file.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from muslin.errors import MuslinError
+from muslin.models.prediction import UnnamedImages
+from muslin.server.decoding import Decoder, SentImage
+from muslin.server.models import ModelTable, ServedModel
+from muslin.server.open_inference.errors import InferenceError, protocol_response, protocol_status
+from muslin.server.open_inference.inference_request import HEADER_LENGTH, InferenceRequest, InputLimits, read_request
+from muslin.server.open_inference.metadata import model_configuration, model_metadata, server_metadata
+from muslin.server.open_inference.outputs import output_tensor, outputs_of, requested_outputs
+from muslin.server.open_inference.request_body import read_body
+from muslin.server.open_inference.tensors import Tensor, binary_values, json_values
+from muslin.server.responses import json_response, language_in
+from muslin.server.results import Guarantee, check_readable
+from muslin.server.settings import Settings
+from muslin.strict_json import json_text
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class OpenInference:
+    """The protocol's routes.
+
+    Args:
+        models: the table, in which models are replaced while requests use it.
+    """
+
+    def __init__(self, settings: Settings, models: ModelTable, decoder: Decoder) -> None:
+        self._settings, self._models, self._decoder = settings, models, decoder
+
+    def routes(self) -> list[Route]:
+        of_model = (("", self.metadata), ("/config", self.configuration), ("/ready", self.model_ready))
+        routes = [
+            Route("/v2", _answered(self.server)),
+            Route("/v2/health/live", _answered(self.live)),
+            Route("/v2/health/ready", _answered(self.ready)),
+        ]
+        for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            routes += [Route(model + rest, _answered(handler)) for rest, handler in of_model]
+            routes.append(Route(f"{model}/infer", _answered(self.infer), methods=["POST"]))
+        return routes
+
+    async def server(self, request: Request) -> Response:
+        """The server's metadata."""
+        return json_response(server_metadata())
+
+    async def live(self, request: Request) -> Response:
+        """Whether the server answers."""
+        return json_response({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """Whether all models are ready; the server listens only when they are."""
+        return json_response({"ready": True})
+
+    async def model_ready(self, request: Request) -> Response:
+        """Whether a model is there, which then is ready."""
+        try:
+            model = self._model(request)
+        except MuslinError as error:
+            return protocol_response(error, 404, language_in(request.scope["headers"]))
+        return json_response({"name": model.name, "ready": True})
+
+    async def metadata(self, request: Request) -> Response:
+        """A model's input and outputs."""
+        model = self._model(request)
+        return json_response(model_metadata(model.name, model.digest, model.predictor.targets, self._limits(model)))
+
+    async def configuration(self, request: Request) -> Response:
+        """A model in the terms of Triton's configuration."""
+        model = self._model(request)
+        return json_response(model_configuration(model.name, model.predictor.targets, self._limits(model)))
+
+    async def infer(self, request: Request) -> Response:
+        """The outputs for the images of a request."""
+        model = self._model(request)
+        with model.batcher.expecting() as arrival:
+            body = await read_body(request, self._settings.max_request_bytes)
+            sent = read_request(body, request.headers.get(HEADER_LENGTH), self._limits(model))
+            outputs = outputs_of(model.predictor.targets)
+            wanted = [(outputs[each.name], each) for each in requested_outputs(sent, outputs)]
+            guarantee = self._guarantee(sent)
+            model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
+            values = await model.batcher.submit(await self._pixels(sent, model), arrival)
+        decided = model.predictor.decide(UnnamedImages(len(sent.images)), values, *guarantee)
+        tensors = [
+            (output_tensor(output, decided.arrays[output.target], decided.precision, each.n_classes), each.is_binary)
+            for output, each in wanted
+        ]
+        used = {"digest": model.digest, "precision": decided.precision, "guarantee": guarantee.scope}
+        about = {"model_name": model.name, "model_version": model.digest, "parameters": used}
+        return inference_response(about if sent.id is None else about | {"id": sent.id}, tensors)
+
+    async def _pixels(self, sent: InferenceRequest, model: ServedModel) -> NDArray[np.uint8]:
+        """The images of a request as the model takes them."""
+        preprocessing = model.predictor.bundle.preprocessing
+        if not isinstance(sent.images, list):
+            return await self._decoder.transform(sent.images, preprocessing)
+        files = [SentImage(f"inputs[0].data[{place}]", content) for place, content in enumerate(sent.images)]
+        read = await self._decoder.decode(files, preprocessing)
+        for image in read:
+            check_readable([image])
+        return np.stack([image.pixels for image in read if image.pixels is not None])
+
+    def _model(self, request: Request) -> ServedModel:
+        """The model that a path names, in the version that it names.
+
+        Raises:
+            MuslinError: there is no such model or version.
+        """
+        model = self._models.find(request.path_params["name"])
+        version = request.path_params.get("version", model.digest)
+        if version != model.digest:
+            raise InferenceError("model_version", model=model.name, found=version, expected=model.digest)
+        return model
+
+    def _limits(self, model: ServedModel) -> InputLimits:
+        return InputLimits(model.predictor.bundle.preprocessing.shape, self._settings.max_images)
+
+    def _guarantee(self, sent: InferenceRequest) -> Guarantee:
+        """That of a request, or of the settings."""
+        precision = self._settings.precision if sent.precision is None else sent.precision
+        return Guarantee(precision, sent.guarantee or self._settings.guarantee)
+
+
+def inference_response(about: Mapping[str, Any], tensors: Iterable[tuple[Tensor, bool]]) -> Response:
+    """A JSON object with the tensors, and after it the values of those that are to be binary."""
+    outputs, binary = [], []
+    for tensor, is_binary in tensors:
+        output: dict[str, Any] = {"name": tensor.name, "shape": tensor.values.shape, "datatype": tensor.datatype}
+        if is_binary:
+            binary.append(binary_values(tensor))
+            output["parameters"] = {"binary_data_size": len(binary[-1])}
+        else:
+            output["data"] = json_values(tensor)
+        outputs.append(output)
+    if not binary:
+        return json_response({**about, "outputs": outputs})
+    text = json_text({**about, "outputs": outputs}).encode()
+    headers = {HEADER_LENGTH: str(len(text))}
+    return Response(b"".join([text, *binary]), media_type="application/octet-stream", headers=headers)
+
+
+def _answered(handler: Handler) -> Handler:
+    """`handler`, whose errors have the protocol's form and statuses."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except MuslinError as error:
+            return protocol_response(error, protocol_status(error), language_in(request.scope["headers"]))
+
+    return answer

@@ -1,0 +1,31 @@
+"""Every response of a server is as the Open Inference Protocol's own description says."""
+
+import base64
+
+from protocol_calls import Known, check_protocol
+
+from server_process import Served, gray
+
+CALLS = 4
+"""A few hundred together; tests/torture makes 100,000."""
+
+
+def known(served: Served) -> Known:
+    metadata = served.client.get("/v2/models/small").json()
+    file = base64.b64encode(gray(60)).decode()
+    inputs = [
+        {"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [60] * 64},
+        {"name": "image", "shape": [2, 8, 8, 1], "datatype": "UINT8", "data": [200] * 128},
+        {"name": "image", "shape": [1], "datatype": "BYTES", "data": [file]},
+        {"name": "image", "shape": [2, 1], "datatype": "BYTES", "data": [[file], [file]]},
+    ]
+    return Known(["small"], metadata["versions"], [output["name"] for output in metadata["outputs"]], inputs)
+
+
+def test_every_response_is_as_the_protocol_says(served: Served) -> None:
+    found = check_protocol(served.address, known(served), CALLS)
+    assert len(found) == 9
+    for route, statuses in found.items():
+        assert statuses[200], route
+        assert "{" not in route or statuses[400] or statuses[404], route
+    assert served.client.get("/v2/health/ready").status_code == 200
