@@ -22,7 +22,7 @@ from muslin.server.processes import WorkerFolder
 WAIT_S = 20
 GRACE_S = 5.0
 SUPERVISOR = """
-import json, socket, sys
+import json, os, socket, sys
 from pathlib import Path
 from muslin.server.processes import Supervisor, WorkerFolder, WorkerPlan
 
@@ -30,7 +30,7 @@ folder, argument, count = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.ar
 listening = socket.create_server(("127.0.0.1", 0), backlog=256)
 plan = WorkerPlan("tiny_worker:run", argument, count, argument["grace_s"])
 log = lambda message: print(message.code, message.params, flush=True)
-supervisor = Supervisor(plan, listening, WorkerFolder(folder), log)
+supervisor = Supervisor(plan, listening, WorkerFolder(folder, os.getpid()), log)
 supervisor.run(lambda: print(listening.getsockname()[1], flush=True))
 """
 
@@ -75,7 +75,7 @@ def group(folder: Path, count: int, **argument: Any) -> Iterator[Group]:
         try:
             first = process.stdout.readline()
             assert first, "the supervisor ended before its workers were ready"
-            yield Group(process, int(first), WorkerFolder(folder))
+            yield Group(process, int(first), WorkerFolder(folder, process.pid))
         finally:
             process.terminate()
             process.wait(WAIT_S)

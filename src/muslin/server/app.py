@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 from muslin.server.decoding import Decoder
+from muslin.server.model_routes import Replacing
+from muslin.server.model_updates import ModelUpdates
 from muslin.server.models import ModelTable
 from muslin.server.open_inference.errors import protocol_response
 from muslin.server.open_inference.routes import OpenInference
@@ -23,12 +25,13 @@ from muslin.server.settings import Settings
 log = logging.getLogger("muslin.server")
 
 
-def create_app(settings: Settings, models: ModelTable) -> ASGIApp:
-    """The application that serves `models`, which are ready."""
+def create_app(settings: Settings, models: ModelTable, updates: ModelUpdates) -> ASGIApp:
+    """The application that serves `models`, which are ready, and which `updates` replaces."""
     decoder = Decoder(settings.threads or physical_cores(), settings.max_image_bytes)
     routes: Sequence[BaseRoute] = [
         *Predicting(settings, models, decoder).routes(),
         *OpenInference(settings, models, decoder).routes(),
+        *Replacing(settings, models, updates).routes(),
     ]
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
     return Starlette(routes=routes, exception_handlers=handlers)

@@ -11,6 +11,17 @@ from muslin.models.predictor import Predictor
 from muslin.server.batcher import Batcher
 from muslin.server.settings import Settings
 
+FileStamp = tuple[int, ...]
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """What differs between two contents of a file: its place on the disk, its size and its time; () without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
@@ -20,11 +31,13 @@ class ServedModel:
 
     Attributes:
         path: the file that it was read from.
+        stamp: tells the content of that file from later ones.
         digest: of everything that its predictions depend on; that of `muslin inspect`.
     """
 
     name: str
     path: Path
+    stamp: FileStamp
     digest: str
     predictor: Predictor
     batcher: Batcher
@@ -37,12 +50,13 @@ def open_model(name: str, path: Path, settings: Settings) -> ServedModel:
         BundleError: see `muslin.models.predictor.Predictor.open`; errors call the file `name`.
         DataError: the precision or the guarantee of `settings` is out of range.
     """
+    stamp = file_stamp(path)  # before its content, so that a change in between is seen later
     bundle = open_bundle(path, name)
     predictor = Predictor.of(bundle, settings.threads, name)
     predictor.rules.for_predictions(settings.precision, settings.guarantee)
     max_batch = min(predictor.batch_size, settings.max_batch or predictor.batch_size)
     batcher = Batcher(predictor.run_graph, max_batch, settings.max_wait_ms / 1e3)
-    return ServedModel(name, path, prediction_digest(bundle), predictor, batcher)
+    return ServedModel(name, path, stamp, prediction_digest(bundle), predictor, batcher)
 
 
 class ModelTable(Mapping[str, ServedModel]):
@@ -64,6 +78,10 @@ class ModelTable(Mapping[str, ServedModel]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def put(self, model: ServedModel) -> None:
+        """Serve a model in place of the one of its name, which ends with the last request that has taken it."""
+        self._models[model.name] = model
 
     def find(self, name: str | None) -> ServedModel:
         """The model called `name`; the only one, where it is None.

@@ -49,9 +49,16 @@ class WorkerFolder:
 
     Attributes:
         path: a folder that only this user can read.
+        supervisor: the number of the process whose workers they are.
     """
 
     path: Path
+    supervisor: int
+
+    def ask_for_hangup(self) -> None:
+        """Let the supervisor send SIGHUP to all workers, also to one that just starts."""
+        if os.getppid() == self.supervisor:  # or it is gone, and its workers stop
+            os.kill(self.supervisor, signal.SIGHUP)
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Describe this process, JSON values, in place of what it said before; `ready` tells that it serves."""
@@ -79,7 +86,7 @@ class WorkerFolder:
 def worker_folder() -> Iterator[WorkerFolder]:
     """A new folder for the states of workers, which is removed when the block ends."""
     with tempfile.TemporaryDirectory(prefix="muslin-serve-", ignore_cleanup_errors=True) as path:
-        yield WorkerFolder(Path(path))
+        yield WorkerFolder(Path(path), os.getpid())
 
 
 @dataclass(frozen=True)
@@ -252,7 +259,7 @@ def main() -> None:
     target, handle, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     argument = pickle.load(sys.stdin.buffer)  # of the process that started this one
     module, _, name = target.partition(":")
-    folder = WorkerFolder(path)
+    folder = WorkerFolder(path, os.getppid())
     try:
         with escaped_output():
             getattr(import_module(module), name)(argument, socket.socket(fileno=handle), folder)

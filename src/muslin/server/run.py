@@ -31,7 +31,7 @@ def run_server(settings: Settings, log: Log) -> None:
 
     from muslin.server.worker import serve
 
-    return serve(settings, listening, lambda models, server: log(greeting), log)
+    return serve(settings, listening, lambda: log(greeting), log)
 
 
 def _run_workers(settings: Settings, listening: socket.socket, greeting: str, log: Log) -> None:

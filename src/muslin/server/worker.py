@@ -9,6 +9,7 @@ from muslin.messages import Log
 from muslin.printing import log as print_log
 from muslin.server.app import create_app
 from muslin.server.graceful_server import GracefulServer
+from muslin.server.model_updates import ModelUpdates
 from muslin.server.models import ModelTable
 from muslin.server.processes import WorkerFolder, when_orphaned
 from muslin.server.settings import Settings
@@ -17,29 +18,30 @@ from muslin.web.connections import Connection
 
 def run_worker(settings: Settings, listening: socket.socket, folder: WorkerFolder) -> None:
     """Serve as one of several workers until the supervisor says so, or is gone."""
-
-    def announce(models: ModelTable, server: GracefulServer) -> None:
-        when_orphaned(server.stop, folder)
-        folder.write_state({"ready": True, "models": {model.name: model.digest for model in models.values()}})
-
-    serve(settings, listening, announce, print_log)
+    serve(settings, listening, lambda: None, print_log, folder)
 
 
 def serve(
-    settings: Settings, listening: socket.socket, when_ready: Callable[[ModelTable, GracefulServer], object], log: Log
+    settings: Settings,
+    listening: socket.socket,
+    when_ready: Callable[[], object],
+    log: Log,
+    folder: WorkerFolder | None = None,
 ) -> None:
     """Serve the models of `settings` in this process until SIGTERM or SIGINT.
 
     Args:
-        when_ready: called in the event loop once requests are accepted.
+        when_ready: called once requests are accepted.
+        folder: where this process is one of several workers.
 
     Raises:
         BundleError: a model cannot be used.
         DataError: the precision or the guarantee is out of range.
     """
     models = ModelTable.of(settings)
+    updates = ModelUpdates(settings, models, folder, log)
     config = uvicorn.Config(
-        create_app(settings, models),
+        create_app(settings, models, updates),
         log_level="error",
         access_log=False,
         use_colors=False,
@@ -49,5 +51,12 @@ def serve(
         lifespan="off",
         root_path=settings.root_path,
     )
-    server = GracefulServer(config, settings.grace_s, log, lambda: when_ready(models, server))
+
+    def begin() -> None:
+        if folder:
+            when_orphaned(server.stop, folder)
+        updates.announce()
+        when_ready()
+
+    server = GracefulServer(config, settings.grace_s, log, begin, updates.reload_soon)
     server.run(sockets=[listening])
