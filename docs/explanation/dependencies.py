@@ -162,12 +162,14 @@ def tables(folder: Path, project: Path) -> dict[str, str]:
     wanted, why, known = requirements(project), reasons(folder), recorded(folder)
     names = {group: [each.name for each in needed] for group, needed in wanted.items()}
     base = closure(names["base"], known)
+    others = closure([each for group in ("client", "parquet", "review", "train") for each in names[group]], known)
     parts = {
         "base": (names["base"], set()),
+        "client": (names["client"], base),
         "parquet": (names["parquet"], base),
         "review": (names["review"], base),
         "train": (names["train"], base | closure(names["parquet"], known)),
-        "dev": (names["dev"], base | closure([*names["parquet"], *names["review"], *names["train"]], known)),
+        "dev": (names["dev"], base | others),
     }
     return {group: group_table(own, before, why, known) for group, (own, before) in parts.items()}
 

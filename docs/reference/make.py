@@ -42,6 +42,11 @@ INNER = (
     ("muslin.models.decision_rules", "ChosenGuarantee"),
     ("muslin.evaluation.selective", "AcceptancePolicy"),
     ("muslin.models.product_prediction", "ProductPrediction"),
+    ("muslin.client.results", "ServedPrediction"),
+    ("muslin.client.results", "ServedTargetPrediction"),
+    ("muslin.client.results", "ServedProduct"),
+    ("muslin.client.results", "ModelDescription"),
+    ("muslin.client.results", "RefusalError"),
     ("muslin.workflows.evaluate", "EvaluationResult"),
     ("muslin.evaluation.multiclass", "ClassMetrics"),
     ("muslin.evaluation.averages", "Averages"),
@@ -331,7 +336,8 @@ def python() -> Iterator[str]:
         yield from _documented(_found(module, name), name, level=3)
 
 
-Definition = ast.FunctionDef | ast.ClassDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
 
 
 def _found(module: str, qualified_name: str) -> Definition:
@@ -349,11 +355,11 @@ def _found(module: str, qualified_name: str) -> Definition:
 def _documented(node: Definition, name: str, *, level: int) -> Iterator[str]:
     yield f"{'#' * level} `{name}`"
     yield ""
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, Function):
         yield from _code(_signature(node, name))
         yield from _docstring(node)
         return
-    methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+    methods = [n for n in node.body if isinstance(n, Function)]
     initial = next((method for method in methods if method.name == "__init__"), None)
     if initial:
         yield from _code(_signature(initial, name))
@@ -370,7 +376,7 @@ def _documented(node: Definition, name: str, *, level: int) -> Iterator[str]:
             yield from _docstring(method)
 
 
-def _signature(node: ast.FunctionDef, name: str, width: int = 88) -> list[str]:
+def _signature(node: Function, name: str, width: int = 88) -> list[str]:
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from muslin.client import AsyncClient, Client
     from muslin.data import read
     from muslin.data.convert import convert
     from muslin.data.dataset import Dataset, Split, Target
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     open = Predictor.open
 
 _HOMES = {
+    "AsyncClient": "muslin.client",
+    "Client": "muslin.client",
     "Dataset": "muslin.data.dataset",
     "EvaluateOptions": "muslin.workflows.evaluate",
     "Evaluation": "muslin.evaluation",
@@ -53,8 +56,9 @@ _HOMES = {
 __version__ = "0.1.0"
 
 __all__ = [
-    "Dataset", "EvaluateOptions", "Evaluation", "ImageClassifier", "MuslinError", "Output", "Prediction", "Predictor",
-    "Run", "Split", "Target", "audit", "convert", "evaluate", "open", "read", "resume", "train",
+    "AsyncClient", "Client", "Dataset", "EvaluateOptions", "Evaluation", "ImageClassifier", "MuslinError", "Output",
+    "Prediction", "Predictor", "Run", "Split", "Target", "audit", "convert", "evaluate", "open", "read", "resume",
+    "train",
 ]  # fmt: skip
 
 

@@ -98,6 +98,10 @@ class StorageError(MuslinError, status=507):
     """The disk is full, or a place cannot be written."""
 
 
+class ServerError(MuslinError, status=502):
+    """A server that a client asked does not respond, or refused the request."""
+
+
 class StoppedError(MuslinError, status=503):
     """Work was asked to stop; what is done is kept, and can be gone on with."""
 

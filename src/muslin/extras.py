@@ -9,6 +9,7 @@ from pathlib import Path
 from muslin.errors import MissingPartError
 
 EXTRAS = {
+    "client": {"httpx": "httpx"},
     "train": {"torch": "torch", "scikit-learn": "sklearn", "scipy": "scipy"},
     "parquet": {"pyarrow": "pyarrow"},
     "review": {"sqlalchemy": "sqlalchemy", "psycopg": "psycopg"},

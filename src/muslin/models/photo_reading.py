@@ -77,7 +77,7 @@ def _decoded(name: str, source: Any, preprocessing: Preprocessing) -> "DecodedIm
     if isinstance(source, np.ndarray):
         return DecodedImage(source[:, :, np.newaxis] if source.ndim == 2 else source, (), source.shape[:2])
     if isinstance(source, Image):
-        return decode(_to_png(name, source), name=name, max_bytes=2**31)
+        return decode(png_of_pil(name, source), name=name, max_bytes=2**31)
     if hasattr(source, "content"):  # a StoredImage
         photo = replace(source, name=name)
         if photo.box:
@@ -89,12 +89,19 @@ def _decoded(name: str, source: Any, preprocessing: Preprocessing) -> "DecodedIm
     raise ImageError("image_type", path=name, found=type(source).__name__)
 
 
-def _to_png(name: str, image: "PIL.Image.Image") -> bytes:
-    """As a file, so that transparency, 16 bits and EXIF orientation are handled in one place."""
+def png_of_pil(name: str, image: "PIL.Image.Image", compress_level: int = 0) -> bytes:
+    """As a file, so that transparency, 16 bits and EXIF orientation are handled in one place.
+
+    Args:
+        compress_level: 0 for a large file at once, to 9 for a small one.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
     file = io.BytesIO()
     try:
         writable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else image.convert("RGB")
-        writable.save(file, "PNG", compress_level=0, exif=image.getexif())
+        writable.save(file, "PNG", compress_level=compress_level, exif=image.getexif())
     except Exception as error:  # its file may be read only now, and decoders raise errors of any kind
         raise ImageError("pil_image_unreadable", path=name, reason=reason_of(error)) from error
     return file.getvalue()
