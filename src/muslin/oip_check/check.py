@@ -15,7 +15,7 @@ RULE_MODULES = (server_rules, model_rules, inference_rules, binary_rules, classi
 """Each adds its rows to RULES."""
 
 MODEL_LISTS = (("POST", "/v2/repository/index"), ("GET", "/v2/models"), ("GET", "/v1/models"))
-"""Where servers list their models: Triton's and MLServer's extension, and KServe's. The protocol has no list."""
+"""Where servers list their models: Triton and MLServer, KServe, muslin. The protocol has no list."""
 
 
 def check_server(server: Server, models: Sequence[str] = (), request: dict[str, Any] | None = None) -> Report:
@@ -62,5 +62,7 @@ def model_names(found: Any) -> list[str]:
     ['shirts', 'shoes']
     """
     rows = found.get("models") if isinstance(found, dict) else found
-    names = [row.get("name") if isinstance(row, dict) else row for row in rows] if isinstance(rows, list) else []
+    if not isinstance(rows, list):
+        return []
+    names = [row.get("name", row.get("model")) if isinstance(row, dict) else row for row in rows]
     return [*dict.fromkeys(name for name in names if isinstance(name, str) and name)]

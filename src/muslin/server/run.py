@@ -3,11 +3,13 @@
 import errno
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 
 from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 from muslin.messages import Log
+from muslin.server.service_manager import notify_ready
 from muslin.server.settings import Settings, check_settings
 
 MAX_PENDING = 1024  # connections that the system holds until they are accepted
@@ -26,22 +28,27 @@ def run_server(settings: Settings, log: Log) -> None:
     check_settings(settings)
     listening = listen(settings)
     greeting = f"serving {', '.join(settings.models)}\n{address_of(listening)}  (Ctrl-C ends it)"
+
+    def announce() -> None:
+        log(greeting)
+        notify_ready()
+
     if settings.workers > 1:
-        return _run_workers(settings, listening, greeting, log)
+        return _run_workers(settings, listening, announce, log)
 
     from muslin.server.worker import serve
 
-    return serve(settings, listening, lambda: log(greeting), log)
+    return serve(settings, listening, announce, log)
 
 
-def _run_workers(settings: Settings, listening: socket.socket, greeting: str, log: Log) -> None:
+def _run_workers(settings: Settings, listening: socket.socket, announce: Callable[[], None], log: Log) -> None:
     from muslin.server.processes import Supervisor, WorkerPlan, worker_folder
 
     threads = settings.threads or max(1, physical_cores() // settings.workers)
     of_worker = replace(settings, threads=threads)
     plan = WorkerPlan("muslin.server.worker:run_worker", of_worker, settings.workers, settings.grace_s)
     with worker_folder() as folder:
-        Supervisor(plan, listening, folder, log).run(lambda: log(greeting))
+        Supervisor(plan, listening, folder, log).run(announce)
 
 
 def listen(settings: Settings) -> socket.socket:
