@@ -75,6 +75,8 @@ def test_health_and_metadata(served: Served, digest: str) -> None:
     server = served.client.get("/v2").json()
     assert server["name"] == "muslin"
     assert {"binary_tensor_data", "classification"} <= set(server["extensions"])
+    listed = served.client.post("/v2/repository/index").json()
+    assert listed == [{"name": "small", "version": digest, "state": "READY"}]
     for path in (MODEL, f"{MODEL}/versions/{digest}"):
         assert served.client.get(f"{path}/ready").status_code == 200
         metadata = served.client.get(path).json()

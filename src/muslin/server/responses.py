@@ -1,6 +1,6 @@
 """Results and errors as JSON, in the client's language."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -23,7 +23,7 @@ def language_in(headers: Headers) -> str:
     return "en"
 
 
-def json_response(values: Mapping[str, Any], status: int = 200) -> Response:
+def json_response(values: Mapping[str, Any] | Sequence[Any], status: int = 200) -> Response:
     return Response(json_text(values), status, media_type="application/json")
 
 

@@ -46,6 +46,7 @@ class OpenInference:
             Route("/v2", _answered(self.server)),
             Route("/v2/health/live", _answered(self.live)),
             Route("/v2/health/ready", _answered(self.ready)),
+            Route("/v2/repository/index", _answered(self.index), methods=["POST"]),
         ]
         for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
             routes += [Route(model + rest, _answered(handler)) for rest, handler in of_model]
@@ -63,6 +64,11 @@ class OpenInference:
     async def ready(self, request: Request) -> Response:
         """Whether all models are ready; the server listens only when they are."""
         return json_response({"ready": True})
+
+    async def index(self, request: Request) -> Response:
+        """Every model with its version, as Triton lists them."""
+        models = self._models.values()
+        return json_response([{"name": each.name, "version": each.digest, "state": "READY"} for each in models])
 
     async def model_ready(self, request: Request) -> Response:
         """Whether a model is there, which then is ready."""
