@@ -3,6 +3,7 @@
 `escaped_output` wraps the standard streams, so that this also holds for warnings, tracebacks and libraries.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -59,3 +60,10 @@ def echo(text: str, *, err: bool = False) -> None:
 def log(sentence: str) -> None:
     """Print a sentence about progress to standard error."""
     echo(sentence, err=True)
+
+
+def write_line(line: str) -> None:
+    """Write a line to standard error past Python's buffer, so that a thread which waits there holds no lock."""
+    content = (escape_controls(line, keep="\n") + "\n").encode("utf-8", "backslashreplace")
+    while content:
+        content = content[os.write(unwrap_stream(sys.stderr).fileno(), content) :]

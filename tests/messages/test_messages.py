@@ -24,7 +24,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 ONLY_CLI = {
     "csv_of_photos", "min_per_class_invalid", "own_column_target", "port_in_use", "rare_action_unknown",
-    "rare_without_minimum", "seen_images_missing", "shape_lost", "threshold_overruled", "update_columns_missing",
+    "rare_without_minimum", "seen_images_missing", "serve_host_name", "serve_proxy", "serve_root_path", "shape_lost",
+    "threshold_overruled", "update_columns_missing",
 }  # fmt: skip
 """Messages on options of the command line that no page has."""
 

@@ -1,58 +1,77 @@
 """The server as an ASGI application: its routes, and errors as JSON."""
 
-import logging
+import asyncio
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Scope
 
 from muslin.errors import MuslinError
 from muslin.machine import physical_cores
+from muslin.server.access import Guard
 from muslin.server.decoding import Decoder
+from muslin.server.metrics import MEDIA_TYPE, Metrics, metrics_text
 from muslin.server.model_routes import Replacing
 from muslin.server.model_updates import ModelUpdates
 from muslin.server.models import ModelTable
+from muslin.server.observer import Observer
 from muslin.server.open_inference.errors import protocol_response
 from muslin.server.open_inference.routes import OpenInference
 from muslin.server.predict_routes import Predicting
+from muslin.server.request_log import RequestLog
+from muslin.server.request_record import record_of
 from muslin.server.responses import error_response, language_in
 from muslin.server.settings import Settings
 
-log = logging.getLogger("muslin.server")
 
-
-def create_app(settings: Settings, models: ModelTable, updates: ModelUpdates) -> ASGIApp:
+def create_app(
+    settings: Settings, models: ModelTable, updates: ModelUpdates, metrics: Metrics, log: RequestLog
+) -> ASGIApp:
     """The application that serves `models`, which are ready, and which `updates` replaces."""
     decoder = Decoder(settings.threads or physical_cores(), settings.max_image_bytes)
     routes: Sequence[BaseRoute] = [
         *Predicting(settings, models, decoder).routes(),
         *OpenInference(settings, models, decoder).routes(),
         *Replacing(settings, models, updates).routes(),
+        _metrics_route(metrics),
     ]
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    return Observer(Guard(app, settings, refuse), metrics, log, refuse)
+
+
+def _metrics_route(metrics: Metrics) -> Route:
+    async def show(request: Request) -> Response:
+        text = await asyncio.get_running_loop().run_in_executor(None, metrics_text, metrics.collector())
+        return Response(text, headers={"content-type": MEDIA_TYPE})
+
+    return Route("/metrics", show)
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """An error as JSON. Other errors than muslin's may hold paths of this machine, and are only logged."""
+    """An error as JSON. Of other errors than muslin's, the log tells where they arose."""
     if isinstance(error, HTTPException):
         shown = MuslinError("route_missing" if error.status_code == 404 else "method_not_allowed")
     elif isinstance(error, MuslinError):
         shown = error
     else:
-        log.error("error in the response to %s", request.url.path, exc_info=error)
         shown = MuslinError("server_fault")
-    language = language_in(request.scope["headers"])
-    if request.scope["path"].removeprefix(request.scope.get("root_path", "")).startswith("/v2"):
-        response = protocol_response(shown, shown.status, language)
-    else:
-        response = error_response(shown, language)
+    response = refuse(request.scope, shown)
     response.headers.update(getattr(error, "headers", None) or {})  # those of Starlette: which methods are allowed
     return response
+
+
+def refuse(scope: Scope, error: MuslinError) -> Response:
+    """The response to a request that is not answered, as the protocol of its path wants it."""
+    record_of(scope).error = error.code
+    language = language_in(scope["headers"])
+    if scope["path"].removeprefix(scope.get("root_path", "")).startswith("/v2"):
+        return protocol_response(error, error.status, language)
+    return error_response(error, language)
 
 
 async def drop(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from muslin.messages import plain
 from muslin.server.decoding import Decoder, SentImage
 from muslin.server.models import ModelTable, ServedModel
 from muslin.server.multipart import FormField, parse_form
+from muslin.server.request_record import record_of
 from muslin.server.responses import json_response, language_in
 from muslin.server.results import Guarantee, check_readable, image_results, product_results
 from muslin.server.settings import MAX_NAME, Settings
@@ -58,21 +59,29 @@ class Predicting:
         """The predictions for the images of a request, or for its products."""
         query = checked_query(request.query_params)
         model = self._models.find(query.get("model"))
+        record = record_of(request.scope)
+        record.use_model(model.name, model.digest)
         guarantee = guarantee_in(query, self._settings)
         model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
         with model.batcher.expecting() as arrival:
             sent = images_in(request.headers.get("content-type", ""), await request.body(), self._settings)
+            record.end_stage("receive")
             images = await self._decoder.decode(sent.images, model.predictor.bundle.preprocessing)
+            record.end_decoding(images)
             check_readable(images)
             pixels = np.stack([image.pixels for image in images if image.pixels is not None])
             values = await model.batcher.submit(pixels, arrival)
+        record.end_stage("predict")
         if sent.products is None:
-            results = [each.to_dict() for each in image_results(model.predictor, images, values, guarantee)]
+            predictions = list(image_results(model.predictor, images, values, guarantee))
         else:
-            of_products = product_results(model.predictor, sent.products, images, values, guarantee)
-            results = [each.to_dict() for each in of_products]
+            predictions = list(product_results(model.predictor, sent.products, images, values, guarantee))
+        record.add_predictions(predictions)
         language = language_in(request.scope["headers"])
-        return json_response({"model": model.name, "digest": model.digest, "results": localized(results, language)})
+        results = localized([each.to_dict() for each in predictions], language)
+        response = json_response({"model": model.name, "digest": model.digest, "results": results})
+        record.end_stage("respond")
+        return response
 
     async def list_models(self, request: Request) -> Response:
         """Every model, as of `describe_model`."""

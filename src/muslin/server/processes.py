@@ -40,6 +40,9 @@ MAX_PAUSE_S = 30.0
 STOP_MARGIN_S = 5.0
 """Seconds beyond the grace after which a worker that has not stopped is killed."""
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that tells prometheus_client, when it is imported, in which folder all workers keep their metrics."""
+
 State = dict[str, Any]
 
 
@@ -75,8 +78,9 @@ class WorkerFolder:
         return found
 
     def forget(self, pid: int) -> None:
-        """Drop what a worker said that has ended."""
-        self._file(pid).unlink(missing_ok=True)
+        """Drop what a worker said that has ended, and its gauges; what it has counted stays."""
+        for file in (self._file(pid), *self.path.glob(f"gauge_live*_{pid}.db")):
+            file.unlink(missing_ok=True)
 
     def _file(self, pid: int) -> Path:
         return self.path / f"{pid}.json"

@@ -9,6 +9,8 @@ from dataclasses import replace
 from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 from muslin.messages import Log
+from muslin.server.access import check_access
+from muslin.server.request_log import event_log
 from muslin.server.service_manager import notify_ready
 from muslin.server.settings import Settings, check_settings
 
@@ -26,6 +28,8 @@ def run_server(settings: Settings, log: Log) -> None:
         MuslinError: the settings are not safe, or the address cannot be listened to.
     """
     check_settings(settings)
+    check_access(settings)
+    log = event_log(settings.log_format, log)
     listening = listen(settings)
     greeting = f"serving {', '.join(settings.models)}\n{address_of(listening)}  (Ctrl-C ends it)"
 
@@ -42,12 +46,18 @@ def run_server(settings: Settings, log: Log) -> None:
 
 
 def _run_workers(settings: Settings, listening: socket.socket, announce: Callable[[], None], log: Log) -> None:
-    from muslin.server.processes import Supervisor, WorkerPlan, worker_folder
+    from muslin.server.processes import METRICS_FOLDER, Supervisor, WorkerPlan, worker_folder
 
     threads = settings.threads or max(1, physical_cores() // settings.workers)
     of_worker = replace(settings, threads=threads)
-    plan = WorkerPlan("muslin.server.worker:run_worker", of_worker, settings.workers, settings.grace_s)
     with worker_folder() as folder:
+        plan = WorkerPlan(
+            "muslin.server.worker:run_worker",
+            of_worker,
+            settings.workers,
+            settings.grace_s,
+            {METRICS_FOLDER: str(folder.path)},
+        )
         Supervisor(plan, listening, folder, log).run(announce)
 
 

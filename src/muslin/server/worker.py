@@ -9,16 +9,18 @@ from muslin.messages import Log
 from muslin.printing import log as print_log
 from muslin.server.app import create_app
 from muslin.server.graceful_server import GracefulServer
+from muslin.server.metrics import Metrics
 from muslin.server.model_updates import ModelUpdates
 from muslin.server.models import ModelTable
 from muslin.server.processes import WorkerFolder, when_orphaned
+from muslin.server.request_log import RequestLog, event_log, log_libraries
 from muslin.server.settings import Settings
 from muslin.web.connections import Connection
 
 
 def run_worker(settings: Settings, listening: socket.socket, folder: WorkerFolder) -> None:
     """Serve as one of several workers until the supervisor says so, or is gone."""
-    serve(settings, listening, lambda: None, print_log, folder)
+    serve(settings, listening, lambda: None, event_log(settings.log_format, print_log), folder)
 
 
 def serve(
@@ -38,18 +40,22 @@ def serve(
         BundleError: a model cannot be used.
         DataError: the precision or the guarantee is out of range.
     """
-    models = ModelTable.of(settings)
-    updates = ModelUpdates(settings, models, folder, log)
+    models, metrics = ModelTable.of(settings), Metrics()
+    for model in models.values():
+        metrics.watch(model)
+    updates = ModelUpdates(settings, models, folder, log, metrics.watch, metrics.model_refused)
+    request_log = RequestLog(settings.log_format, on_drop=metrics.lines_dropped)
+    log_libraries(request_log)
     config = uvicorn.Config(
-        create_app(settings, models, updates),
+        create_app(settings, models, updates, metrics, request_log),
+        log_config=None,
         log_level="error",
         access_log=False,
-        use_colors=False,
         server_header=False,
         http=Connection,
         ws="none",
         lifespan="off",
-        root_path=settings.root_path,
+        proxy_headers=False,  # the guard reads them, of the proxies that are trusted
     )
 
     def begin() -> None:
@@ -59,4 +65,8 @@ def serve(
         when_ready()
 
     server = GracefulServer(config, settings.grace_s, log, begin, updates.reload_soon)
-    server.run(sockets=[listening])
+    try:
+        server.run(sockets=[listening])
+    finally:
+        metrics.flush()
+        request_log.close()

@@ -103,7 +103,7 @@ class Guard:
     def _check_origin(self, method: str, headers: Headers) -> None:
         hosts, tokens = headers.getlist("host"), headers.getlist("x-muslin-token")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            raise MuslinError("host_unknown")
+            raise MuslinError("host_unknown", "studio")
         if not set(headers.getlist("origin")) <= self._origins:
             raise MuslinError("origin_foreign")
         # A link on another page may lead here, as any bookmark does; nothing else of another site may send requests.

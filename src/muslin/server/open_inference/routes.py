@@ -22,6 +22,7 @@ from muslin.server.open_inference.metadata import model_configuration, model_met
 from muslin.server.open_inference.outputs import output_tensor, outputs_of, requested_outputs
 from muslin.server.open_inference.request_body import read_body
 from muslin.server.open_inference.tensors import Tensor, binary_values, json_values
+from muslin.server.request_record import record_of
 from muslin.server.responses import json_response, language_in
 from muslin.server.results import Guarantee, check_readable
 from muslin.server.settings import Settings
@@ -75,6 +76,7 @@ class OpenInference:
         try:
             model = self._model(request)
         except MuslinError as error:
+            record_of(request.scope).error = error.code
             return protocol_response(error, 404, language_in(request.scope["headers"]))
         return json_response({"name": model.name, "ready": True})
 
@@ -90,23 +92,33 @@ class OpenInference:
 
     async def infer(self, request: Request) -> Response:
         """The outputs for the images of a request."""
-        model = self._model(request)
+        model, record = self._model(request), record_of(request.scope)
+        record.use_model(model.name, model.digest)
         with model.batcher.expecting() as arrival:
             body = await read_body(request, self._settings.max_request_bytes)
+            record.end_stage("receive")
             sent = read_request(body, request.headers.get(HEADER_LENGTH), self._limits(model))
             outputs = outputs_of(model.predictor.targets)
             wanted = [(outputs[each.name], each) for each in requested_outputs(sent, outputs)]
             guarantee = self._guarantee(sent)
             model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
-            values = await model.batcher.submit(await self._pixels(sent, model), arrival)
+            pixels = await self._pixels(sent, model)
+            record.images = len(pixels)
+            record.end_stage("decode")
+            values = await model.batcher.submit(pixels, arrival)
+        record.end_stage("predict")
         decided = model.predictor.decide(UnnamedImages(len(sent.images)), values, *guarantee)
+        for target in model.predictor.targets:
+            record.add_decisions(target, decided.arrays[target.name])
         tensors = [
             (output_tensor(output, decided.arrays[output.target], decided.precision, each.n_classes), each.is_binary)
             for output, each in wanted
         ]
         used = {"digest": model.digest, "precision": decided.precision, "guarantee": guarantee.scope}
         about = {"model_name": model.name, "model_version": model.digest, "parameters": used}
-        return inference_response(about if sent.id is None else about | {"id": sent.id}, tensors)
+        response = inference_response(about if sent.id is None else about | {"id": sent.id}, tensors)
+        record.end_stage("respond")
+        return response
 
     async def _pixels(self, sent: InferenceRequest, model: ServedModel) -> NDArray[np.uint8]:
         """The images of a request as the model takes them."""
@@ -165,6 +177,7 @@ def _answered(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except MuslinError as error:
+            record_of(request.scope).error = error.code
             return protocol_response(error, protocol_status(error), language_in(request.scope["headers"]))
 
     return answer

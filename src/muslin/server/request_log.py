@@ -1,0 +1,173 @@
+"""The log of a server: a line per request and per event, as JSON or as text, on standard error.
+
+No line holds an image, a token, an address, a query, a name of a file that a client sent, or the text of an exception,
+which can quote any of them. A log whose reader is slow holds up no request: lines that do not fit are counted.
+"""
+
+import logging
+import os
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from muslin.messages import Log, Message, plain
+from muslin.printing import write_line
+from muslin.server.request_record import RequestRecord
+from muslin.strict_json import json_text
+
+MAX_LINES = 10_000
+"""That wait to be written; a few megabytes."""
+
+CLOSE_S = 1.0
+"""Seconds that a stop waits for a slow reader of the log."""
+
+LOG_FORMATS = ("json", "text")
+
+
+class RequestLog:
+    """Writes the lines in a thread of its own.
+
+    Args:
+        log_format: of LOG_FORMATS.
+        write: writes a line.
+        on_drop: called with the number of lines that were dropped, when there is place again.
+    """
+
+    def __init__(
+        self,
+        log_format: str,
+        write: Callable[[str], None] = write_line,
+        on_drop: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self._is_json, self._write, self._on_drop = log_format == "json", write, on_drop
+        self._lines: deque[str] = deque()
+        self._dropped = 0
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
+        self._thread.start()
+
+    def request(self, record: RequestRecord) -> None:
+        """A line about an answered request."""
+        if self._is_json:
+            self._add(json_text(_stamped(_level(record.status), "request") | _request_values(record)))
+        else:
+            self._add(_request_text(record))
+
+    def event(self, message: str) -> None:
+        """A line about something other than a request."""
+        self._add(event_line(message) if self._is_json else message)
+
+    def fault(self, error: BaseException, request_id: str = "") -> None:
+        """A line about a bug: where it is, and of what kind. Its text could quote what a client sent."""
+        kind, frames = type(error).__name__, fault_frames(error)
+        if self._is_json:
+            values = {"request_id": request_id, "error": kind, "frames": frames}
+            self._add(json_text(_stamped("error", "fault") | values))
+        else:
+            self._add("\n  ".join([f"{kind} in the response to request {request_id}, at", *frames]))
+
+    def close(self) -> None:
+        """Write what waits, for at most CLOSE_S."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(CLOSE_S)
+
+    def _add(self, line: str) -> None:
+        with self._changed:
+            if len(self._lines) >= MAX_LINES:
+                self._dropped += 1
+                return
+            self._lines.append(line)
+            self._changed.notify()
+
+    def _write_lines(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._is_closed)
+                if not self._lines:
+                    return
+                line, dropped, self._dropped = self._lines.popleft(), self._dropped, 0
+            if dropped:
+                self._on_drop(dropped)
+            try:
+                self._write(line)
+            except OSError:
+                self._on_drop(1)  # standard error is closed, or its disk is full
+
+
+def event_log(log_format: str, log: Log) -> Log:
+    """`log`, or for JSON one that writes each sentence as a line of the server's log."""
+    return log if log_format == "text" else lambda sentence: write_line(event_line(sentence))
+
+
+def event_line(message: str, level: str = "info") -> str:
+    """JSON about something other than a request, such as a model that was replaced."""
+    values = _stamped(level, message.code if isinstance(message, Message) else "log") | {"message": str(message)}
+    return json_text(values | ({"params": plain(message.params)} if isinstance(message, Message) else {}))
+
+
+def log_libraries(log: "RequestLog") -> None:
+    """Write warnings and errors that libraries report through Python's `logging` into `log`, and nowhere else."""
+    logging.getLogger().addHandler(_LogHandler(log))
+
+
+class _LogHandler(logging.Handler):
+    def __init__(self, log: RequestLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            self._log.fault(record.exc_info[1])
+        else:
+            self._log.event(f"{record.name}: {record.msg}")  # without the values of its placeholders
+
+
+def fault_frames(error: BaseException) -> list[str]:
+    """`file:line function` of each call that led to the error, the innermost last, without the folders of this machine.
+
+    >>> fault_frames(ValueError("ada@example.com"))
+    []
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{'/'.join(frame.filename.split(os.sep)[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _stamped(level: str, event: str) -> dict[str, Any]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"time": now, "level": level, "event": event, "pid": os.getpid()}
+
+
+def _level(status: int) -> str:
+    return "error" if status >= 500 and status != 503 else "info" if status < 400 else "warning"
+
+
+def _request_values(record: RequestRecord) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "request_id": record.id,
+        "method": record.method,
+        "route": record.route,
+        "status": record.status,
+        "seconds": round(record.seconds, 6),
+        "received_bytes": record.received_bytes,
+        "sent_bytes": record.sent_bytes,
+    }
+    if record.model:
+        values |= {"model": record.model, "digest": record.digest, "images": record.images}
+    if record.stages:
+        values["stages"] = {stage: round(seconds, 6) for stage, seconds in record.stages.items()}
+    if record.error:
+        values["error"] = record.error
+    return values
+
+
+def _request_text(record: RequestRecord) -> str:
+    words = [record.method, record.route, str(record.status), f"{1000 * record.seconds:.1f} ms"]
+    if record.model:
+        words.append(f"{record.model}@{record.digest[:8]} {record.images}")
+    return "  ".join([datetime.now().strftime("%H:%M:%S"), *words, *filter(None, [record.error]), record.id])
