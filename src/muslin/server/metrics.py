@@ -105,8 +105,7 @@ class Metrics:
         key = name, labels
         self._counts[key] = self._counts.get(key, 0.0) + by
         if self._is_joined and self._timer is None:
-            with suppress(RuntimeError):  # the event loop does not run yet
-                self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+            self._flush_later()
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add a value to a metric of COUNTS with bounds."""
@@ -116,6 +115,10 @@ class Metrics:
             row = self._histograms[key] = [0.0] * (len(bounds) + 2)
         row[bisect_left(bounds, value)] += 1
         row[-1] += value
+
+    def _flush_later(self) -> None:
+        with suppress(RuntimeError):  # the event loop does not run yet
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
     def flush(self) -> None:
         """Give all that has gathered to prometheus_client; the last time before the process ends."""
@@ -139,6 +142,8 @@ class Metrics:
 
     def request_began(self) -> None:
         self._running += 1
+        if self._is_joined and self._timer is None:
+            self._flush_later()
 
     def request_ended(self, record: RequestRecord) -> None:
         """Count an answered request."""
