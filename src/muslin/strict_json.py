@@ -20,7 +20,10 @@ def json_text(value: Any, *, ascii_only: bool = False, indent: int | None = None
     >>> json_text({"f1": float("nan"), "name": "grün\\x9b"})
     '{"f1": null, "name": "grün\\\\\\\\u009b"}'
     """
-    text = json.dumps(_finite(value), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+    try:
+        text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+    except ValueError:  # NaN or Infinity somewhere
+        text = json.dumps(_finite(value), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
     return CONTROL_CHARACTERS.sub(lambda found: "\n" if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 

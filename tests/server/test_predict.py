@@ -1,11 +1,13 @@
 """`POST /v1/predict`: what it takes, what it gives, and what it refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from muslin.messages import Message
 from muslin.models.predictor import Predictor
 from server_process import Served, gray, png
 
@@ -99,6 +101,41 @@ def test_errors_are_in_the_language_of_the_client(served: Served) -> None:
     headers = {"accept-language": "zh-CN,zh;q=0.9"}
     response = served.client.post("/v1/predict?model=x", content=gray(60), headers=headers)
     assert response.json()["error"]["message"].startswith("没有模型")
+
+
+def test_notes_are_in_the_language_of_the_client(served: Served) -> None:
+    headers = {"accept-language": "zh"}
+    response = served.client.post("/v1/predict", content=gray(60, side=30), headers=headers)
+    note = response.json()["results"][0]["notes"][0]
+    assert note["message"] == Message(note["code"], **note["params"]).text("zh")
+    assert note["message"] != str(Message(note["code"], **note["params"]))
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "code"),
+    [
+        ({"photo": ("a.png", b"x")}, 400, "form_field_unknown"),
+        ({"image": (None, "http://localhost/a.png")}, 400, "form_field_text"),
+        ({"image": ("a.png", b"x"), "product[1]": ("b.png", b"x")}, 400, "form_fields_mixed"),
+    ],
+)
+def test_form_that_is_not_understood_is_refused(served: Served, files: dict[str, Any], status: int, code: str) -> None:
+    response = served.client.post("/v1/predict", files=files)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "status", "code"),
+    [
+        ("application/json", b"{}", 415, "content_type"),
+        ("text/html", b"<html>", 415, "content_type"),
+        ("image/png", b"", 400, "no_image_sent"),
+        ("multipart/form-data", b"x", 400, "form_malformed"),
+    ],
+)
+def test_other_bodies_are_refused(served: Served, kind: str, content: bytes, status: int, code: str) -> None:
+    response = served.client.post("/v1/predict", content=content, headers={"content-type": kind})
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
 def test_pixels_of_larger_images_are_scaled_as_predict_does(served: Served, small_model: Path) -> None:

@@ -135,18 +135,18 @@ def filled(template: str, params: Mapping[str, Any], language: str = "en", *, on
     return _Formatter(language, on_page).vformat(_OPTIONAL.sub(optional, template), (), params)
 
 
-def plain(value: Any, *, on_page: bool = False) -> Any:
-    """`value` for JSON: what is no number, text or list is written as text."""
+def plain(value: Any, language: str = "en", *, on_page: bool = False) -> Any:
+    """`value` for JSON: messages in `language`; what is no number, text or list is written as text."""
     if isinstance(value, Message):
-        return value.to_dict(on_page=on_page)
+        return value.to_dict(language, on_page=on_page)
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(name): plain(item, on_page=on_page) for name, item in value.items()}
+        return {str(name): plain(item, language, on_page=on_page) for name, item in value.items()}
     if isinstance(value, Sequence | set | frozenset):
-        return [plain(item, on_page=on_page) for item in value]
+        return [plain(item, language, on_page=on_page) for item in value]
     return str(value)
 
 

@@ -93,8 +93,17 @@ class TargetPrediction:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values, without `labels` where there are none."""
-        values = {name: plain(getattr(self, name)) for name in _VALUES}
-        return {name: value for name, value in values.items() if (name, value) != ("labels", None)}
+        probabilities, labels = dict(self.probabilities), self.labels
+        values: dict[str, Any] = {
+            "label": self.label,
+            "probability": probabilities[self.label],
+            "runner_up": self.runner_up,
+            "runner_up_probability": None if self.runner_up is None else probabilities[self.runner_up],
+            "probabilities": probabilities,
+        }
+        if labels is not None:
+            values["labels"] = list(labels)
+        return values | {"decision": self.decision, "prediction_set": list(self.prediction_set)}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TargetPrediction) and self.to_dict() == other.to_dict()
@@ -103,12 +112,6 @@ class TargetPrediction:
 
     def __repr__(self) -> str:
         return f"<TargetPrediction {self.label!r} {self.probability}: {self.decision}>"
-
-
-_VALUES = (
-    "label", "probability", "runner_up", "runner_up_probability", "probabilities", "labels", "decision",
-    "prediction_set",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,14 @@ class Prediction:
     error: str | None = None
     vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, language: str = "en", *, on_page: bool = False) -> dict[str, Any]:
         """The same as JSON values, without the vector: one line of `muslin predict --json`."""
-        return {name: plain(value) for name, value in vars(self).items() if name != "vector"}
+        return {
+            "image": self.image,
+            "predictions": {name: prediction.to_dict() for name, prediction in self.predictions.items()},
+            "notes": [plain(note, language, on_page=on_page) for note in self.notes],
+            "error": plain(self.error, language, on_page=on_page),
+        }
 
 
 class ClassProbabilities(Mapping[str, float]):

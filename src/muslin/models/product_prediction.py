@@ -42,9 +42,10 @@ class ProductPrediction:
         """The names of the photos that cannot be read."""
         return tuple(photo.image for photo in self.photos if photo.error is not None)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, language: str = "en", *, on_page: bool = False) -> dict[str, Any]:
         """The same as JSON values; of a photo's predictions only the label, its probability and the decision."""
-        values: dict[str, Any] = {name: plain(value) for name, value in vars(self).items()}
+        values: dict[str, Any] = {name: plain(value, language, on_page=on_page) for name, value in vars(self).items()}
+        values["photos"] = [photo.to_dict(language, on_page=on_page) for photo in self.photos]
         for photo in values["photos"]:
             for prediction in photo["predictions"].values():
                 for name in prediction.keys() - {"label", "labels", "probability", "decision"}:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muslin.errors import MuslinError
 from muslin.machine import physical_cores
@@ -21,7 +21,7 @@ from muslin.server.models import ModelTable
 from muslin.server.observer import Observer
 from muslin.server.open_inference.errors import protocol_response
 from muslin.server.open_inference.routes import OpenInference
-from muslin.server.predict_routes import Predicting
+from muslin.server.predict_routes import PREDICT, Predicting
 from muslin.server.request_log import RequestLog
 from muslin.server.request_record import record_of
 from muslin.server.responses import error_response, language_in
@@ -33,14 +33,15 @@ def create_app(
 ) -> ASGIApp:
     """The application that serves `models`, which are ready, and which `updates` replaces."""
     decoder = Decoder(settings.threads or physical_cores(), settings.max_image_bytes)
+    predicting = Predicting(settings, models, decoder)
     routes: Sequence[BaseRoute] = [
-        *Predicting(settings, models, decoder).routes(),
+        *predicting.routes(),
         *OpenInference(settings, models, decoder).routes(),
         *Replacing(settings, models, updates).routes(),
         _metrics_route(metrics),
     ]
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
-    app = Starlette(routes=routes, exception_handlers=handlers)
+    app = PredictFirst(predicting, Starlette(routes=routes, exception_handlers=handlers))
     return Observer(Guard(app, settings, refuse), metrics, log, refuse)
 
 
@@ -50,6 +51,32 @@ def _metrics_route(metrics: Metrics) -> Route:
         return Response(text, headers={"content-type": MEDIA_TYPE})
 
     return Route("/metrics", show)
+
+
+class PredictFirst:
+    """`POST /v1/predict`, and before it no routing; other requests go to `app`."""
+
+    def __init__(self, predicting: Predicting, app: Starlette) -> None:
+        self._predicting, self._app = predicting, app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or path_of(scope) != PREDICT:
+            await self._app(scope, receive, send)
+            return
+        record_of(scope).route = PREDICT
+        try:
+            response = await self._predicting.predict(scope, receive)
+        except ClientDisconnect:
+            return
+        except MuslinError as error:
+            response = refuse(scope, error)
+        await response(scope, receive, send)
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request, without what a proxy has taken from its start."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
@@ -69,7 +96,7 @@ def refuse(scope: Scope, error: MuslinError) -> Response:
     """The response to a request that is not answered, as the protocol of its path wants it."""
     record_of(scope).error = error.code
     language = language_in(scope["headers"])
-    if scope["path"].removeprefix(scope.get("root_path", "")).startswith("/v2"):
+    if path_of(scope).startswith("/v2"):
         return protocol_response(error, error.status, language)
     return error_response(error, language)
 

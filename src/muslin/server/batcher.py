@@ -7,12 +7,14 @@ longer than `max_wait_ms`. While it runs, what comes gathers, and goes together 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
+
 from muslin.models.graph_runner import Pixels
 from muslin.models.model_output import Values, concat_values
+from muslin.server.work_threads import WorkThreads
 
 ALONE, AFTER_RUN, FULL, ALL_THERE, WAITED = REASONS = ("idle", "after_run", "full", "all_there", "waited")
 """Why a batch was released: the model was idle and nothing else on its way; a run had ended; it was as large as
@@ -45,10 +47,21 @@ class Arrival:
 class _Piece:
     """Images of one request that go into one run; a request of more images than a batch has several."""
 
-    __slots__ = ("arrived", "done", "pixels")
+    __slots__ = ("arrived", "done", "error", "pixels", "values")
 
     def __init__(self, pixels: Pixels, arrived: float, done: "asyncio.Future[Values]") -> None:
         self.pixels, self.arrived, self.done = pixels, arrived, done
+        self.values: Values = {}
+        self.error: Exception | None = None
+
+
+class _Run(NamedTuple):
+    """Pieces that go to the model together."""
+
+    pieces: Sequence[_Piece]
+    images: int
+    reason: str
+    began: float
 
 
 class Batcher:
@@ -69,7 +82,7 @@ class Batcher:
         on_run: Callable[[BatchRun], None] = lambda run: None,
     ) -> None:
         self._run_model, self.max_batch, self._max_wait_s, self.on_run = run, max_batch, max_wait_s, on_run
-        self._thread = ThreadPoolExecutor(1, "model")
+        self._thread = WorkThreads("model", self._do, self._report)
         self._waiting: deque[_Piece] = deque()
         self._images = 0  # in _waiting
         self._expected = 0
@@ -119,7 +132,7 @@ class Batcher:
 
     def close(self) -> None:
         """End the thread, once its run is done."""
-        self._thread.shutdown(wait=False)
+        self._thread.close()
 
     def _release_if_due(self, is_first: bool) -> None:
         if self._images >= self.max_batch:
@@ -134,39 +147,55 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        pieces = [self._waiting.popleft()]
-        count = len(pieces[0].pixels)
+        pieces, count = [], 0
         while self._waiting and count + len(self._waiting[0].pixels) <= self.max_batch:
-            pieces.append(self._waiting.popleft())
-            count += len(pieces[-1].pixels)
-        self._images -= count
-        self._is_running = True
-        began = asyncio.get_running_loop().time()
-        run = asyncio.get_running_loop().run_in_executor(self._thread, self._run_pieces, pieces)
-        run.add_done_callback(lambda done: self._finish(pieces, count, reason, began, done))
+            piece = self._waiting.popleft()
+            self._images -= len(piece.pixels)
+            if not piece.done.done():  # else its client has gone
+                pieces.append(piece)
+                count += len(piece.pixels)
+        if pieces:
+            self._is_running = True
+            self._thread.add(_Run(pieces, count, reason, asyncio.get_running_loop().time()))
 
-    def _run_pieces(self, pieces: Sequence[_Piece]) -> Values:
-        import numpy as np
-
-        pixels = [piece.pixels for piece in pieces]
-        return self._run_model(pixels[0] if len(pixels) == 1 else np.concatenate(pixels))
-
-    def _finish(
-        self, pieces: Sequence[_Piece], count: int, reason: str, began: float, done: "asyncio.Future[Values]"
-    ) -> None:
-        self._is_running = False
-        error = done.exception()
+    def _do(self, run: _Run) -> None:
+        """Give each piece its values. Where the model fails for all of them together, each is tried alone, so that an
+        image for which it fails costs no other request its prediction.
+        """
+        pieces = run.pieces
+        try:
+            if len(pieces) == 1:
+                pieces[0].values = self._run_model(pieces[0].pixels)
+                return
+            values = self._run_model(np.concatenate([piece.pixels for piece in pieces]))
+        except Exception as error:
+            if len(pieces) == 1:
+                pieces[0].error = error  # the event loop raises it in the request
+            else:
+                for piece in pieces:
+                    self._do(run._replace(pieces=[piece]))
+            return
         start = 0
         for piece in pieces:
             end = start + len(piece.pixels)
-            if piece.done.done():  # its client has gone
-                pass
-            elif error is not None:
-                piece.done.set_exception(error)
-            else:
-                piece.done.set_result({name: rows[start:end] for name, rows in done.result().items()})
+            piece.values = {name: rows[start:end] for name, rows in values.items()}
             start = end
+
+    def _report(self, runs: Sequence[_Run]) -> None:
+        for run in runs:
+            self._finish(run)
+
+    def _finish(self, run: _Run) -> None:
+        self._is_running = False
+        for piece in run.pieces:
+            if piece.done.done():  # its client has gone
+                continue
+            if piece.error is None:
+                piece.done.set_result(piece.values)
+            else:
+                piece.done.set_exception(piece.error)
         now = asyncio.get_running_loop().time()
-        self.on_run(BatchRun(count, len(pieces), reason, began - pieces[0].arrived, now - began))
+        waited_s = run.began - run.pieces[0].arrived
+        self.on_run(BatchRun(run.images, len(run.pieces), run.reason, waited_s, now - run.began))
         if self._waiting:
             self._release(AFTER_RUN)

@@ -2,28 +2,50 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from muslin.errors import ImageError
-from muslin.images import apply_transform, decode, decoding_side, is_unchanged, transform_decoded
+from muslin.images import DecodedImage, decode, decoding_side, is_unchanged, transform_decoded
 from muslin.models.bundle import Preprocessing
 from muslin.models.graph_runner import Pixels
 from muslin.models.photo_reading import ReadImage
 from muslin.models.prediction import Prediction
+from muslin.server.work_threads import WorkThreads
+
+_TOGETHER_BYTES, _TOGETHER_IMAGES = 2**16, 16
+"""Small images that a thread decodes before it reports them: about a millisecond of work."""
 
 
 class SentImage(NamedTuple):
-    """An image of a request: its name, by which errors and results call it, and its file's content."""
+    """An image of a request: its name, by which errors and results call it, and its file's content or its pixels,
+    uint8 (height, width, channels).
+    """
 
     name: str
-    content: bytes
+    content: bytes | Pixels
+
+
+class _Request:
+    """The images of one request: those that are decoded, and how many are not."""
+
+    __slots__ = ("decoded", "done", "error", "left", "preprocessing")
+
+    def __init__(self, count: int, preprocessing: Preprocessing, done: "asyncio.Future[list[ReadImage]]") -> None:
+        self.preprocessing, self.left, self.done = preprocessing, count, done
+        self.decoded: list[ReadImage | None] = [None] * count
+        self.error: Exception | None = None
+
+
+class _Job(NamedTuple):
+    image: SentImage
+    place: int
+    request: _Request
 
 
 class Decoder:
-    """Decodes images in threads of its own.
+    """Decodes images in threads of its own. Belongs to one event loop.
 
     Args:
         threads: how many.
@@ -31,35 +53,67 @@ class Decoder:
     """
 
     def __init__(self, threads: int, max_bytes: int) -> None:
-        self._threads, self._max_bytes = ThreadPoolExecutor(threads, "decoder"), max_bytes
+        self._max_bytes = max_bytes
+        self._threads = WorkThreads("decoder", self._do, self._report, count=threads, weight=_weight)
 
     async def decode(self, images: Sequence[SentImage], preprocessing: Preprocessing) -> list[ReadImage]:
-        """Each image with its pixels, or with the reason why it cannot be read."""
-        loop = asyncio.get_running_loop()
-        jobs = [loop.run_in_executor(self._threads, self._decode, image, preprocessing) for image in images]
-        return await asyncio.gather(*jobs)
+        """Each image with its pixels, or with the reason why it cannot be read. At least one image."""
+        request = _Request(len(images), preprocessing, asyncio.get_running_loop().create_future())
+        for place, image in enumerate(images):
+            self._threads.add(_Job(image, place, request))
+        return await request.done
 
     async def transform(self, pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
         """Images of the size that the model takes, uint8 (n, height, width, channels), transformed where needed."""
         if is_unchanged(pixels, preprocessing.transform):
             return pixels
-        loop = asyncio.get_running_loop()
-        jobs = [loop.run_in_executor(self._threads, _transformed, image, preprocessing) for image in pixels]
-        return np.stack(await asyncio.gather(*jobs))
+        read = await self.decode([SentImage("pixels", image) for image in pixels], preprocessing)
+        return np.stack([image.pixels for image in read if image.pixels is not None])
 
     def close(self) -> None:
         """End the threads, once their images are decoded."""
-        self._threads.shutdown(wait=False)
+        self._threads.close()
 
-    def _decode(self, image: SentImage, preprocessing: Preprocessing) -> ReadImage:
-        side = decoding_side(preprocessing.transform, preprocessing.shape)
+    def _do(self, job: _Job) -> None:
+        request = job.request
+        if request.done.cancelled():  # its client has gone
+            return
         try:
-            decoded = decode(image.content, name=image.name, max_bytes=self._max_bytes, min_side_px=side)
-            pixels, note = transform_decoded(decoded, preprocessing.transform, preprocessing.shape)
-        except ImageError as error:
-            return ReadImage(Prediction(image.name, {}, error=error.with_params(path=image.name).message))
-        return ReadImage(Prediction(image.name, {}, (*decoded.notes, note) if note else decoded.notes), pixels)
+            request.decoded[job.place] = decode_sent(job.image, request.preprocessing, self._max_bytes)
+        except Exception as error:  # a fault: the event loop raises it
+            request.error = error
+
+    def _report(self, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            request = job.request
+            request.left -= 1
+            if request.left or request.done.done():
+                continue
+            if request.error is not None:
+                request.done.set_exception(request.error)
+            else:
+                request.done.set_result([image for image in request.decoded if image is not None])
 
 
-def _transformed(image: Pixels, preprocessing: Preprocessing) -> Pixels:
-    return apply_transform(image, preprocessing.transform, preprocessing.shape)[0]
+def decode_sent(image: SentImage, preprocessing: Preprocessing, max_bytes: int) -> ReadImage:
+    """An image with its pixels, or with the reason why it cannot be read."""
+    transform, shape = preprocessing.transform, preprocessing.shape
+    try:
+        if isinstance(image.content, bytes):
+            side = decoding_side(transform, shape)
+            decoded = decode(image.content, name=image.name, max_bytes=max_bytes, min_side_px=side)
+        else:
+            decoded = DecodedImage(image.content, (), image.content.shape[:2])
+        if decoded.pixels.shape == shape and is_unchanged(decoded.pixels[np.newaxis], transform):
+            pixels, note = decoded.pixels, None
+        else:
+            pixels, note = transform_decoded(decoded, transform, shape)
+    except ImageError as error:
+        return ReadImage(Prediction(image.name, {}, error=error.with_params(path=image.name).message))
+    return ReadImage(Prediction(image.name, {}, (*decoded.notes, note) if note else decoded.notes), pixels)
+
+
+def _weight(job: _Job) -> float:
+    content = job.image.content
+    size = len(content) if isinstance(content, bytes) else content.nbytes
+    return 1 / _TOGETHER_IMAGES + size / _TOGETHER_BYTES

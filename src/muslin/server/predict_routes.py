@@ -3,22 +3,27 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
-import numpy as np
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope
 
 from muslin.errors import MuslinError, unknown
 from muslin.messages import plain
+from muslin.models.prediction import Prediction
+from muslin.models.product_prediction import ProductPrediction
 from muslin.server.decoding import Decoder, SentImage
 from muslin.server.models import ModelTable, ServedModel
 from muslin.server.multipart import FormField, parse_form
 from muslin.server.request_record import record_of
-from muslin.server.responses import json_response, language_in
-from muslin.server.results import Guarantee, check_readable, image_results, product_results
+from muslin.server.responses import json_response
+from muslin.server.results import Guarantee, check_readable, product_results, stacked_pixels
 from muslin.server.settings import MAX_NAME, Settings
-from muslin.web.responses import localized
+from muslin.web.requests import language_of
+
+PREDICT = "/v1/predict"
 
 PARAMETERS = ("guarantee", "model", "precision")
 """Of the query of a prediction."""
@@ -50,35 +55,45 @@ class Predicting:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/v1/predict", self.predict, methods=["POST"]),
+            Route(PREDICT, self.answer, methods=["POST"]),
             Route("/v1/models", self.list_models),
             Route("/v1/models/{name}", self.describe_model),
         ]
 
-    async def predict(self, request: Request) -> Response:
-        """The predictions for the images of a request, or for its products."""
-        query = checked_query(request.query_params)
+    async def answer(self, request: Request) -> Response:
+        """As `predict`."""
+        return await self.predict(request.scope, request.receive)
+
+    async def predict(self, scope: Scope, receive: Receive) -> Response:
+        """The predictions for the images of a request, or for its products.
+
+        Raises:
+            MuslinError: what the request asks for is unknown or out of range, or no image can be read.
+        """
+        query = query_of(scope)
         model = self._models.find(query.get("model"))
-        record = record_of(request.scope)
+        record = record_of(scope)
         record.use_model(model.name, model.digest)
         guarantee = guarantee_in(query, self._settings)
         model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
+        headers = dict(scope["headers"])
+        sent = images_in(headers.get(b"content-type", b"").decode("latin-1"), await body_of(receive), self._settings)
+        record.end_stage("receive")
         with model.batcher.expecting() as arrival:
-            sent = images_in(request.headers.get("content-type", ""), await request.body(), self._settings)
-            record.end_stage("receive")
             images = await self._decoder.decode(sent.images, model.predictor.bundle.preprocessing)
             record.end_decoding(images)
             check_readable(images)
-            pixels = np.stack([image.pixels for image in images if image.pixels is not None])
-            values = await model.batcher.submit(pixels, arrival)
+            values = await model.batcher.submit(stacked_pixels(images), arrival)
         record.end_stage("predict")
+        predictor = model.predictor
+        predictions: Sequence[Prediction | ProductPrediction]
         if sent.products is None:
-            predictions = list(image_results(model.predictor, images, values, guarantee))
+            predictions = predictor.decide([image.prediction for image in images], values, *guarantee)
         else:
-            predictions = list(product_results(model.predictor, sent.products, images, values, guarantee))
+            predictions = list(product_results(predictor, sent.products, images, values, guarantee))
         record.add_predictions(predictions)
-        language = language_in(request.scope["headers"])
-        results = localized([each.to_dict() for each in predictions], language)
+        language = language_of(headers.get(b"accept-language", b"").decode("latin-1"))
+        results = [each.to_dict(language, on_page=True) for each in predictions]
         response = json_response({"model": model.name, "digest": model.digest, "results": results})
         record.end_stage("respond")
         return response
@@ -105,16 +120,35 @@ def described(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def checked_query(query: Mapping[str, str]) -> Mapping[str, str]:
+def query_of(scope: Scope) -> Mapping[str, str]:
     """The query of a prediction.
 
     Raises:
         MuslinError: it has an unknown parameter, which may be a mistyped one that was to decide.
     """
+    if not scope["query_string"]:
+        return {}
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
     for name in query:
         if name not in PARAMETERS:
             raise MuslinError("parameter_unknown", **unknown(name, PARAMETERS))
     return query
+
+
+async def body_of(receive: Receive) -> bytes:
+    """A request's whole body.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
+    chunks = []
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(event.get("body", b""))
+        if not event.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def guarantee_in(query: Mapping[str, str], settings: Settings) -> Guarantee:

@@ -29,7 +29,7 @@ def json_response(values: Mapping[str, Any] | Sequence[Any], status: int = 200) 
 
 def error_response(error: MuslinError, language: str = "en") -> Response:
     """`{"error": {code, message, hint, params}}` with the status of the error's code."""
-    response = json_response({"error": error.to_dict(language)}, error.status)
+    response = json_response({"error": error.to_dict(language, on_page=True)}, error.status)
     if error.status in (429, 503):
         response.headers["retry-after"] = str(RETRY_AFTER_S)
     return response

@@ -1,15 +1,19 @@
 """What a model gives for the images of a request → the JSON of `muslin predict --json`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from muslin.data.photo_roles import role_in_name
 from muslin.errors import ImageError, MuslinError
 from muslin.messages import Message, examples
+from muslin.models.graph_runner import Pixels
 from muslin.models.model_output import Values
 from muslin.models.photo_reading import ReadImage
 from muslin.models.prediction import Prediction
 from muslin.models.predictor import Predictor
+from muslin.models.product_prediction import ProductPrediction
 
 
 class Guarantee(NamedTuple):
@@ -24,31 +28,26 @@ class Guarantee(NamedTuple):
     scope: str
 
 
-def image_results(
-    predictor: Predictor, images: Sequence[ReadImage], values: Values, guarantee: Guarantee
-) -> Iterator[Prediction]:
-    """The prediction for each image, or why it cannot be read.
-
-    Raises:
-        DataError: the precision or the scope of the guarantee is out of range.
-    """
-    yield from predictor.decide([image.prediction for image in images], values, *guarantee)
+def stacked_pixels(images: Sequence[ReadImage]) -> Pixels:
+    """uint8 (n, height, width, channels) of the readable images, of which there is at least one."""
+    pixels = [image.pixels for image in images if image.pixels is not None]
+    return pixels[0][np.newaxis] if len(pixels) == 1 else np.stack(pixels)
 
 
 def product_results(
     predictor: Predictor, products: Sequence[str], images: Sequence[ReadImage], values: Values, guarantee: Guarantee
-) -> Iterator[Any]:
+) -> Iterator[ProductPrediction]:
     """The prediction for each product, in the order of its first image.
 
     Args:
         products: the product of each image.
 
     Raises:
-        DataError: as of `image_results`.
+        DataError: the precision or the scope of the guarantee is out of range.
     """
     precision, rule = predictor.product_rule(*guarantee)
     photos: dict[str, list[Prediction]] = {}
-    each = image_results(predictor, images, values, guarantee._replace(precision=precision))
+    each = predictor.decide([image.prediction for image in images], values, precision, guarantee.scope)
     for product, photo in zip(products, each, strict=True):
         photos.setdefault(product, []).append(photo)
     for product, of_product in photos.items():

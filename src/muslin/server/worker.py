@@ -8,6 +8,7 @@ import uvicorn
 from muslin.messages import Log
 from muslin.printing import log as print_log
 from muslin.server.app import create_app
+from muslin.server.connections import FastConnection
 from muslin.server.graceful_server import GracefulServer
 from muslin.server.metrics import Metrics
 from muslin.server.model_updates import ModelUpdates
@@ -15,7 +16,6 @@ from muslin.server.models import ModelTable
 from muslin.server.processes import WorkerFolder, when_orphaned
 from muslin.server.request_log import RequestLog, event_log, log_libraries
 from muslin.server.settings import Settings
-from muslin.web.connections import Connection
 
 
 def run_worker(settings: Settings, listening: socket.socket, folder: WorkerFolder) -> None:
@@ -52,7 +52,7 @@ def serve(
         log_level="error",
         access_log=False,
         server_header=False,
-        http=Connection,
+        http=FastConnection,
         ws="none",
         lifespan="off",
         proxy_headers=False,  # the guard reads them, of the proxies that are trusted

@@ -45,8 +45,17 @@ def _is_fault(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
-class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1, but a connection ends where its client is late, or where others need its place."""
+class TimeLimits(asyncio.Protocol):
+    """Goes before one of uvicorn's protocols: a connection ends where its client is late, or where others need its
+    place.
+    """
+
+    # uvicorn's
+    cycle: Any
+    flow: Any
+    loop: asyncio.AbstractEventLoop
+    transport: Any
+    connections: set[Any]
 
     _timer: asyncio.TimerHandle | None = None
     waiting_since = 0.0
@@ -70,7 +79,7 @@ class Connection(H11Protocol):
             self._free_slot()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        super().on_response_complete()  # type: ignore[misc]
         if not self.flow.write_paused:
             self._await_client(REQUEST_HEAD_S)
 
@@ -88,7 +97,7 @@ class Connection(H11Protocol):
             self._timer.cancel()
 
     def _free_slot(self) -> None:
-        others = [other for other in self.connections if isinstance(other, Connection) and other is not self]
+        others = [other for other in self.connections if isinstance(other, TimeLimits) and other is not self]
         waiting = [other for other in others if other.is_waiting]
         if waiting:
             slowest = min(waiting, key=lambda other: other.waiting_since)
@@ -107,3 +116,7 @@ class Connection(H11Protocol):
     def _end_if_late(self) -> None:
         if self._awaits_head_or_reading:  # the request guard awaits a body
             self.transport.abort()  # close() would wait until the client has read everything
+
+
+class Connection(TimeLimits, H11Protocol):
+    """uvicorn's HTTP/1.1 by h11."""
