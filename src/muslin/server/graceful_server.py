@@ -86,13 +86,12 @@ class GracefulServer(uvicorn.Server):
         self.is_stopping = True
         if count := len(self.server_state.tasks):
             self._log(Message("finishing_requests", count=count))
-        # of all responses that begin from now on
-        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         for listening in sockets or ():
             self._stop_listening(listening)
-        for connection in self.server_state.connections:
-            if not is_idle(connection):
-                connection.shutdown()  # once it has answered
+        headers = self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        for connection in self._open_connections():
+            if connection.cycle is not None:
+                connection.cycle.default_headers = headers  # of the request that is being answered
         try:
             async with asyncio.timeout(self._grace_s):
                 await self._connections_closed()
@@ -136,19 +135,23 @@ class GracefulServer(uvicorn.Server):
     async def _connections_closed(self) -> None:
         while (self._connecting or self.server_state.connections or self.server_state.tasks) and not self.force_exit:
             silent_since = asyncio.get_running_loop().time() - SILENCE_S
-            silent: list[Any] = [
+            silent = [
                 connection
-                for connection in self.server_state.connections
-                if is_idle(connection) and getattr(connection, "waiting_since", 0.0) < silent_since
+                for connection in self._open_connections()
+                if is_idle(connection) and connection.waiting_since < silent_since
             ]
             for connection in _without_unread(silent):
                 connection.shutdown()
             await asyncio.sleep(TICK_S)
 
+    def _open_connections(self) -> list[Any]:
+        """The connections, of whichever HTTP parser."""
+        return list(self.server_state.connections)
+
     def _cancel_requests(self) -> None:
         for task in self.server_state.tasks:
             task.cancel()
-        for connection in self.server_state.connections:
+        for connection in self._open_connections():
             connection.transport.abort()
 
 
