@@ -21,6 +21,7 @@ from muslin.server.models import ModelTable
 from muslin.server.observer import Observer
 from muslin.server.open_inference.errors import protocol_response
 from muslin.server.open_inference.routes import OpenInference
+from muslin.server.page_routes import page_routes
 from muslin.server.predict_routes import PREDICT, Predicting
 from muslin.server.request_log import RequestLog
 from muslin.server.request_record import record_of
@@ -39,6 +40,7 @@ def create_app(
         *OpenInference(settings, models, decoder).routes(),
         *Replacing(settings, models, updates).routes(),
         _metrics_route(metrics),
+        *page_routes(),
     ]
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
     app = PredictFirst(predicting, Starlette(routes=routes, exception_handlers=handlers))

@@ -7,7 +7,7 @@ import { droppedFiles } from "./dropped_files.js";
 
 /**
  * `onfiles([{path, file}])`: the files with their paths below what was dropped, anywhere on the page. `accept` as of an
- * input. What is dropped never replaces the page, as it would in a browser.
+ * input; `buttons` stand beside its own. What is dropped never replaces the page, as it would in a browser.
  */
 export class FileDrop extends Component {
   constructor() {
@@ -48,12 +48,13 @@ export class FileDrop extends Component {
     if (files.length) this.props.onfiles(files);
   };
 
-  render({ children, accept, withFolder = true, disabled = false }, { isOver }) {
+  render({ children, accept, buttons, withFolder = true, disabled = false }, { isOver }) {
     return html`<div class=${classes("drop", isOver && "over")}>
       ${children}
       <div class="buttons">
         <${Button} disabled=${disabled} onclick=${() => this.files.current.click()}>${t("chooseFiles")}<//>
         ${withFolder && html`<${Button} disabled=${disabled} onclick=${() => this.folder.current.click()}>${t("chooseFolder")}<//>`}
+        ${buttons}
       </div>
       <input type="file" multiple hidden ref=${this.files} accept=${accept} aria-label=${t("chooseFiles")} onchange=${this.chosen} />
       <input type="file" webkitdirectory hidden ref=${this.folder} aria-label=${t("chooseFolder")} onchange=${this.chosen} />
