@@ -1,5 +1,6 @@
 """Models that are replaced while a real server runs, by requests and by their files."""
 
+import re
 import shutil
 import signal
 import time
@@ -167,6 +168,19 @@ def test_predictions_belong_to_the_digest_they_name(
         results = [result for client in clients for result in client.result()]
     assert len({digest for digest, _ in results}) > 1
     assert all(label in classes[digest] for digest, label in results)
+
+
+def test_replaced_models_leave_no_threads(served: Served, files: dict[str, Path]) -> None:
+    def threads() -> int:
+        status = Path(f"/proc/{served.process.pid}/status").read_text()
+        return int(re.findall(r"Threads:\s+(\d+)", status)[0])
+
+    counts = []
+    for name in ("second", "third") * 8:
+        assert post(served, files[name].read_bytes()).status_code == 200
+        assert served.predict(gray(200)).status_code == 200
+        counts.append(threads())
+    assert counts[-1] < counts[0] + 8, counts  # asyncio has threads of its own for files
 
 
 def predict_often(address: str, count: int) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -111,14 +110,14 @@ class ModelUpdates:
         opened: list[ServedModel] = []
 
         def check(temporary: Path) -> None:
-            opened.append(open_model(old.name, temporary, self._settings))
+            opened.append(open_model(old.name, old.path, self._settings, temporary))
             with suppress(FileNotFoundError):
                 shutil.copymode(old.path, temporary)
                 keep_file(old)
 
         with atomic_file(old.path, check) as file:
             shutil.copyfileobj(content, file)
-        return replace(opened[0], path=old.path)
+        return opened[0]
 
     async def _wait_for_workers(self, folder: WorkerFolder, new: ServedModel) -> None:
         folder.ask_for_hangup()

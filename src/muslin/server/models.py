@@ -1,5 +1,6 @@
 """The models that a server has, by their names."""
 
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,20 +44,25 @@ class ServedModel:
     batcher: Batcher
 
 
-def open_model(name: str, path: Path, settings: Settings) -> ServedModel:
+def open_model(name: str, path: Path, settings: Settings, candidate: Path | None = None) -> ServedModel:
     """Read a .muslin file, and check its golden images.
+
+    Args:
+        candidate: the file to read, where it is to be renamed to `path`.
 
     Raises:
         BundleError: see `muslin.models.predictor.Predictor.open`; errors call the file `name`.
         DataError: the precision or the guarantee of `settings` is out of range.
     """
-    stamp = file_stamp(path)  # before its content, so that a change in between is seen later
-    bundle = open_bundle(path, name)
+    stamp = file_stamp(candidate or path)  # before its content, so that a change in between is seen later
+    bundle = open_bundle(candidate or path, name)
     predictor = Predictor.of(bundle, settings.threads, name)
     predictor.rules.for_predictions(settings.precision, settings.guarantee)
     max_batch = min(predictor.batch_size, settings.max_batch or predictor.batch_size)
     batcher = Batcher(predictor.run_graph, max_batch, settings.max_wait_ms / 1e3)
-    return ServedModel(name, path, stamp, prediction_digest(bundle), predictor, batcher)
+    model = ServedModel(name, path, stamp, prediction_digest(bundle), predictor, batcher)
+    weakref.finalize(model, batcher.close).atexit = False  # when it is replaced, and no request has it any more
+    return model
 
 
 class ModelTable(Mapping[str, ServedModel]):
