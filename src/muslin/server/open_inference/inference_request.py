@@ -6,6 +6,7 @@ image files, BYTES [n] or [n, 1]. In JSON a file is in base64.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from muslin.errors import unknown
 from muslin.server.open_inference.errors import InferenceError
+from muslin.server.open_inference.number_text import MIN_BYTES, ArrayText, cut_array, read_array
 from muslin.server.open_inference.tensors import (
     BYTES,
     UINT8,
@@ -127,6 +129,23 @@ def _pixels_alone(content: memoryview, limits: InputLimits) -> NDArray[np.uint8]
 
 
 def _json_object(text: bytes) -> Mapping[str, Any]:
+    """The JSON object; the data of its first input can be an ArrayText."""
+    if len(text) >= MIN_BYTES and (cut := cut_array(text)):
+        with suppress(InferenceError):
+            request = _parsed(cut.text)
+            inputs = request.get("inputs")
+            if (
+                isinstance(inputs, list)
+                and inputs
+                and isinstance(inputs[0], dict)
+                and inputs[0].get("data") == cut.mark
+            ):
+                inputs[0]["data"] = cut.array
+                return request
+    return _parsed(text)
+
+
+def _parsed(text: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(text.decode(), parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -159,6 +178,12 @@ def _images(request: Mapping[str, Any], content: memoryview, limits: InputLimits
     if size is None:
         if len(content):
             raise InferenceError("binary_data_size", name=f"{where}.parameters.binary_data_size", found=len(content))
+        data = tensor.get("data")
+        if isinstance(data, ArrayText):
+            pixels = read_array(data, shape) if datatype == UINT8 else None
+            if pixels is not None:
+                return pixels
+            tensor = _parsed(b'{"data": %s}' % data)  # tells what is wrong
         return _FROM_JSON[datatype](_required(tensor, "data", list, f"{where}."), shape, f"{where}.data")
     if tensor.get("data") is not None:
         raise InferenceError("input_twice", name=where)

@@ -2,8 +2,6 @@
 
 import zlib
 
-from starlette.requests import Request
-
 from muslin.errors import MuslinError, unknown
 from muslin.server.open_inference.errors import InferenceError
 
@@ -11,23 +9,18 @@ _ENCODINGS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """Per Content-Encoding how zlib reads it: RFC 1952, and RFC 1950, which HTTP calls deflate."""
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """A request's body, decompressed.
+def decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """A request's body as it was before its Content-Encoding; `identity` is none.
 
     Args:
-        max_bytes: of the body; one that becomes larger is refused before it is in memory.
+        max_bytes: of the result; what becomes larger is refused before it is in memory.
 
     Raises:
         InferenceError: the body is not what its Content-Encoding says, or no such encoding is known.
         MuslinError: it becomes too large.
     """
-    body = await request.body()
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    return body if encoding == "identity" else decompressed(body, encoding, max_bytes)
-
-
-def decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """`body` without its Content-Encoding; errors as of `read_body`."""
+    if encoding == "identity":
+        return body
     if encoding not in _ENCODINGS:
         raise InferenceError("content_encoding", **unknown(encoding, _ENCODINGS))
     reader = zlib.decompressobj(_ENCODINGS[encoding])

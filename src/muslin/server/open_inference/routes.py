@@ -3,6 +3,7 @@
 A model's version is its digest, so that a client that names one never gets the predictions of another file.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,13 +21,16 @@ from muslin.server.open_inference.errors import InferenceError, protocol_respons
 from muslin.server.open_inference.inference_request import HEADER_LENGTH, InferenceRequest, InputLimits, read_request
 from muslin.server.open_inference.metadata import model_configuration, model_metadata, server_metadata
 from muslin.server.open_inference.outputs import output_tensor, outputs_of, requested_outputs
-from muslin.server.open_inference.request_body import read_body
+from muslin.server.open_inference.request_body import decompressed
 from muslin.server.open_inference.tensors import Tensor, binary_values, json_values
 from muslin.server.request_record import record_of
 from muslin.server.responses import json_response, language_in
 from muslin.server.results import Guarantee, check_readable
 from muslin.server.settings import Settings
 from muslin.strict_json import json_text
+
+LONG_BYTES = 2**16
+"""Of a body that is read in less than a millisecond."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -94,10 +98,10 @@ class OpenInference:
         """The outputs for the images of a request."""
         model, record = self._model(request), record_of(request.scope)
         record.use_model(model.name, model.digest)
+        body = await request.body()
+        record.end_stage("receive")
         with model.batcher.expecting() as arrival:
-            body = await read_body(request, self._settings.max_request_bytes)
-            record.end_stage("receive")
-            sent = read_request(body, request.headers.get(HEADER_LENGTH), self._limits(model))
+            sent = await self._read(request, body, self._limits(model))
             outputs = outputs_of(model.predictor.targets)
             wanted = [(outputs[each.name], each) for each in requested_outputs(sent, outputs)]
             guarantee = self._guarantee(sent)
@@ -119,6 +123,16 @@ class OpenInference:
         response = inference_response(about if sent.id is None else about | {"id": sent.id}, tensors)
         record.end_stage("respond")
         return response
+
+    async def _read(self, request: Request, body: bytes, limits: InputLimits) -> InferenceRequest:
+        """A request's body; a long one is read in a thread."""
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        length = request.headers.get(HEADER_LENGTH)
+
+        def read() -> InferenceRequest:
+            return read_request(decompressed(body, encoding, self._settings.max_request_bytes), length, limits)
+
+        return read() if len(body) < LONG_BYTES and encoding == "identity" else await asyncio.to_thread(read)
 
     async def _pixels(self, sent: InferenceRequest, model: ServedModel) -> NDArray[np.uint8]:
         """The images of a request as the model takes them."""

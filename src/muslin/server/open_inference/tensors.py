@@ -4,7 +4,6 @@ Values are in row-major order. In JSON they are a flat list, or lists nested as 
 text there. As bytes, numbers are little endian, and an element of BYTES follows its length, a uint32.
 """
 
-import base64
 import binascii
 import math
 import struct
@@ -121,7 +120,8 @@ def _decoded(value: Any, name: str) -> bytes:
     if not isinstance(value, str):
         raise InferenceError("input_base64", name=name)
     try:
-        return base64.b64decode(value.translate(_LINE_ENDS), validate=True)
+        # b64decode takes twice as long
+        return binascii.a2b_base64(value.translate(_LINE_ENDS) if "\n" in value else value, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise InferenceError("input_base64", name=name) from error
 
