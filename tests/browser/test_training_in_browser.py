@@ -16,6 +16,7 @@ WAIT_S = 150
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     write_garment_folders(folder / "photos", 40)
+    write_garment_folders(folder / "many", 600)
     return folder
 
 
@@ -60,3 +61,14 @@ def test_a_person_trains_watches_and_tags(browser: Page, address: str, folder: P
     until(browser, "location.hash.includes('page=review') && location.hash.includes('store=reviews')", WAIT_S)
     until(browser, "document.querySelector('dialog[open]')", WAIT_S)
     assert (folder / "reviews" / "photos.db").is_file()
+
+
+def test_trials_end_when_the_tab_is_left(browser: Page, address: str) -> None:
+    browser.visit(f"{address}/#page=training&data=many&lang=en")
+    until(browser, "document.querySelector('.job')", WAIT_S)
+    browser.visit(f"{address}/?left")  # another document: the page of before is gone
+    until(browser, "fetch('/api/jobs').then(r => r.json()).then(({ jobs }) => !jobs[0].is_running)", WAIT_S)
+    kind, code = browser.run(
+        "fetch('/api/jobs').then(r => r.json()).then(({ jobs: [last] }) => [last.kind, last.error?.code])"
+    )
+    assert (kind, code) == ("offer", "job_stopped")

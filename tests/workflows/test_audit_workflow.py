@@ -26,6 +26,7 @@ from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_arr
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.storage.outputs import Output
+from muslin.studio.job_kinds import AUDIT_STEPS
 from muslin.workflows import audit as audit_workflow
 from muslin.workflows import train as train_workflow
 from refusals import refuses
@@ -45,7 +46,14 @@ def audited(mislabelled: SyntheticDataset, tmp_path_factory: pytest.TempPathFact
     """Its audit: the folder, what was found, what was told."""
     folder = tmp_path_factory.mktemp("audit")
     told: list[str] = []
-    return folder, audit_workflow.audit(mislabelled.dataset, out=folder, log=told.append), told
+    found = audit_workflow.audit(
+        mislabelled.dataset, out=folder, log=told.append, on_progress=lambda step, share: PROGRESS.append((step, share))
+    )
+    return folder, found, told
+
+
+PROGRESS: list[tuple[str, float]] = []
+"""What the audit said of its progress: each step, and the share of it that was done."""
 
 
 def photos(folder: Path, synthetic: Dataset) -> Path:
@@ -146,6 +154,12 @@ def test_long_steps_are_logged(audited: tuple[Path, Audit, list[str]]) -> None:
     told = audited[2]
     assert "decoding 240 images" in told
     assert any("models" in sentence for sentence in told)
+    steps = list(dict.fromkeys(step for step, _ in PROGRESS))
+    assert [step for step in steps if step in AUDIT_STEPS] == list(AUDIT_STEPS)
+    shares = [share for step, share in PROGRESS if step == "label_check"]
+    assert shares == sorted(shares)
+    assert len(shares) > 50
+    assert shares[-1] == 1
 
 
 def test_skipped_checks_are_listed(audited: tuple[Path, Audit, list[str]]) -> None:

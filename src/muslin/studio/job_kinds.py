@@ -32,6 +32,12 @@ MAX_BUDGET_S = 366 * 86_400
 OF_ANOTHER_JOB = ("journal_locked", "job_inputs_changed")
 """The errors of a tagging whose file another job writes, or has begun with other data or another model."""
 
+AUDIT_STEPS = {
+    "read": (0.0, 0.02), "image_stats": (0.02, 0.3), "duplicates": (0.3, 0.4), "label_check": (0.4, 0.95),
+    "write": (0.95, 1.0),
+}  # fmt: skip
+"""Where in an audit its long steps begin and end, by the time that they take of some thousand photos."""
+
 NAME = re.compile(r"[^\W_][\w .()-]{0,80}")
 
 
@@ -256,7 +262,13 @@ def audit(job: Job, params: Params) -> dict[str, Any]:
     if data is not None:
         options = {"seed": params["seed"]}
     source = params["data"] if data is None else data
-    found = run_audit(source, out=Output(folder, overwrite=True), log=job.log, **options)
+
+    def on_progress(step: str, share: float) -> None:
+        if step in AUDIT_STEPS:
+            start, end = AUDIT_STEPS[step]
+            job.report(start + (end - start) * share)
+
+    found = run_audit(source, out=Output(folder, overwrite=True), log=job.log, on_progress=on_progress, **options)
     return {"folder": folder.as_posix()} | found.summary()
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from muslin.data.audit import corrections, exclusions
 from muslin.data.dataset import Dataset
 from muslin.data.photos import unreadable_by_kind
 from muslin.errors import DataError, MissingPartError, RecipeError, StorageError, TrainingError, unknown
-from muslin.messages import Log, no_log
+from muslin.messages import Log, Message, no_log
 from muslin.storage.atomic import remove_partial_files, storage_errors
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
@@ -27,6 +27,12 @@ from muslin.workflows.inputs import Data, check_output, check_photos
 if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
     from muslin.data.audit.findings import Audit, Finding
+
+OnProgress = Callable[[str, float], None]
+"""Called with the name of a step, and the share of it that is done."""
+
+FOLLOWED = frozenset({"audit_decoded", "audit_compared", "audit_network_trained", "features_extracted"})
+"""The messages that say how far a step is, as `share` or as `done` of `n`."""
 
 AUDIT_FILES = ("exclude.csv", "clean.csv", "corrections.csv", "labels.csv", "audit.html", "audit.json")
 
@@ -40,6 +46,7 @@ def audit(
     seed: int = 0,
     read_options: Mapping[str, Any] | None = None,
     log: Log = no_log,
+    on_progress: OnProgress = lambda step, share: None,
 ) -> "Audit":
     """Find faults in a data set before training on it. The data themselves are never changed.
 
@@ -56,6 +63,7 @@ def audit(
         seed: of the models that check the labels.
         read_options: how to read the files, as `muslin.read` takes it.
         log: called with a sentence at every step, and every few seconds within the long ones.
+        on_progress: called with the name of a step, as in `Audit.seconds`, and the share of it that is done.
 
     Raises:
         DataError: the data cannot be read, or there is no such kind.
@@ -69,7 +77,7 @@ def audit(
         if kind not in KINDS:
             raise DataError("finding_kind_unknown", **unknown(kind, KINDS))
     files = {} if out is None else _audit_files(Output.of(out), (data, test))
-    steps = _Steps(log)
+    steps = _Steps(log, on_progress)
     with steps.timed("read"):
         dataset = read_and_log(data, test=test, log=log, **(read_options or {}))
     for file in files.values():
@@ -80,25 +88,35 @@ def audit(
     findings, skipped = _find(context, checks, steps)
     result = Audit(ordered(findings), audit_overview(context), skipped, steps.seconds, context.label_errors)
     if files:
-        with steps.timed("write", "writing the page"):
+        with steps.timed("write", Message("audit_writing")):
             _write_audit(files, dataset, result)
     return result
 
 
-@dataclass
 class _Steps:
-    """Logs the steps of an audit and takes their time."""
+    """Logs the steps of an audit, takes their time, and says how far they are."""
 
-    log: Log
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, log: Log, on_progress: OnProgress) -> None:
+        self.log, self.on_progress = log, on_progress
+        self.seconds: dict[str, float] = {}
+        self._step, self._log_seldom = "", _rate_limited(log)
 
     @contextmanager
-    def timed(self, name: str, sentence: str = "") -> Iterator[None]:
+    def timed(self, name: str, sentence: Message | None = None) -> Iterator[None]:
         if sentence:
             self.log(sentence)
-        started = time.perf_counter()
+        self._step, started = name, time.perf_counter()
+        self.on_progress(name, 0.0)
         yield
         self.seconds[name] = time.perf_counter() - started
+
+    def follow(self, sentence: str) -> None:
+        """A Log of what a long step says: how far it is only every few seconds, and at once for `on_progress`."""
+        if not isinstance(sentence, Message) or sentence.code not in FOLLOWED:
+            return self.log(sentence)
+        self._log_seldom(sentence)
+        params = sentence.params
+        return self.on_progress(self._step, params["share"] if "share" in params else params["done"] / params["n"])
 
 
 def _examine(dataset: Dataset, steps: _Steps, seed: int, *, check_labels: bool) -> "AuditContext":
@@ -107,18 +125,17 @@ def _examine(dataset: Dataset, steps: _Steps, seed: int, *, check_labels: bool) 
     from muslin.data.audit.duplicates import find_duplicates
     from muslin.data.audit.image_stats import compute_image_stats
 
-    log_seldom = _rate_limited(steps.log)
-    with steps.timed("image_stats", f"decoding {len(dataset):,} images"):
-        stats = compute_image_stats(dataset.images, log_seldom)
+    with steps.timed("image_stats", Message("audit_decoding", n=len(dataset))):
+        stats = compute_image_stats(dataset.images, steps.follow)
     for message in unreadable_by_kind({str(dataset.ids[i]): reason for i, reason in sorted(stats.errors.items())}):
         steps.log(message)
-    with steps.timed("duplicates", "comparing the images with each other"):
-        duplicates = find_duplicates(dataset, stats, log_seldom)
+    with steps.timed("duplicates", Message("audit_comparing")):
+        duplicates = find_duplicates(dataset, stats, steps.follow)
     context = AuditContext(dataset, stats, duplicates)
     if check_labels:
-        with steps.timed("label_check", "checking the labels with models that are trained on other images"):
+        with steps.timed("label_check", Message("audit_checking_labels")):
             try:
-                context = label_check.check_labels(context, seed, log_seldom)
+                context = label_check.check_labels(context, seed, steps.follow)
             except (MissingPartError, TrainingError, RecipeError) as error:
                 context = replace(context, no_probabilities=error.message)
     return context

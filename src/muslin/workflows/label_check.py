@@ -22,7 +22,7 @@ from muslin.errors import TrainingError
 from muslin.extras import require_extra
 from muslin.learn.recipe_choice import choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, recipe, recipe_network
-from muslin.messages import Log
+from muslin.messages import Log, Message
 
 if TYPE_CHECKING:
     from muslin.data.audit.checks import AuditContext
@@ -117,8 +117,10 @@ def _probabilities_of_networks(
     from muslin.learn.torch_setup import choose_compute_settings
 
     def log_share(fold: int, progress: "Progress") -> None:
-        share = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
-        log(f"network {fold + 1} of {folds.max() + 1}: {100 * share:.0f} % of the training done")
+        trained = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
+        count = int(folds.max()) + 1
+        share = (fold + trained) / count
+        log(Message("audit_network_trained", number=fold + 1, count=count, trained=trained, share=share))
 
     thumbnails = replace(dataset, images=PixelImages(context.stats.thumbnails))
     quick, compute = recipe("quick", validation_fraction=0), choose_compute_settings()

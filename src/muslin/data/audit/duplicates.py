@@ -82,7 +82,7 @@ def find_duplicates(dataset: Dataset, stats: ImageStats, log: Log) -> Duplicates
             stats.thumbnails,
             NEAR_DUPLICATE_DISTANCE_RATIO * median,
             indices=compared,
-            on_progress=lambda share: log(f"compared {100 * share:.0f} % of the images"),
+            on_progress=lambda share: log(Message("audit_compared", share=share)),
         )
     complete, exclude = len(pairs) < MAX_PAIRS, _copies_to_exclude(dataset, identical, pairs)
     return Duplicates(identical, pairs, distances, median, NEAR_DUPLICATE_DISTANCE_RATIO * median, complete, exclude)

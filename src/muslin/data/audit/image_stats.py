@@ -143,7 +143,7 @@ def _stats_of_photos(images: Images, size: tuple[int, ...] | None, log: Log) -> 
             if not is_same_size:
                 return None
             if index % LOG_EVERY == 0:
-                log(f"decoded {index:,} of {len(images):,} images")
+                log(Message("audit_decoded", done=index, n=len(images)))
     finally:
         if cache:
             cache.flush()

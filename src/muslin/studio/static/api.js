@@ -48,6 +48,12 @@ export async function ask(path, body, signal) {
   return begun ?? (await posted(path, JSON.stringify(body), "application/json", signal)).json();
 }
 
+/** Ask for something while the page is being left: the browser sends it, and nobody waits for the response. */
+export function askOnLeaving(path, body) {
+  const headers = { "accept-language": language, "content-type": "application/json", "x-muslin-token": token };
+  fetch(path, { method: "POST", body: JSON.stringify(body), keepalive: true, headers }).catch(() => {});
+}
+
 const ahead = new Map();
 const keyOf = (path, body) => language + path + JSON.stringify(body);
 

@@ -1,6 +1,6 @@
 // What a person chooses before a training: data, target and recipe, with the time and the accuracy of each.
 
-import { ask, get } from "/static/api.js";
+import { ask, askOnLeaving, get } from "/static/api.js";
 import { Button, DataList, EmptyState, ErrorNotice, JobStatus, Load, Notice, Select, Table } from "/static/components/index.js";
 import { Component, html } from "/static/html.js";
 import { startJob } from "/static/jobs.js";
@@ -9,6 +9,7 @@ import { roomLink, set } from "/static/state.js";
 import { count, percent, t, tOr } from "/static/texts.js";
 import { duration } from "./duration.js";
 
+const LEAVING = ["beforeunload", "pagehide"]; // the second is not sent by every browser in time, the first not by phones
 const BENCHMARK = "fashion-mnist"; // on which the recipes' accuracy was measured
 
 export const Setup = ({ state }) => html`<p class="lead">${t("training.lead")}</p>
@@ -47,13 +48,27 @@ class Form extends Component {
   }
 
   componentDidMount() {
+    for (const event of LEAVING) addEventListener(event, this.leave);
+    addEventListener("pageshow", this.comeBack);
     if (this.props.state.data) this.look();
   }
 
   componentWillUnmount() {
     this.isGone = true;
+    for (const event of LEAVING) removeEventListener(event, this.leave);
+    removeEventListener("pageshow", this.comeBack);
     stopTrials(this.state.job).catch(() => {}); // without a connection they end on their own
   }
+
+  /** The tab is closed, or another page opened in it. */
+  leave = () => {
+    if (this.state.job) askOnLeaving("/api/jobs/stop", { id: this.state.job.id });
+  };
+
+  /** The browser shows the page as it was left. */
+  comeBack = (event) => {
+    if (event.persisted && this.state.job) this.look();
+  };
 
   params() {
     const { recipe, target } = this.state;
