@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Page, chromium
-from page_actions import click, drop, press, serious_problems, tab_to, until
+from page_actions import click, drop, press, serious_problems, tab_to, type_text, until
 
 from muslin.models.bundle import seal
 from server_process import Served, gray, running_server
@@ -160,3 +160,24 @@ def test_page_is_accessible_and_fits_a_phone(page: Page, photos: list[Path], lan
     assert page.run("document.documentElement.scrollWidth") == 390
     assert not page.run("/\\btry\\.[a-z]+/.test(document.body.textContent)")
     choose(page, page.run("document.querySelector('.pick span').textContent"), "en")
+
+
+def test_server_with_a_token_asks_for_it(browser: Page, photos: list[Path], tmp_path: Path) -> None:
+    seal(small_bundle(), tmp_path / "bags.muslin")
+    with running_server(
+        str(tmp_path / "bags.muslin"), "--root-path", "/shop", environment={"MUSLIN_TOKEN": "a-token"}
+    ) as server:
+        browser.resize(1100, 900)
+        browser.visit(f"{server.address}/shop/")
+        for token, wanted in (("wrong", "field small"), ("a-token", "drop")):
+            until(browser, "document.querySelector('input[type=password]') !== null")
+            browser.run("document.querySelector('input[type=password]').select()")
+            type_text(browser, token)
+            press(browser, "Enter")
+            until(browser, f"document.querySelector('.{wanted}') !== null")
+        drop(browser, photos[0])
+        until(browser, DONE.format(1))
+        assert "a-token" not in browser.run("document.documentElement.outerHTML")
+        assert "Authorization: Bearer" in browser.run("document.querySelector('.api pre').textContent")
+    browser.console[:] = [line for line in browser.console if "401" not in line]  # the browser tells of each refusal
+    assert browser.console == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +16,11 @@ import muslin
 from muslin.client.results import RefusalError, ServedPrediction, ServedProduct
 from muslin.client.uploads import MAX_IMAGES
 from muslin.errors import ServerError
+from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
 from refusals import refuses
-from server_process import Served, gray, png
+from server_process import Served, gray, png, running_server
+from small_models import small_bundle
 
 Predict = Callable[..., list[ServedPrediction]]
 
@@ -171,3 +174,37 @@ def test_one_client_serves_many_threads(served: Served) -> None:
     with muslin.Client(served.address) as client, ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda image: client.predict(image)[0], images))
         assert [each.predictions for each in found] == [each.predictions for each in client.predict(images)]
+
+
+def test_server_with_a_token_and_a_path_prefix(small_model: Path, tmp_path: Path) -> None:
+    served_file = tmp_path / "shirts.muslin"
+    shutil.copy(small_model, served_file)
+    other = tmp_path / "other.muslin"
+    seal(small_bundle(count=4), other)
+    bad = tmp_path / "bad.muslin"
+    bad.write_bytes(other.read_bytes()[:-100])
+    words = (f"shirts={served_file}", "--root-path", "/shop")
+    with running_server(*words, environment={"MUSLIN_TOKEN": "a-token"}) as server:
+        address = f"{server.address}/shop/"
+        with muslin.Client(address) as client:
+            client.wait_until_ready()
+            with refuses("token_missing", RefusalError):
+                client.predict(gray(60))
+        client_with_token = Both(address, token="a-token")
+        (before,) = client_with_token.models()
+        with muslin.Client(address, token="a-token") as client:
+            with pytest.raises(RefusalError) as caught:
+                client.replace("shirts", bad)
+            assert caught.value.status == 422
+            with refuses("bundle_unreadable"):
+                client.replace("shirts", tmp_path / "gone.muslin")
+            after = client.replace("shirts", other)
+        assert after.name == "shirts"
+        assert after.digest != before.digest == after.details["former_digest"]
+        assert [each.digest for each in client_with_token.predict([gray(60), gray(200)])] == [after.digest] * 2
+    assert served_file.read_bytes() == other.read_bytes()
+
+
+def test_readiness_is_that_of_the_server(client: Both) -> None:
+    assert client.is_ready()
+    client.wait_until_ready(5)

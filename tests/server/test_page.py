@@ -5,18 +5,26 @@ import re
 from pathlib import Path
 from urllib.parse import urljoin
 
+import pytest
+
 from muslin.messages import LANGUAGES
 from muslin.server.page_routes import PAGE
 from muslin.web.page_files import SHARED, page_texts
-from server_process import Served
+from server_process import Served, running_server
 
 SCRIPTS = {path: path.read_text() for path in sorted(PAGE.glob("*.js"))}
 OWN = "".join(SCRIPTS.values())
 MAX_BYTES = 80_000  # of the page with all that it loads
 
 
-def test_page_loads_all_its_files_from_below_its_own_address(served: Served) -> None:
-    index = served.client.get("/")
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+def test_page_loads_all_its_files_from_below_its_own_address(small_model: Path, prefix: str) -> None:
+    with running_server(str(small_model), *(["--root-path", prefix] if prefix else [])) as served:
+        check_files_of_page(served, prefix)
+
+
+def check_files_of_page(served: Served, prefix: str) -> None:
+    index = served.client.get(f"{prefix}/")
     assert index.headers["content-type"] == "text/html; charset=utf-8"
     waiting = [name for name in re.findall(r'(?:href|src)="([^"]+)"', index.text) if name != "favicon.ico"]
     waiting += [f"static/texts/{language}.json" for language in LANGUAGES]
@@ -25,7 +33,7 @@ def test_page_loads_all_its_files_from_below_its_own_address(served: Served) -> 
         name = waiting.pop()
         if name in loaded:
             continue
-        response = served.client.get(f"/{name}")
+        response = served.client.get(f"{prefix}/{name}")
         assert response.status_code == 200, name
         loaded[name] = response.text
         found = re.findall(r'^(?:import|export) .*from "(.+)";', response.text, re.MULTILINE)

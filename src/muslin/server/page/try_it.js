@@ -9,7 +9,7 @@ import { percent, t, tn } from "./texts.js";
 import { Api } from "./api.js";
 import { Card, spokenPrediction } from "./card.js";
 import { Queue } from "./queue.js";
-import { models, storeToken } from "./requests.js";
+import { models, storeToken, storedToken } from "./requests.js";
 
 const PRECISIONS = [0.8, 0.9, 0.95, 0.98, 0.99];
 const hasCamera = Boolean(navigator.mediaDevices?.getUserMedia); // browsers offer it on this machine and over HTTPS only
@@ -72,7 +72,7 @@ export class TryIt extends Component {
   render(_, { models: found, error }) {
     return html`<div class="page try"><h1>${t("try.title")}</h1>
       ${found ? this.bench(found) : html`<p class="lead">${t("try.lead")}</p>`}
-      ${error?.status === 401 ? html`<${Token} enter=${this.enter} error=${error} />` : html`<${ErrorNotice} error=${error} retry=${found ? null : this.load} />`}
+      ${error?.status === 401 ? html`<${Token} enter=${this.enter} />` : html`<${ErrorNotice} error=${error} retry=${found ? null : this.load} />`}
       ${!found && !error && html`<p class="soft" role="status">${t("loading")}</p>`}</div>`;
   }
 
@@ -103,10 +103,10 @@ export class TryIt extends Component {
 
 /** The token of a server that asks for one. */
 class Token extends Component {
-  render({ enter, error }, { token = "" }) {
+  render({ enter }, { token = "" }) {
     const send = (event) => { event.preventDefault(); enter(token); };
     return html`<form class="toolbar" onsubmit=${send}>
-      <${Field} label=${t("try.token")} type="password" live autocomplete="off" value=${token} onchange=${(value) => this.setState({ token: value })} note=${error.message} />
+      <${Field} label=${t("try.token")} type="password" live autocomplete="off" value=${token} onchange=${(value) => this.setState({ token: value })} note=${storedToken() && t("try.tokenRefused")} />
       <button type="submit" class="main" disabled=${!token.trim()}>${t("try.enter")}</button></form>`;
   }
 }
