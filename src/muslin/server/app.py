@@ -21,6 +21,7 @@ from muslin.server.models import ModelTable
 from muslin.server.observer import Observer
 from muslin.server.open_inference.errors import protocol_response
 from muslin.server.open_inference.routes import OpenInference
+from muslin.server.openapi import allowed_methods, openapi_route
 from muslin.server.page_routes import page_routes
 from muslin.server.predict_routes import PREDICT, Predicting
 from muslin.server.request_log import RequestLog
@@ -41,6 +42,7 @@ def create_app(
         *Replacing(settings, models, updates).routes(),
         _metrics_route(metrics),
         *page_routes(),
+        openapi_route(),
     ]
     handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
     app = PredictFirst(predicting, Starlette(routes=routes, exception_handlers=handlers))
@@ -90,7 +92,8 @@ async def handle_error(request: Request, error: Exception) -> Response:
     else:
         shown = MuslinError("server_fault")
     response = refuse(request.scope, shown)
-    response.headers.update(getattr(error, "headers", None) or {})  # those of Starlette: which methods are allowed
+    if response.status_code == 405:
+        response.headers["allow"] = ", ".join(allowed_methods(request.scope["route"].path))
     return response
 
 
