@@ -180,7 +180,7 @@ def test_replaced_models_leave_no_threads(served: Served, files: dict[str, Path]
         assert post(served, files[name].read_bytes()).status_code == 200
         assert served.predict(gray(200)).status_code == 200
         counts.append(threads())
-    assert counts[-1] < counts[0] + 8, counts  # asyncio has threads of its own for files
+    assert counts[-1] < counts[0] + 8, counts  # asyncio has threads of its own
 
 
 def predict_often(address: str, count: int) -> list[tuple[str, str]]:

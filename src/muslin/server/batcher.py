@@ -64,6 +64,11 @@ class _Run(NamedTuple):
     began: float
 
 
+def _run_nothing(pixels: Pixels) -> Values:
+    """The model of a batcher that is closed."""
+    return {}
+
+
 class Batcher:
     """Runs a model for images of several requests at a time. Belongs to one event loop.
 
@@ -131,7 +136,8 @@ class Batcher:
         return concat_values(await asyncio.gather(*(piece.done for piece in pieces)))
 
     def close(self) -> None:
-        """End the thread, once its run is done."""
+        """End the thread, once its run is done, and let go of the model. Nothing is submitted afterwards."""
+        self._run_model = _run_nothing
         self._thread.close()
 
     def _release_if_due(self, is_first: bool) -> None:
