@@ -1,5 +1,6 @@
-"""The studio's pages and `muslin predict` predict the same for photos of any size, mode and rotation."""
+"""Pages, `muslin serve` and `muslin predict` predict the same for photos of any size, mode and rotation."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ from starlette.applications import Starlette
 
 import muslin
 from asgi_client import ask
-from command_line import invoke
+from command_line import run
 from muslin.data.synthetic import make_garments
 from muslin.studio.data_sets import DataSets
 from muslin.studio.mistakes import RunsOfFolder
 from muslin.studio.mistakes_routes import mistakes_routes
 from muslin.studio.routes import routes
 from muslin.workflows.run_predictions import run_predictions
+from server_process import running_server
 
 SHORT, LONG = 50, 1000
+MAX_AT_A_TIME = 17
 SETTINGS = {"epochs": 2, "batch_size": 16, "image_size": 32}
 CLOSE = 1e-5
 """Probabilities from graphs that compute images one by one, with all layers, or many at a time."""
@@ -62,15 +65,36 @@ def shown_probabilities(app: Starlette, photo: str) -> dict[str, float]:
     return found
 
 
-def test_pages_predict_what_muslin_predict_predicts(folder: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    capfd.readouterr()
-    result = invoke(capfd, "predict", "runs/first/model.muslin", "photos", "--json")
-    predicted = {row["image"]: row["predictions"]["label"] for row in map(json.loads, result.out.splitlines())}
-    photos = sorted(path.relative_to(folder).as_posix() for path in folder.glob("photos/*/*"))
-    assert sorted(predicted) == photos
+@pytest.fixture(scope="module")
+def predicted(folder: Path) -> dict[str, Any]:
+    """Per photo, as a path below the folder, what `muslin predict` says of its label."""
+    done = run("predict", "runs/first/model.muslin", "photos", "--json", cwd=folder)
+    assert done.code == 0, done
+    rows = map(json.loads, done.out.splitlines())
+    found = {row["image"]: row["predictions"]["label"] for row in rows}
+    assert sorted(found) == sorted(path.relative_to(folder).as_posix() for path in folder.glob("photos/*/*"))
+    return found
+
+
+def test_server_predicts_what_muslin_predict_predicts(folder: Path, predicted: dict[str, Any]) -> None:
+    photos, sizes = list(predicted), itertools.cycle(range(1, MAX_AT_A_TIME + 1))
+    with running_server(str(folder / "runs/first/model.muslin")) as server:
+        while photos:
+            size = next(sizes)
+            some, photos = photos[:size], photos[size:]
+            response = server.predict(*((folder / photo).read_bytes() for photo in some))
+            assert response.status_code == 200, response.text
+            for photo, result in zip(some, response.json()["results"], strict=True):
+                found, known = result["predictions"]["label"], predicted[photo]
+                assert found.keys() == known.keys()
+                for name, value in known.items():
+                    is_number = isinstance(value, float) or name == "probabilities"
+                    assert found[name] == (pytest.approx(value, abs=CLOSE) if is_number else value), (photo, name)
+
+
+def test_pages_predict_what_muslin_predict_predicts(folder: Path, predicted: dict[str, Any]) -> None:
     model_page = Starlette(routes=routes(folder))
-    for photo in photos:
+    for photo in predicted:
         shown = shown_probabilities(model_page, photo)
         assert shown == pytest.approx(predicted[photo]["probabilities"], abs=CLOSE), photo
     data = DataSets(folder)
@@ -80,7 +104,7 @@ def test_pages_predict_what_muslin_predict_predicts(folder: Path, capfd: Any, mo
         run_predictions(muslin.Run(folder / "runs/first"), part)
         rows += posted(mistakes_page, "/api/mistakes/images", run="runs/first", part=part, count=LONG)["images"]
     data.close()
-    assert len(rows) == len(photos)
+    assert len(rows) == len(predicted)
     for row in rows:
         known = predicted[f"photos/{row['id']}"]
         assert (row["predicted"], row["decision"]) == ([known["label"]], known["decision"]), row["id"]
