@@ -52,6 +52,18 @@ def test_class_folders_at_the_top_are_told(tmp_path: Path) -> None:
     assert not FolderContents(tmp_path.resolve()).rows()["is_data_set"]
 
 
+def test_part_folders_at_the_top_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "train/dress/a.jpg", "train/shirt/a.jpg", "test/dress/a.jpg")
+    assert FolderContents(tmp_path.resolve()).rows()["is_data_set"]
+    touch(tmp_path, "shop/dress/a.jpg")
+    assert not FolderContents(tmp_path.resolve()).rows()["is_data_set"]
+
+
+def test_images_that_lie_loose_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.HEIC", "notes.txt", "shop/dress/a.jpg", "shop/shirt/a.jpg")
+    assert FolderContents(tmp_path.resolve()).rows()["loose_images"] == 2
+
+
 def test_models_of_runs_belong_to_their_runs(tmp_path: Path) -> None:
     touch(tmp_path, "runs/one/run.json", "runs/one/snapshots/0001.muslin")
     seal(small_bundle(), tmp_path / "runs/one/model.muslin")

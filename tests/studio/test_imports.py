@@ -52,6 +52,14 @@ def test_dropped_folder_becomes_a_data_set(imports: Imports, tmp_path: Path) -> 
     assert imports.rows() == []
 
 
+def test_names_that_differ_only_in_case_are_two_files(imports: Imports, tmp_path: Path) -> None:
+    files = {"shirt/A.jpg": jpeg(), "shirt/a.jpg": jpeg((1, 2, 3)), "Shirt/a.jpg": jpeg((9, 9, 9))}
+    name = imports.start("shop", 3, 100)["name"]
+    imports.add(piece(name, files))
+    assert imports.finish(name)["images"] == 3
+    assert {path: (tmp_path / "imports/shop" / path).read_bytes() for path in files} == files
+
+
 def test_one_table_or_archive_is_the_data_set_itself(imports: Imports, tmp_path: Path) -> None:
     name = imports.start("shop", 1, 10)["name"]
     imports.add(piece(name, {"shop.csv": b"image,label\n"}))
@@ -179,8 +187,10 @@ def test_import_larger_than_the_disk_is_refused_at_its_start(imports: Imports, t
     assert imports.rows() == []
 
 
-def test_folder_without_write_permission_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "imports"])
+def test_folder_without_write_permission_says_why(tmp_path: Path, folder: str) -> None:
     with mounted_disk(tmp_path / "disk", "1m") as disk:
+        (disk / folder).mkdir(exist_ok=True)
         (disk / "shop.csv").write_bytes(b"")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(MuslinError) as refused:

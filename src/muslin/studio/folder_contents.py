@@ -69,7 +69,8 @@ class FolderContents:
 
     def rows(self) -> dict[str, Any]:
         """`data`, `runs` and `models`, each newest first and at most MAX_ROWS; `offers`: registered data sets, and
-        whether they are on this computer; `is_writable`; `is_data_set`: whether the folders look like classes.
+        whether they are on this computer; `is_writable`; `is_data_set`: whether the folders look like classes or
+        parts of one data set; `loose_images`: how many lie directly in the folder, where no data set has them.
         """
         with self._lock:
             tree = self._tree()
@@ -82,7 +83,8 @@ class FolderContents:
             "models": sorted(models, key=lambda row: -row["modified"])[:MAX_ROWS],
             "offers": [_offer(name) for name in OFFERED],
             "is_writable": os.access(self._root, os.W_OK),
-            "is_data_set": _is_class_folders(tree),
+            "is_data_set": _is_one_data_set(tree),
+            "loose_images": tree[""].images if "" in tree else 0,
         }
 
     def _tree(self) -> dict[str, Folder]:
@@ -184,10 +186,12 @@ def _has_class_folders(tree: Tree, path: str) -> bool:
     return sum(bool(tree[child].images) for child in _children(tree, path) if child in tree) > 1
 
 
-def _is_class_folders(tree: Tree) -> bool:
-    """Whether the studio was started in a data set: all folders hold images, as those of classes do."""
+def _is_one_data_set(tree: Tree) -> bool:
+    """Whether the studio was started in a data set: all folders hold images, as those of classes do, or are parts."""
     children = [child for child in _children(tree, "") if child in tree and child not in {*OWN_FOLDERS, IMPORTS}]
-    return len(children) > 1 and all(tree[child].images for child in children)
+    if len(children) < 2 or not all(_images_below(tree, child) for child in children):
+        return False
+    return all(tree[child].images for child in children) or all(map(is_part_name, children))
 
 
 def _children(tree: Tree, path: str) -> list[str]:

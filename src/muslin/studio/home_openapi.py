@@ -42,7 +42,7 @@ HOME_OPERATIONS: dict[tuple[str, str], Operation] = {
         object_of(
             data=list_of(ref("ContentsRow")), runs=list_of(ref("RunRow")), models=list_of(ref("ContentsRow")),
             offers=list_of(object_of(data=STRING, mb=or_null(COUNT), is_at_hand=BOOLEAN)),
-            is_writable=BOOLEAN, is_data_set=BOOLEAN,
+            is_writable=BOOLEAN, is_data_set=BOOLEAN, loose_images=COUNT,
             imports=list_of(object_of(name=STRING, files=COUNT, bytes=COUNT)),
         ),
     ),

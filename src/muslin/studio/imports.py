@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import struct
+import tempfile
 import threading
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -92,6 +93,8 @@ class Imports:
         with self._lock, storage_errors(self._folder):
             self._folder.mkdir(exist_ok=True)
             self._check_own(self._folder)
+            with tempfile.TemporaryFile(dir=self._folder):
+                pass  # a folder that cannot be written says so, and does not speak of space
             name = self._free_name(safe_name(name), announced)
             folder = self._folder / f"{name}{INCOMPLETE}"
             done = _complete_files(folder) if folder.is_dir() else {}

@@ -5,7 +5,7 @@ import { Button, ButtonLink, ErrorNotice, FileDrop, JobStatus, Notice } from "/s
 import { Component, html } from "/static/html.js";
 import { listJobs, startJob } from "/static/jobs.js";
 import { roomLink, set } from "/static/state.js";
-import { t } from "/static/texts.js";
+import { t, tn } from "/static/texts.js";
 import { importFiles } from "./importing.js";
 import { ImportStatus, Incomplete } from "./import_status.js";
 import { DataRow, ModelRow, RunRow, StoreRow } from "./rows.js";
@@ -47,6 +47,7 @@ export default class Home extends Component {
       <${ErrorNotice} error=${error} />
       ${!contents.is_writable && html`<${Notice} kind="warning"><p>${t("home.readOnly")}</p><//>`}
       ${contents.is_data_set && html`<${Notice}><p>${t("home.isDataSet")}</p><//>`}
+      ${contents.loose_images > 0 && html`<${Notice}><p>${tn("home.looseImages", contents.loose_images)}</p><//>`}
       <${ImportStatus} open=${openData} />
       ${contents.imports.map((one) => html`<${Incomplete} key=${one.name} row=${one} changed=${this.load} />`)}
       ${job && html`<${JobStatus} id=${job} ondone=${(done) => { this.load(); if (!done.error) openData(done.params.data); }} />`}
