@@ -96,6 +96,11 @@ def test_predictions_come_through_nginx(proxied: httpx.Client) -> None:
     assert reply.json()["model"] == "small"
 
 
+def test_a_request_without_token_is_refused_behind_nginx(proxied: httpx.Client) -> None:
+    reply = proxied.post("/v1/predict", files={"image": ("a.png", gray(200))}, headers={"Authorization": ""})
+    assert (reply.status_code, reply.json().keys()) == (401, {"error"})
+
+
 def test_metrics_and_replacements_stay_inside(proxied: httpx.Client) -> None:
     assert proxied.get("/metrics").status_code == 403
     assert proxied.post("/v1/models/small", content=b"x").status_code == 403
