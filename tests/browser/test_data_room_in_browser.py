@@ -188,7 +188,7 @@ CONFIRMED = """Object.keys(localStorage).filter(key => key.startsWith('muslin-re
     .flatMap(batch => batch.decisions.map(one => one.index))"""
 
 
-@pytest.mark.parametrize(("count", "kills"), [(30, 2), pytest.param(1000, 20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "kills"), [(40, 3), pytest.param(1000, 20, marks=pytest.mark.long)])
 def test_confirmed_decisions_survive_a_studio_that_is_killed(browser, tmp_path, count, kills):
     write_photos(tmp_path / "shop", -(-count // len(CLASSES)))
     with socket.create_server(("127.0.0.1", 0)) as free:

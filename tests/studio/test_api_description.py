@@ -94,6 +94,6 @@ def test_other_methods_are_refused_with_those_that_are_allowed(studio: str) -> N
             assert (response.status, allowed) == (405, {method for method, other in OPERATIONS if other == path}), path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_many_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[Any]]) -> None:
     assert len(list(check_api(studio, names, max_examples=40))) == len(OPERATIONS)
