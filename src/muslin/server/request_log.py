@@ -7,10 +7,12 @@ which can quote any of them. A log whose reader is slow holds up no request: lin
 import logging
 import os
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from muslin.messages import Log, Message, plain
@@ -20,6 +22,12 @@ from muslin.strict_json import json_text
 
 MAX_LINES = 10_000
 """That wait to be written; a few megabytes."""
+
+GATHER_S = 0.05
+"""Seconds in which lines gather, to be written together."""
+
+MAX_PIECE = 4000
+"""Characters; the system writes 4096 bytes into a pipe in one piece (PIPE_BUF)."""
 
 CLOSE_S = 1.0
 """Seconds that a stop waits for a slow reader of the log."""
@@ -45,8 +53,7 @@ class RequestLog:
         self._is_json, self._write, self._on_drop = log_format == "json", write, on_drop
         self._lines: deque[str] = deque()
         self._dropped = 0
-        self._is_closed = False
-        self._changed = threading.Condition()
+        self._has_lines, self._is_closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
         self._thread.start()
 
@@ -72,32 +79,45 @@ class RequestLog:
 
     def close(self) -> None:
         """Write what waits, for at most CLOSE_S."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
+        self._is_closed.set()
+        self._has_lines.set()
         self._thread.join(CLOSE_S)
 
     def _add(self, line: str) -> None:
-        with self._changed:
-            if len(self._lines) >= MAX_LINES:
-                self._dropped += 1
-                return
-            self._lines.append(line)
-            self._changed.notify()
+        if len(self._lines) >= MAX_LINES:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        if not self._has_lines.is_set():  # one switch between threads for many lines
+            self._has_lines.set()
 
     def _write_lines(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._is_closed)
-                if not self._lines:
-                    return
-                line, dropped, self._dropped = self._lines.popleft(), self._dropped, 0
-            if dropped:
+        while not (self._is_closed.is_set() and not self._lines):
+            self._has_lines.wait()
+            self._is_closed.wait(GATHER_S)
+            self._has_lines.clear()
+            if dropped := self._dropped:
+                self._dropped -= dropped
                 self._on_drop(dropped)
-            try:
-                self._write(line)
-            except OSError:
-                self._on_drop(1)  # standard error is closed, or its disk is full
+            for text in _joined(self._lines):
+                try:
+                    self._write(text)
+                except OSError:
+                    self._on_drop(text.count("\n") + 1)  # standard error is closed, or its disk is full
+
+
+def _joined(lines: deque[str]) -> Iterator[str]:
+    """All lines, together as far as the system writes them in one piece, which those of other workers cannot split."""
+    text = ""
+    while lines:
+        line = lines.popleft()
+        if text and len(text) + len(line) > MAX_PIECE:
+            yield text
+            text = line
+        else:
+            text = f"{text}\n{line}" if text else line
+    if text:
+        yield text
 
 
 def event_log(log_format: str, log: Log) -> Log:
@@ -139,8 +159,14 @@ def fault_frames(error: BaseException) -> list[str]:
 
 
 def _stamped(level: str, event: str) -> dict[str, Any]:
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return {"time": now, "level": level, "event": event, "pid": os.getpid()}
+    now = time.time()
+    stamp = f"{_second(int(now))}.{int(now % 1 * 1e6):06}Z"
+    return {"time": stamp, "level": level, "event": event, "pid": os.getpid()}
+
+
+@lru_cache(maxsize=2)  # writing it out takes ten times as long
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _level(status: int) -> str:
@@ -170,4 +196,4 @@ def _request_text(record: RequestRecord) -> str:
     words = [record.method, record.route, str(record.status), f"{1000 * record.seconds:.1f} ms"]
     if record.model:
         words.append(f"{record.model}@{record.digest[:8]} {record.images}")
-    return "  ".join([datetime.now().strftime("%H:%M:%S"), *words, *filter(None, [record.error]), record.id])
+    return "  ".join([f"{_second(int(time.time()))[-8:]}Z", *words, *filter(None, [record.error]), record.id])

@@ -4,7 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Sequence
-from itertools import compress, repeat
+from itertools import compress, count, repeat
 
 from starlette.types import Scope
 
@@ -22,6 +22,8 @@ metrics of batches tell how long it waited), and until the response is made."""
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 OTHER = "other"
 """For a method or path that is none of the server's: clients could invent any number of them."""
+
+_PROCESS, _NUMBERS = secrets.token_hex(4), count()  # of the ids that this process makes
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")  # no @: an e-mail address is a person's data
 _KEY = "muslin.record"
@@ -52,7 +54,7 @@ class RequestRecord:
 
     def __init__(self, method: str, request_id: str = "") -> None:
         self.began = self._stage_began = time.perf_counter()
-        self.id = request_id if _SAFE_ID.fullmatch(request_id) else secrets.token_hex(8)
+        self.id = request_id if _SAFE_ID.fullmatch(request_id) else f"{_PROCESS}{next(_NUMBERS):08x}"
         self.method = method if method in METHODS else OTHER
         self.route, self.status = OTHER, 499
         self.model = self.digest = self.error = ""
