@@ -15,7 +15,7 @@ from typing import Any
 import requests
 import schemathesis
 import yaml
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, assume, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -102,6 +102,7 @@ def checking(session: requests.Session, statuses: Counter[int]) -> Callable[[Any
     """Makes a call, and checks and counts its response."""
 
     def check(case: Any) -> None:
+        assume("#" not in case.formatted_path)  # schemathesis leaves it as it is, so that the path would end there
         response = case.call(session=session)
         statuses[response.status_code] += 1
         assert response.status_code < 500
