@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from muslin.errors import MuslinError
 from muslin.server.open_inference.inference_request import InferenceRequest, InputLimits, RequestedOutput, read_request
@@ -172,3 +174,31 @@ def test_body_can_be_compressed() -> None:
     with pytest.raises(MuslinError) as raised:
         decompressed(body, "br", 100)
     assert raised.value.code == "content_encoding"
+
+
+VALID = json.dumps(
+    {"inputs": [image(data=None, parameters={"binary_data_size": 12})], "outputs": [{"name": "a"}]}
+).encode()
+
+
+def outcome(body: bytes, length: str | None) -> InferenceRequest | int:
+    """The request, or the status with which it is refused."""
+    try:
+        return read_request(body, length, LIMITS)
+    except MuslinError as error:
+        return error.status
+
+
+@given(
+    place=st.integers(0, len(VALID) + 12), cut=st.integers(0, 40), put=st.binary(max_size=40), shift=st.integers(-3, 3)
+)
+def test_damaged_request_is_read_or_refused(place: int, cut: int, put: bytes, shift: int) -> None:
+    body = VALID + PIXELS.tobytes()
+    found = outcome(body[:place] + put + body[place + cut :], str(len(VALID) + shift))
+    assert found == 400 or len(found.images) <= LIMITS.max_images
+
+
+@given(body=st.binary(max_size=60), length=st.none() | st.text(max_size=4) | st.integers(-1, 70).map(str))
+def test_any_bytes_are_pixels_or_refused(body: bytes, length: str | None) -> None:
+    found = outcome(body, length)
+    assert found == 400 or found.images.shape[1:] == LIMITS.shape
