@@ -130,6 +130,19 @@ def test_unreadable_file_is_told_and_the_others_are_predicted(page: Page, photos
     assert page.run("document.querySelectorAll('.card').length") == 0
 
 
+def test_more_images_than_the_page_keeps_are_counted(page: Page, photos: list[Path]) -> None:
+    page.run(
+        "(d => { for (let i = 0; i < 203; i += 1) d.items.add(new File(['GIF89a'], `${i}.gif`, { type: 'image/gif' }));"
+        "dispatchEvent(new ClipboardEvent('paste', { clipboardData: d })); })(new DataTransfer()); 0"
+    )
+    until(page, "document.querySelector('.notice') !== null")
+    assert page.run("document.querySelectorAll('.card').length") == 200
+    assert "200 of these 203" in page.run("document.querySelector('.notice').textContent")
+    click(page, ".resultshead button")
+    until(page, "document.querySelectorAll('.card').length === 0")
+    page.console[:] = [line for line in page.console if "415" not in line]  # the browser tells of each refusal
+
+
 def test_keys_alone_are_enough(page: Page, photos: list[Path]) -> None:
     drop(page, *photos[:2])
     until(page, DONE.format(2))

@@ -205,6 +205,27 @@ def test_server_with_a_token_and_a_path_prefix(small_model: Path, tmp_path: Path
     assert served_file.read_bytes() == other.read_bytes()
 
 
+def test_limits_of_the_server_cost_no_image(small_model: Path) -> None:
+    images = [gray(each) for each in range(0, 240, 40)]
+    with running_server(str(small_model), "--max-images", "2", "--max-image-mb", "0.01") as server:
+        client = Both(server.address)
+        found = client.predict([*images, png(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))])
+    assert [each.error and each.error.code for each in found] == [None] * 6 + ["image_bytes"]
+    assert as_json(found[:6]) == as_json(Predictor.open(small_model).predict(images))
+
+
+def test_many_requests_at_once_wait_for_a_connection(served: Served, small_model: Path) -> None:
+    images = [gray(each) for each in range(200)]
+
+    async def predict_all() -> list[list[ServedPrediction]]:
+        async with muslin.AsyncClient(served.address) as client:
+            return await asyncio.gather(*(client.predict(image) for image in images))
+
+    found = [each for (each,) in asyncio.run(predict_all())]
+    expected = Predictor.open(small_model).predict(images)
+    assert [each.predictions["label"].label for each in found] == [each.predictions["label"].label for each in expected]
+
+
 def test_readiness_is_that_of_the_server(client: Both) -> None:
     assert client.is_ready()
     client.wait_until_ready(5)

@@ -40,10 +40,13 @@ RETRY_S = 30.0
 
 def http_options(token: str | None, language: str, timeout_s: float) -> dict[str, Any]:
     """Arguments of httpx's clients. A redirect is not followed, so the token goes nowhere else."""
+    import httpx
+
     headers = {"accept": "application/json", "accept-language": language}
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
-    return {"headers": headers, "timeout": timeout_s, "follow_redirects": False}
+    timeout = httpx.Timeout(timeout_s, pool=None)  # many requests at once wait for a connection as long as it takes
+    return {"headers": headers, "timeout": timeout, "follow_redirects": False}
 
 
 class Client:

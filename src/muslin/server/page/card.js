@@ -21,7 +21,7 @@ export function Card({ card, retry, remove }) {
   const { files, state, found, error } = card;
   const name = card.together ? tn("try.product", files.length) : files[0].file.name;
   return html`<li class="card" aria-busy=${state === "running"}>
-    <div class="photos">${files.slice(0, SHOWN).map((one) => html`<img key=${one.url} src=${one.url} alt="" onerror=${hide} />`)}</div>
+    <div class="photos">${files.slice(0, SHOWN).map((one) => html`<img key=${one.url} src=${one.url} alt="" loading="lazy" onerror=${hide} />`)}</div>
     <div class="words"><h3 title=${name}>${name}</h3>
       ${state === "failed" && html`<${ErrorNotice} error=${error} retry=${retry} />`}
       ${state !== "failed" && !found && html`<p class="soft">${t("loading")}</p>`}

@@ -2,7 +2,7 @@
 
 import { predict } from "./requests.js";
 
-const MAX_CARDS = 200; // of which the page keeps the images
+export const MAX_CARDS = 200; // of which the page keeps the images
 
 let number = 0;
 
@@ -21,7 +21,7 @@ export class Queue {
     const groups = together ? [kept] : kept.map((one) => [one]);
     const cards = groups.map((group) => ({ id: ++number, files: group, together, state: "waiting" }));
     this.cards = [...cards, ...this.cards];
-    for (const card of this.cards.splice(Math.max(MAX_CARDS, cards.length))) release(card);
+    for (const card of this.cards.splice(MAX_CARDS)) release(card);
   }
 
   clear() {

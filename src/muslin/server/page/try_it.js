@@ -3,12 +3,12 @@
 import { Camera } from "./components/camera.js";
 import { Button, Field, Select, Switch } from "./components/controls.js";
 import { FileDrop } from "./components/file_drop.js";
-import { ErrorNotice } from "./components/notices.js";
+import { ErrorNotice, Notice } from "./components/notices.js";
 import { Component, createRef, html } from "./html.js";
-import { percent, t, tn } from "./texts.js";
+import { count, percent, t, tn } from "./texts.js";
 import { Api } from "./api.js";
 import { Card, spokenPrediction } from "./card.js";
-import { Queue } from "./queue.js";
+import { MAX_CARDS, Queue } from "./queue.js";
 import { models, storeToken, storedToken } from "./requests.js";
 
 const PRECISIONS = [0.8, 0.9, 0.95, 0.98, 0.99];
@@ -19,7 +19,7 @@ export class TryIt extends Component {
     super();
     this.queue = new Queue(() => this.setState({}));
     this.phone = createRef();
-    this.state = { models: null, model: "", precision: "", together: false, isCamera: false, error: null };
+    this.state = { models: null, model: "", precision: "", together: false, isCamera: false, error: null, given: 0 };
   }
 
   componentDidMount() {
@@ -45,8 +45,9 @@ export class TryIt extends Component {
   }
 
   take = (files) => {
-    const images = Array.from(files).filter((file) => file.size);
+    const given = Array.from(files).filter((file) => file.size), images = given.slice(0, MAX_CARDS);
     if (!images.length) return;
+    this.setState({ given: given.length });
     this.queue.add(images, this.state.together && images.length > 1);
     this.queue.run(this.options);
   };
@@ -84,7 +85,7 @@ export class TryIt extends Component {
   }
 
   bench(found) {
-    const { model, precision, together, isCamera } = this.state, { queue } = this;
+    const { model, precision, together, isCamera, given } = this.state, { queue } = this;
     const shown = found.find((one) => one.model === model);
     return html`${shown && html`<${About} model=${shown} />`}
       <div class="toolbar">
@@ -96,6 +97,7 @@ export class TryIt extends Component {
       <${FileDrop} onfiles=${(files) => this.take(files.map((one) => one.file))} accept="image/*" withFolder=${false} buttons=${this.cameraButton()}>
         <p class="dropwords">${t("try.drop")}</p><//>
       ${isCamera && html`<div class="viewfinder"><${Camera} take=${this.photo} fail=${(text) => this.setState({ isCamera: false, error: new Error(text) })} /></div>`}
+      ${given > MAX_CARDS && html`<${Notice}><p>${t("try.tooMany", { n: count(given), max: MAX_CARDS })}</p><//>`}
       <${Results} queue=${queue} again=${() => queue.run(this.options)} />
       <${Api} model=${found.length > 1 ? model : ""} />`;
   }
