@@ -1,7 +1,7 @@
 """The server as an ASGI application: its routes, and errors as JSON."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,14 +31,19 @@ from muslin.server.settings import Settings
 
 
 def create_app(
-    settings: Settings, models: ModelTable, updates: ModelUpdates, metrics: Metrics, log: RequestLog
+    settings: Settings,
+    models: ModelTable,
+    updates: ModelUpdates,
+    metrics: Metrics,
+    log: RequestLog,
+    is_stopping: Callable[[], bool],
 ) -> ASGIApp:
     """The application that serves `models`, which are ready, and which `updates` replaces."""
     decoder = Decoder(settings.threads or physical_cores(), settings.max_image_bytes)
     predicting = Predicting(settings, models, decoder)
     routes: Sequence[BaseRoute] = [
         *predicting.routes(),
-        *OpenInference(settings, models, decoder).routes(),
+        *OpenInference(settings, models, decoder, is_stopping).routes(),
         *Replacing(settings, models, updates).routes(),
         _metrics_route(metrics),
         *page_routes(),

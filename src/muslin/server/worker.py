@@ -47,7 +47,7 @@ def serve(
     request_log = RequestLog(settings.log_format, on_drop=metrics.lines_dropped)
     log_libraries(request_log)
     config = uvicorn.Config(
-        create_app(settings, models, updates, metrics, request_log),
+        create_app(settings, models, updates, metrics, request_log, lambda: server.is_stopping),
         log_config=None,
         log_level="error",
         access_log=False,

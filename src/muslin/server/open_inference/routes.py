@@ -40,10 +40,13 @@ class OpenInference:
 
     Args:
         models: the table, in which models are replaced while requests use it.
+        is_stopping: whether the server finishes what was sent, and then ends.
     """
 
-    def __init__(self, settings: Settings, models: ModelTable, decoder: Decoder) -> None:
-        self._settings, self._models, self._decoder = settings, models, decoder
+    def __init__(
+        self, settings: Settings, models: ModelTable, decoder: Decoder, is_stopping: Callable[[], bool]
+    ) -> None:
+        self._settings, self._models, self._decoder, self._is_stopping = settings, models, decoder, is_stopping
 
     def routes(self) -> list[Route]:
         of_model = (("", self.metadata), ("/config", self.configuration), ("/ready", self.model_ready))
@@ -67,7 +70,9 @@ class OpenInference:
         return json_response({"live": True})
 
     async def ready(self, request: Request) -> Response:
-        """Whether all models are ready; the server listens only when they are."""
+        """Whether all models are ready, which they are once the server listens; and it takes further requests."""
+        if self._is_stopping():
+            raise MuslinError("server_stopping")
         return json_response({"ready": True})
 
     async def index(self, request: Request) -> Response:
