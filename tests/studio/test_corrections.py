@@ -15,7 +15,7 @@ from muslin.data.audit.exclusions import read_exclusions
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.errors import DataError, StorageError
 from muslin.messages import Message, no_log
-from muslin.studio.corrections import Corrections, NewDecision, decision_files
+from muslin.studio.corrections import Corrections, NewImageDecision, decision_files
 from muslin.workflows.training_plan import TrainOptions, edit_dataset
 from refusals import refuses
 
@@ -23,8 +23,8 @@ LABEL = Target("label", ("bag", "coat: no", "shirt"))
 TAGS = Target("tags", ("lace", "wool"), "multilabel")
 
 
-def label(request: str, sample: str, name: str, after: int = 0, target: str = "label") -> NewDecision:
-    return NewDecision(request, "label", "train", sample, target, name, after=after)
+def label(request: str, sample: str, name: str, after: int = 0, target: str = "label") -> NewImageDecision:
+    return NewImageDecision(request, "label", "train", sample, target, name, after=after)
 
 
 def opened(root: Path, *targets: Target) -> Corrections:
@@ -37,7 +37,7 @@ def in_table(found: Corrections) -> list[tuple[str, str]]:
 
 def test_a_decision_is_where_train_reads_it(tmp_path: Path) -> None:
     found = opened(tmp_path)
-    found.decide([label("1", "=a", "shirt"), NewDecision("2", "exclude", "train", "b")], "Li")
+    found.decide([label("1", "=a", "shirt"), NewImageDecision("2", "exclude", "train", "b")], "Li")
     assert in_table(found) == [("=a", "shirt")]
     assert read_exclusions(found.excluded_path) == [("train", "b")]
     with found.labels_path.open(newline="") as file:
@@ -51,7 +51,7 @@ def test_a_data_set_named_excluded_has_files_of_its_own(tmp_path: Path) -> None:
     found = [Corrections(tmp_path.resolve(), name, (LABEL,)) for name in names]
     assert len({path for each in found for path in (each.labels_path, each.excluded_path)}) == 2 * len(names)
     for name, each in zip(names, found, strict=True):
-        each.decide([label("1", name, "shirt"), NewDecision("2", "exclude", "train", f"not {name}")], "Li")
+        each.decide([label("1", name, "shirt"), NewImageDecision("2", "exclude", "train", f"not {name}")], "Li")
     for name, each in zip(names, found, strict=True):
         assert in_table(each) == [(name, "shirt")]
         assert read_exclusions(each.excluded_path) == [("train", f"not {name}")]
@@ -64,17 +64,17 @@ def test_the_last_label_counts_and_undo_brings_back(tmp_path: Path) -> None:
     [first] = found.decide([label("1", "a", "shirt")], "Li")
     [second] = found.decide([label("2", "a", "coat: no", first.number)], "Li")
     assert in_table(found) == [("a", "coat: no")]
-    found.decide([NewDecision("3", "undo", "train", "a", "label", undoes=second.number)], "Li")
+    found.decide([NewImageDecision("3", "undo", "train", "a", "label", undoes=second.number)], "Li")
     assert in_table(found) == [("a", "shirt")]
-    found.decide([NewDecision("4", "undo", "train", "a", "label", undoes=first.number)], "Li")
+    found.decide([NewImageDecision("4", "undo", "train", "a", "label", undoes=first.number)], "Li")
     assert in_table(found) == []
     assert len(found.history()) == 4
 
 
 def test_an_excluded_image_can_come_back(tmp_path: Path) -> None:
     found = opened(tmp_path)
-    found.decide([NewDecision("1", "exclude", "", "a")], "Li")
-    found.decide([NewDecision("2", "include", "", "a", after=1)], "Li")
+    found.decide([NewImageDecision("1", "exclude", "", "a")], "Li")
+    found.decide([NewImageDecision("2", "include", "", "a", after=1)], "Li")
     assert read_exclusions(found.excluded_path) == []
 
 
@@ -131,7 +131,7 @@ def test_what_follows_a_damaged_line_of_the_journal_is_kept(tmp_path: Path) -> N
     later = opened(tmp_path)
     assert {(each.id, each.who) for each in later.current()} == {(name, "Li") for name in "abcde"} | {("f", "Bo")}
     assert sorted(in_table(later)) == [(name, "shirt") for name in "abcde"] + [("f", "bag")]
-    later.decide([NewDecision("10", "undo", "train", "f", undoes=receipt.number)], "Bo")
+    later.decide([NewImageDecision("10", "undo", "train", "f", undoes=receipt.number)], "Bo")
     assert [each.id for each in opened(tmp_path).current()].count("f") == 0
 
 
@@ -163,7 +163,7 @@ def test_a_table_without_journal_is_kept(tmp_path: Path) -> None:
 
 def test_a_training_takes_the_decisions(tmp_path: Path) -> None:
     assert decision_files(tmp_path, "imports/shop") == {"corrections": None, "exclude": None}
-    opened(tmp_path).decide([label("1", "a", "shirt"), NewDecision("2", "exclude", "", "b")], "Li")
+    opened(tmp_path).decide([label("1", "a", "shirt"), NewImageDecision("2", "exclude", "", "b")], "Li")
     files = {"corrections": "corrections/imports/shop.csv", "exclude": "corrections/imports/shop.excluded.csv"}
     assert decision_files(tmp_path, "imports/shop") == files
 
@@ -181,7 +181,7 @@ def test_a_training_of_some_targets_takes_their_decisions(tmp_path: Path) -> Non
     edited, _, applied = edit_dataset(shop_of(LABEL), options, told.append)
     assert (edited.labels["label"].tolist(), [each.id for each in applied or ()]) == ([0, 2], ["a"])
     assert next(line.params for line in told if isinstance(line, Message)) == {"n": 1, "names": ["tags"]}
-    found.decide([NewDecision("3", "undo", "train", "a", undoes=1)], "Li")
+    found.decide([NewImageDecision("3", "undo", "train", "a", undoes=1)], "Li")
     assert edit_dataset(shop_of(LABEL), options, no_log)[2] is None
     with refuses("correction_target_unknown", DataError, name="tags"):
         edit_dataset(shop_of(LABEL), TrainOptions(corrections=found.labels_path), no_log)
@@ -197,7 +197,7 @@ def shop_of(*targets: Target) -> Dataset:
 
 def test_an_undo_of_nothing_is_refused(tmp_path: Path) -> None:
     with refuses("decision_unknown", DataError, number=7):
-        opened(tmp_path).decide([NewDecision("1", "undo", "", "a", undoes=7)], "Li")
+        opened(tmp_path).decide([NewImageDecision("1", "undo", "", "a", undoes=7)], "Li")
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:

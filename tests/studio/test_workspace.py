@@ -25,6 +25,7 @@ from muslin.studio.model_images import model_images
 from muslin.studio.run_sources import check_within
 from muslin.studio.workspace import MODELS_KEPT, Workspace
 from muslin.workers import WorkerPool
+from muslin.workflows.run_folder import record_content
 from refusals import refuses
 from small_models import small_bundle
 
@@ -155,9 +156,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def accuracy_on_data(root: Path, **source: object) -> dict[str, object]:
-    record = json.loads((root / "run" / "run.json").read_text())
+    """The accuracy of a model whose run says that its data are elsewhere, as muslin would have written it."""
+    file = root / "run" / "run.json"
+    record = {name: value for name, value in json.loads(file.read_text()).items() if name != "sha256"}
     record["source"] |= source
-    (root / "run" / "run.json").write_text(json.dumps(record))
+    file.write_bytes(record_content(record))
     inspection = {"model": "run/model.muslin", "image": "golden:0"}
     return Workspace(root).accuracy({"inspection": inspection, "on": "data", "count": 20})
 
@@ -195,6 +198,15 @@ def test_a_run_cannot_name_data_outside_the_folder(trained: Path, tmp_path: Path
             accuracy_on_data(root, **source)
         assert (error.value.code, error.value.status) == ("run_without_data", 404), source
     assert accuracy_on_data(root, data=inside, test=None, read_options={})["n"] > 0  # type: ignore[operator]
+
+
+def test_a_record_that_was_edited_names_no_data(trained: Path, tmp_path: Path) -> None:
+    root = tmp_path / "served"
+    shutil.copytree(trained, root)
+    file = root / "run" / "run.json"
+    file.write_text(file.read_text().replace('"seed": 0', '"seed": 1', 1))
+    with refuses("run_without_data", DataError):
+        Workspace(root).accuracy({"inspection": {"model": "run/model.muslin", "image": "golden:0"}, "on": "data"})
 
 
 def test_a_run_can_name_registered_data(tmp_path: Path) -> None:

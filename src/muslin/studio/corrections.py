@@ -46,7 +46,7 @@ Subject = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class NewDecision:
+class NewImageDecision:
     """A decision that a page sends.
 
     Attributes:
@@ -67,8 +67,8 @@ class NewDecision:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """A decision in the journal; see NewDecision. `number` counts all of the data set's, from 1."""
+class ImageDecision:
+    """A decision in the journal; see NewImageDecision. `number` counts all of the data set's, from 1."""
 
     number: int
     request: str
@@ -83,7 +83,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class ImageReceipt:
     """What a page is told of its decision.
 
     Attributes:
@@ -93,7 +93,7 @@ class Receipt:
 
     number: int
     is_repeated: bool
-    earlier: Decision | None
+    earlier: ImageDecision | None
 
 
 class Corrections:
@@ -114,11 +114,11 @@ class Corrections:
         self._journal = DecisionJournal(folder / f"{stem}.journal")
         self._lock = threading.RLock()
         self._n_read = 0
-        self._decisions: dict[int, Decision] = {}
+        self._decisions: dict[int, ImageDecision] = {}
         self._of_request: dict[str, int] = {}
         self._stacks: dict[Subject, list[int]] = {}
 
-    def current(self) -> list[Decision]:
+    def current(self) -> list[ImageDecision]:
         """The decision that counts on each subject, oldest first.
 
         Raises:
@@ -129,7 +129,7 @@ class Corrections:
             self._follow(self._journal.refresh())
             return self._standing()
 
-    def history(self) -> list[Decision]:
+    def history(self) -> list[ImageDecision]:
         """All decisions, also those that were taken back, oldest first."""
         with self._lock:
             self._check_place()
@@ -143,7 +143,7 @@ class Corrections:
             self._follow(self._journal.refresh())
             return self._journal.damaged
 
-    def decide(self, new: Sequence[NewDecision], who: str) -> list[Receipt]:
+    def decide(self, new: Sequence[NewImageDecision], who: str) -> list[ImageReceipt]:
         """Write these decisions; they are in the journal and in the tables on the disk when this returns.
 
         Raises:
@@ -160,7 +160,7 @@ class Corrections:
                 self._write_tables()
         return receipts
 
-    def _check_room(self, new: Sequence[NewDecision], who: str) -> None:
+    def _check_room(self, new: Sequence[NewImageDecision], who: str) -> None:
         """Refuse decisions that the journal would still take and the tables would not: they are told as refused."""
         tables = sum(path.stat().st_size for path in (self.labels_path, self.excluded_path) if path.exists())
         words = sum(len(f"{each.part}{each.id}{each.target}{each.label}{who}") for each in new)
@@ -169,22 +169,22 @@ class Corrections:
 
     # ── The journal ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _append(self, file: Appender, new: Sequence[NewDecision], who: str) -> list[Receipt]:
+    def _append(self, file: Appender, new: Sequence[NewImageDecision], who: str) -> list[ImageReceipt]:
         when, receipts, added = now_text(), [], []
         number = self._last_number()
         for each in new:
             if each.request in self._of_request:
-                receipts.append(Receipt(self._of_request[each.request], True, None))
+                receipts.append(ImageReceipt(self._of_request[each.request], True, None))
                 continue
             undone = self._decisions.get(each.undoes)
             if each.kind == "undo" and undone is None:
                 raise DataError("decision_unknown", number=each.undoes)
             number += 1
             values = {name: value for name, value in asdict(each).items() if name != "after"}
-            decision = Decision(number=number, who=who, when=when, **values)
+            decision = ImageDecision(number=number, who=who, when=when, **values)
             last = self._last(self._subject(undone or decision))
             is_known = last is None or last.number <= each.after or last.number == each.undoes
-            receipts.append(Receipt(number, False, None if is_known else last))
+            receipts.append(ImageReceipt(number, False, None if is_known else last))
             added.append(decision)
         if added:
             self._record(file, added)
@@ -197,7 +197,7 @@ class Corrections:
         """
         return max(max(self._decisions, default=0), self._journal.size if self._journal.damaged else 0)
 
-    def _record(self, file: Appender, decisions: Sequence[Decision]) -> None:
+    def _record(self, file: Appender, decisions: Sequence[ImageDecision]) -> None:
         before = [_digest(path) for path in (self.labels_path, self.excluded_path)]
         file.append({"before": before, "decisions": [asdict(each) for each in decisions]})
         self._follow(False)
@@ -208,10 +208,10 @@ class Corrections:
             self._n_read, self._decisions, self._of_request, self._stacks = 0, {}, {}, {}
         for record in self._journal.records[self._n_read :]:
             for values in record["decisions"]:
-                self._take(Decision(**values))
+                self._take(ImageDecision(**values))
         self._n_read = len(self._journal.records)
 
-    def _take(self, decision: Decision) -> None:
+    def _take(self, decision: ImageDecision) -> None:
         self._decisions[decision.number] = decision
         self._of_request[decision.request] = decision.number
         if decision.kind != "undo":
@@ -221,17 +221,17 @@ class Corrections:
             if undone.number in stack:
                 stack.remove(undone.number)
 
-    def _subject(self, decision: Decision) -> Subject:
+    def _subject(self, decision: ImageDecision) -> Subject:
         if decision.kind not in ("label", "undo"):
             return decision.id, "", ""
         target = decision.target or (self._targets[0].name if len(self._targets) == 1 else "")
         return decision.id, target, decision.label.rpartition(": ")[0] if target in self._multilabel else ""
 
-    def _last(self, subject: Subject) -> Decision | None:
+    def _last(self, subject: Subject) -> ImageDecision | None:
         stack = self._stacks.get(subject)
         return self._decisions[stack[-1]] if stack else None
 
-    def _standing(self) -> list[Decision]:
+    def _standing(self) -> list[ImageDecision]:
         return [self._decisions[number] for number in sorted(stack[-1] for stack in self._stacks.values() if stack)]
 
     # ── The tables ───────────────────────────────────────────────────────────────────────────────────────
@@ -258,7 +258,7 @@ class Corrections:
         if self._journal.records:
             for digests, before in zip(known, self._journal.records[-1]["before"], strict=True):
                 digests.add(before)  # a kill between the journal and the table
-        added: list[Decision] = []
+        added: list[ImageDecision] = []
         tables: tuple[tuple[Kind, Path], ...] = ("label", self.labels_path), ("exclude", self.excluded_path)
         for (kind, path), digests in zip(tables, known, strict=True):
             digest = _digest(path)
@@ -268,7 +268,7 @@ class Corrections:
             numbered = enumerate(added, self._last_number() + 1)
             self._record(file, [replace(each, number=n, request=f"file/{n}") for n, each in numbered])
 
-    def _edits(self, kind: Kind) -> list[Decision]:
+    def _edits(self, kind: Kind) -> list[ImageDecision]:
         """The differences of an edited table from the journal, without numbers."""
         path, when = (self.labels_path if kind == "label" else self.excluded_path), now_text()
         found = []
@@ -278,7 +278,9 @@ class Corrections:
             if label or kind != "label":  # an audit's row without a suggestion corrects nothing
                 values = {name: row.get(name, "") for name in ("part", "id", "who")}
                 found.append(
-                    Decision(0, "", kind, target=target, label=label, undoes=0, when=row.get("when") or when, **values)
+                    ImageDecision(
+                        0, "", kind, target=target, label=label, undoes=0, when=row.get("when") or when, **values
+                    )
                 )
         of_subject = {self._subject(each): each for each in found}
         new = []
@@ -287,7 +289,9 @@ class Corrections:
             if last is None or (last.kind, last.label) != (each.kind, each.label):
                 new.append(each)
         gone = [last for last in self._standing() if last.kind == kind and self._subject(last) not in of_subject]
-        undone = [Decision(0, "", "undo", last.part, last.id, last.target, "", last.number, "", when) for last in gone]
+        undone = [
+            ImageDecision(0, "", "undo", last.part, last.id, last.target, "", last.number, "", when) for last in gone
+        ]
         return new + undone
 
     def _check_place(self) -> None:
@@ -304,7 +308,7 @@ def decision_files(root: Path, name: str) -> dict[str, str | None]:
     return {key: path if (root / path).is_file() else None for key, path in names.items()}
 
 
-def corrected_labels(opened: OpenData, standing: Sequence[Decision], target: str) -> NDArray[np.integer[Any]]:
+def corrected_labels(opened: OpenData, standing: Sequence[ImageDecision], target: str) -> NDArray[np.integer[Any]]:
     """A target's labels with the decisions, as in `muslin.data.dataset.Dataset.labels`.
 
     Decisions on images or classes that the data no longer have change nothing.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import PARTS
 from muslin.errors import BundleError, DataError, MuslinError
 from muslin.models.predictor import MODEL_FILE
-from muslin.studio.corrections import Corrections, Decision, corrected_labels
+from muslin.studio.corrections import Corrections, ImageDecision, corrected_labels
 from muslin.studio.data_selection import Facts
 from muslin.studio.data_sets import DataSets, OpenData
 from muslin.studio.made_once import MadeOnce
@@ -147,7 +147,7 @@ class DataRoom:
         return self._runs.get(key, lambda: _joined(opened, [(of_part[part], parts[part]) for part in known]))
 
 
-def marked(opened: OpenData, standing: list[Decision], kind: str) -> NDArray[np.bool_]:
+def marked(opened: OpenData, standing: list[ImageDecision], kind: str) -> NDArray[np.bool_]:
     """bool (count,): the images with a decision of this kind."""
     found = np.zeros(len(opened), bool)
     indices = [opened.index_of(each.id) for each in standing if each.kind == kind]

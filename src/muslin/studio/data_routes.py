@@ -16,7 +16,7 @@ from starlette.routing import Route
 from muslin.data.dataset import PARTS
 from muslin.errors import DataError, MuslinError
 from muslin.messages import Message
-from muslin.studio.corrections import KINDS, Decision, NewDecision
+from muslin.studio.corrections import KINDS, ImageDecision, NewImageDecision
 from muslin.studio.data_findings import findings_of
 from muslin.studio.data_room import DataRoom, folder_is_writable
 from muslin.studio.data_selection import STATES, Facts, Selection, class_counts, selected, unlabelled
@@ -137,7 +137,7 @@ def rows(room: DataRoom, opened: OpenData, body: Body) -> dict[str, Any]:
     run = optional_text_of(body, "run")
     facts = room.facts(opened, target, run)
     given = None if target is None else opened.labels(target)
-    standing: dict[str, list[Decision]] = {}
+    standing: dict[str, list[ImageDecision]] = {}
     for each in room.corrections(opened).current():
         if each.target in (target or "", ""):
             standing.setdefault(each.id, []).append(each)
@@ -221,12 +221,12 @@ DATA_ROUTES: dict[str, Answer] = {
 # ── Values ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def decision_json(decision: Decision) -> dict[str, Any]:
+def decision_json(decision: ImageDecision) -> dict[str, Any]:
     """A decision for a page."""
     return {name: value for name, value in asdict(decision).items() if name not in ("request", "part")}
 
 
-def _new_decision(opened: OpenData, found: Any) -> NewDecision:
+def _new_decision(opened: OpenData, found: Any) -> NewImageDecision:
     if not isinstance(found, dict):
         raise MuslinError("request_value", name="decisions", expected="array", items="object")
     kind = choice_of(found, "kind", "label", KINDS)
@@ -237,7 +237,7 @@ def _new_decision(opened: OpenData, found: Any) -> NewDecision:
         values |= _label_of(opened, found)
     elif kind == "undo":
         values |= {"undoes": integer_of(found, "undoes", -1, 2**53)}
-    return NewDecision(text_of(found, "request")[:MAX_TEXT], kind, part, str(opened.ids[index]), **values)
+    return NewImageDecision(text_of(found, "request")[:MAX_TEXT], kind, part, str(opened.ids[index]), **values)
 
 
 def _label_of(opened: OpenData, found: Body) -> dict[str, str]:

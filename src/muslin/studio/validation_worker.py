@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset
-from muslin.errors import BundleError, DataError
+from muslin.errors import DataError
+from muslin.studio.run_sources import source_of
 from muslin.workers import WorkerEnded, WorkerPool
+from muslin.workflows.run_folder import Run, run_of_snapshot
 
 MAX_READING_S = 300
 MAX_READING_MB = 4000
@@ -61,11 +63,10 @@ def validation_images(root: Path, model: Path, name: str, target: str, count: in
 
 def _read(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     from muslin.models.predictor import Predictor
-    from muslin.workflows.run_folder import run_of_snapshot
 
     model = Path(params["model"])
     predictor = Predictor.open(model, 1, params["name"], graph="float32").with_cache()
-    part = _select_part(Path(params["root"]), run_of_snapshot(model) or model.parent, predictor)
+    part = _select_part(Path(params["root"]), Run(run_of_snapshot(model) or model.parent), predictor)
     images: Dataset = part.images
     images = images.take(np.unique(np.linspace(0, len(images) - 1, min(params["count"], len(images))).astype(int)))
     pixels = np.empty((len(images), *predictor.bundle.preprocessing.shape), np.uint8)
@@ -75,25 +76,21 @@ def _read(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     return found | {"part": part.part, "seen": part.seen and part.seen.to_dict()}, pixels.reshape(-1)
 
 
-def _select_part(root: Path, run: Path, predictor: Any) -> Any:
-    """The validation or the test images, as a `muslin.workflows.selected_part.SelectedPart`."""
-    from muslin.data import read
-    from muslin.models.json_schema import check_schema, parse_json
-    from muslin.studio.run_sources import check_within
-    from muslin.workflows.run_folder import MAX_RECORD_BYTES
-    from muslin.workflows.run_schema import SOURCE, UNSAFE_IN_RECORD
+def _select_part(root: Path, run: Run, predictor: Any) -> Any:
+    """The validation or the test images, as a `muslin.workflows.selected_part.SelectedPart`, with the run's corrected
+    labels and without what it excluded.
+    """
+    from muslin.workflows.run_data import read_run_data
     from muslin.workflows.selected_part import select_part
 
     try:
-        with open(run / "run.json", "rb") as file:
-            source: Any = parse_json(file.read(MAX_RECORD_BYTES), UNSAFE_IN_RECORD).get("source")
-        check_schema(source, SOURCE)
-    except (OSError, ValueError, BundleError) as error:
+        record, source = run.record, source_of(root, run)
+    except DataError as error:
         raise DataError("run_without_data") from error
-    data, test, options = source["data"], source["test"], source["read_options"]
-    for path in (data, test, options.get("images")):
-        check_within(root, path)
-    dataset = read(data, test=test, **options)
+    if source is None:
+        raise DataError("run_without_data")
+    source.check()
+    dataset = read_run_data(run, record).dataset
     parts = set() if dataset.parts is None else set(dataset.parts.tolist())
     seen = predictor.bundle.seen_images
     was_trained_on = seen is not None and not len(seen.validation)  # a last fit, after cross-fitting, took them
