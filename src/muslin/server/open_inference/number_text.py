@@ -47,11 +47,12 @@ def cut_array(text: bytes, key: str = "data") -> CutJson | None:
         return None
     start = _skip(text, start + len(key) + 2, b":" + _BLANK)
     end = _skip(text, start, _ARRAY)
-    array = text[start:end].rstrip(b"," + _BLANK)
-    if not array.startswith(b"["):
+    while end > start and text[end - 1] in b"," + _BLANK:
+        end -= 1
+    if text[start : start + 1] != b"[":
         return None
-    mark = uuid.uuid4().hex
-    return CutJson(b'%s"%s"%s' % (text[:start], mark.encode(), text[start + len(array) :]), mark, ArrayText(array))
+    mark, array = uuid.uuid4().hex, ArrayText(memoryview(text)[start:end])
+    return CutJson(b'%s"%s"%s' % (text[:start], mark.encode(), text[end:]), mark, array)
 
 
 def read_array(array: bytes, shape: Sequence[int]) -> NDArray[np.uint8] | None:
