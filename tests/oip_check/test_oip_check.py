@@ -126,6 +126,7 @@ BROKEN: dict[str, tuple[str, Fault]] = {
     "any case": ("model.case", lambda sent, _: reply_to(replace(sent, path=sent.path.replace("sUMS", MODEL)))),
     "no model name": ("infer.response", edited(INFER, lambda found: found.pop("model_name"))),
     "too few values": ("infer.response", first_output(shape=[5, 3])),
+    "nested otherwise than the shape": ("infer.response", first_output(data=[[0.1], [0.2, 0.3]])),
     "NaN in JSON": ("infer.response", first_output(data=[float("nan"), 0.0, 0.0])),
     "texts as FP32": ("infer.response", first_output(data=["1", "2", "3"])),
     "version as a number": ("infer.version", edited(INFER, lambda found: found.update(model_version=2))),

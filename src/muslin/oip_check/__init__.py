@@ -2,13 +2,14 @@
 
     python -m muslin.oip_check http://127.0.0.1:8000 --model NAME
 
-`check_server` sends each rule's requests and returns a `Report`. Each rule passes, fails, is not offered (an extension,
-or versions), or could not be tried. `rules` has the table of rules and
-what a rule can say; the modules named `*_rules` fill it.
+`check_server` sends each rule's requests to a `Server`, and returns a `Report`. Each rule passes, fails, is not offered
+(an extension, or versions), or could not be tried. `rules` has the table of rules and what a rule can say; the modules
+named `*_rules` fill it.
 """
 
 from muslin.oip_check.check import check_server
+from muslin.oip_check.connection import Server
 from muslin.oip_check.report import Report
 from muslin.oip_check.rules import RULES, Result, Rule
 
-__all__ = ["RULES", "Report", "Result", "Rule", "check_server"]
+__all__ = ["RULES", "Report", "Result", "Rule", "Server", "check_server"]

@@ -30,7 +30,14 @@ from muslin.strict_json import json_text
 )
 @click.option("--token", metavar="TOKEN", envvar="MUSLIN_TOKEN", help="Sent as Authorization: Bearer TOKEN.")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header to send with every request.")
-@click.option("--timeout", "timeout_s", default=10.0, show_default=True, help="Seconds for which a reply is awaited.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds for which a reply is awaited.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def cli(
     url: str,
@@ -45,6 +52,9 @@ def cli(
     named = dict(split_header(header) for header in headers)
     if token:
         named["Authorization"] = f"Bearer {token}"
+    for name, value in named.items():
+        if not (name + value).isascii() or not (name + value).isprintable():
+            raise click.UsageError(f"The header {name} has other characters than ASCII's.")
     server = Server(url.rstrip("/"), named, timeout_s)
     report = check_server(server, models, read_request(request) if request else None)
     echo(json_text(report.to_dict(), indent=2) if as_json else "\n".join(report.lines()))

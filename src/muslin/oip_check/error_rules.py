@@ -65,8 +65,17 @@ def having(**fields: Any) -> Callable[[dict[str, Any]], object]:
     return lambda value: value.update(fields)
 
 
+def send_too_few(target: Target) -> Reply:
+    """The accepted request without the first input's last element."""
+    if not target.example[0].values:
+        raise NotTriedError("The first input has no elements.")
+    return send_input(lambda tensor: tensor["data"].pop(), target)
+
+
 def send_value(value: object, target: Target) -> Reply:
     """The accepted request with `value` as the first input's first element."""
+    if not target.example[0].values:
+        raise NotTriedError("The first input has no elements.")
     if target.example[0].datatype == "BYTES" and isinstance(value, str):
         raise NotTriedError("The input's data type is BYTES, of which a text is a value.")
     return send_input(lambda tensor: tensor["data"].__setitem__(0, value), target)
@@ -114,13 +123,7 @@ WRONG_REQUESTS = (
     WrongRequest(
         "huge_shape", "a shape of 2^80 elements", "required", partial(send_input, having(shape=[2**40, 2**40])), TENSORS
     ),
-    WrongRequest(
-        "too_few",
-        "fewer values than the shape has",
-        "required",
-        partial(send_input, lambda x: x["data"].pop()),
-        TENSORS,
-    ),
+    WrongRequest("too_few", "fewer values than the shape has", "required", send_too_few, TENSORS),
     WrongRequest("value_type", "a value of another type", "required", partial(send_value, {"a": 1}), TENSORS),
     WrongRequest("value_text", "a text among numbers", "required", partial(send_value, "x"), TENSORS),
     WrongRequest("value_range", "an integer out of range", "recommended", send_out_of_range, TENSORS),

@@ -107,7 +107,10 @@ def output_tensor(output: dict[str, Any], content: bytes | None = None) -> Tenso
     shape = output_shape(output, where)
     values: Sequence[Any]
     if content is None:
-        values = json_values(field(output, "data", list, where), datatype, where)
+        data = field(output, "data", list, where)
+        values = json_values(data, datatype, where)
+        if any(isinstance(item, list) for item in data) and not is_nested_as(data, shape):
+            raise RuleBrokenError(f"{where}: the nested arrays are not those of the shape {list(shape)}.")
     else:
         values = binary_values(content, datatype, math.prod(shape), where)
     if len(values) != math.prod(shape):
@@ -147,6 +150,13 @@ def json_values(data: list[Any], datatype: str, where: str) -> list[Any]:
     return values
 
 
+def is_nested_as(data: Any, shape: Sequence[int]) -> bool:
+    """Whether arrays within arrays have this shape."""
+    if not shape:
+        return not isinstance(data, list)
+    return isinstance(data, list) and len(data) == shape[0] and all(is_nested_as(item, shape[1:]) for item in data)
+
+
 def _json_value(value: Any, datatype: str, where: str) -> Any:
     if datatype == "BYTES":
         if isinstance(value, str):
@@ -155,8 +165,9 @@ def _json_value(value: Any, datatype: str, where: str) -> Any:
         if isinstance(value, bool):
             return value
     elif datatype.startswith(("INT", "UINT")):
-        if type(value) is int and _fits(value, datatype):
-            return value
+        is_whole = type(value) is int or (isinstance(value, float) and value.is_integer())  # JSON has one kind
+        if is_whole and _fits(int(value), datatype):
+            return int(value)
     elif type(value) in (int, float):
         return float(value)
     raise RuleBrokenError(f"{where}: {value!r} (JSON {json_type(value)}) is no {datatype}.")
