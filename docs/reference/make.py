@@ -1,4 +1,4 @@
-"""Write the reference from the code: cli.md, recipes.md, errors.md and python.md in this folder.
+"""Write the reference from the code: cli.md, recipes.md, errors.md, python.md and server.md in this folder.
 
     python docs/reference/make.py            # write the pages that changed
     python docs/reference/make.py --check    # write nothing; exit 1 if a page is stale
@@ -28,6 +28,8 @@ from muslin.data.dataset import Target
 from muslin.learn.layer_kinds import layer_detail
 from muslin.learn.networks import describe
 from muslin.learn.recipes import METHODS, RECIPES, Recipe, recipe_network, settings
+from muslin.server.metrics import COUNTS, GAUGES
+from muslin.server.openapi import OPERATIONS
 
 HERE = Path(__file__).resolve().parent
 SOURCE = Path(muslin.__file__).parent
@@ -98,7 +100,13 @@ def stale(folder: Path) -> list[str]:
 def pages() -> dict[str, str]:
     """The content per file name."""
     note = f"<!-- Made by {COMMAND}; change the code, not this page. -->"
-    made = {"cli.md": command_line(), "recipes.md": recipes(), "errors.md": errors_page(), "python.md": python()}
+    made = {
+        "cli.md": command_line(),
+        "recipes.md": recipes(),
+        "errors.md": errors_page(),
+        "python.md": python(),
+        "server.md": server(),
+    }
     return {name: f"{note}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -265,6 +273,34 @@ def _network(made: Recipe) -> Iterator[str]:
         parameters = f"{layer['parameters']:,}" if layer["parameters"] else ""
         yield f"| `{layer['name']}` ({layer['kind']}) | {_cell(layer_detail(layer))} | {output} | {parameters} |"
     yield ""
+
+
+# --- server.md
+
+
+def server() -> Iterator[str]:
+    yield "# The server"
+    yield ""
+    yield "What `muslin serve` answers, as its `/openapi.json` describes it, and what it measures at `/metrics`."
+    yield from ("", "## Paths", "")
+    yield "Without a token, those marked *open* are answered. `Retry-After` comes with 429 and 503."
+    yield ""
+    yield from ("| request | what it does | query | body | |", "| --- | --- | --- | --- | --- |")
+    for (method, path), operation in OPERATIONS.items():
+        query, body = (", ".join(f"`{name}`" for name in names) for names in (operation.query, operation.request or ()))
+        is_open = "open" if operation.is_open else ""
+        yield f"| `{method} {path}` | {_cell(operation.summary)} | {query} | {body} | {is_open} |"
+    yield from ("", "## Metrics", "")
+    yield (
+        "Names as Prometheus shows them. A histogram has `_bucket`, `_sum` and `_count`. With a token, Prometheus must "
+        "send it (`authorization` of a scrape configuration)."
+    )
+    yield from ("", "| metric | labels | what it tells |", "| --- | --- | --- |")
+    for name, (text, labels, bounds) in COUNTS.items():
+        ending = "" if bounds else "_total"
+        yield f"| `muslin_{name}{ending}` | {', '.join(labels)} | {_cell(text)} |"
+    for name, (text, labels) in GAUGES.items():
+        yield f"| `muslin_{name}` | {', '.join(labels)} | {_cell(text)} |"
 
 
 # --- errors.md

@@ -48,7 +48,9 @@ def test_requests_decisions_and_classes_are_counted(server: Served) -> None:
     assert server.predict(b"no image").status_code == 415
     assert server.client.get("/v1/models/gone").status_code == 404
     assert server.client.get("/ada@example.com").status_code == 404
+    assert server.client.post("/v1/predict", headers={"Host": "evil.example"}).status_code == 421
     metrics = read_metrics(server.client)
+    assert total(metrics, "errors_total", route="/v1/predict", code="host_unknown") == 1
     assert total(metrics, "requests_total", route="/v1/predict", method="POST", status="200") == 1
     assert total(metrics, "requests_total", route="/v1/predict", status="415") == 1
     assert total(metrics, "requests_total", route="/v1/models/{name}", status="404") == 1

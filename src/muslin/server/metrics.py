@@ -71,6 +71,11 @@ COUNTS = {
     "model_loads": Count("Attempts to load a model file.", ("model", "result")),
     "log_lines_dropped": Count("Lines for which the reader of the log was too slow."),
 }
+GAUGES = {
+    "model_workers": ("Worker processes that serve this file.", ("model", "digest")),
+    "requests_in_flight": ("Requests that are being answered.", ()),
+    "out_of_scope_ratio": ("Share of the predictions since the start that are out of scope.", ("model", "target")),
+}
 _GATHERED = "_gathered"  # the ending of a histogram's counters
 
 
@@ -91,14 +96,13 @@ class Metrics:
                 self._add_counter(name + "_sum" + _GATHERED, text, labels)
             else:
                 self._add_counter(name, text, labels)
-        self._models = self._gauge("model_workers", "Worker processes that serve this file.", "model", "digest")
-        self._in_flight = self._gauge("requests_in_flight", "Requests that are being answered.")
+        self._models, self._in_flight = self._gauge("model_workers"), self._gauge("requests_in_flight")
 
     def _add_counter(self, name: str, text: str, labels: tuple[str, ...]) -> None:
         self._counters[name] = Counter(f"muslin_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"muslin_{name}", text, labels, registry=self._registry, multiprocess_mode="livesum")
+    def _gauge(self, name: str) -> Gauge:
+        return Gauge(f"muslin_{name}", *GAUGES[name], registry=self._registry, multiprocess_mode="livesum")
 
     def count(self, name: str, *labels: str, by: float = 1.0) -> None:
         """Add to a metric of COUNTS without bounds."""
@@ -259,8 +263,8 @@ def _out_of_scope_ratio(found: dict[str, Metric]) -> GaugeMetricFamily:
         key = labels["model"], labels["target"]
         totals[key] += value
         out_of_scope[key] += value * (labels["decision"] == DECISIONS[OUT_OF_SCOPE])
-    text = "Share of the predictions since the start that are out of scope."
-    family = GaugeMetricFamily("muslin_out_of_scope_ratio", text, labels=["model", "target"])
+    text, names = GAUGES["out_of_scope_ratio"]
+    family = GaugeMetricFamily("muslin_out_of_scope_ratio", text, labels=names)
     for key, total in totals.items():
         family.add_metric(key, out_of_scope[key] / total)
     return family

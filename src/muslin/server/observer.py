@@ -9,11 +9,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from muslin.errors import MuslinError
 from muslin.server.access import HEALTH_PATHS
 from muslin.server.metrics import Metrics
+from muslin.server.openapi import OPERATIONS
 from muslin.server.request_log import RequestLog
 from muslin.server.request_record import begin_record
 
 QUIET_ROUTES = HEALTH_PATHS | {"/metrics"}
 """Asked for every few seconds; in the log only where they are not answered as usual."""
+
+
+PATHS = frozenset(path for _, path in OPERATIONS if "{" not in path)
 
 
 class Observer:
@@ -60,12 +64,18 @@ class Observer:
             elif not is_complete:
                 raise ResponseBrokenError from None  # its text, which uvicorn would log, could quote a request
         finally:
-            route = getattr(scope.get("route"), "path", None)
-            record.route = route if route else record.route
+            record.route = _route_of(scope, record.route)
             record.seconds = time.perf_counter() - record.began
             self._metrics.request_ended(record)
             if record.status >= 400 or record.route not in QUIET_ROUTES:
                 self._log.request(record)
+
+
+def _route_of(scope: Scope, known: str) -> str:
+    """The path with the names of its variable parts, also of a request that never came to its route."""
+    route = getattr(scope.get("route"), "path", None)
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return str(route) if route else path if path in PATHS else known
 
 
 class ResponseBrokenError(Exception):
