@@ -82,6 +82,10 @@ def test_chinese_row_can_be_filled(code: str) -> None:
     assert not re.search(r"\[\[|\]\]|plural", text)
 
 
+TERMINAL_ONLY = [SOURCE / name for name in ("web/connections.py", "studio/server.py")]
+"""What a server says in the terminal from which it was started."""
+
+
 def _page_texts(row: Any) -> Iterator[str]:
     """Sentences and hints of a row as pages show them."""
     for hint in row.get("hints") or (None,):
@@ -173,6 +177,23 @@ def test_raised_codes_exist_and_get_their_parameters() -> None:
                 missing = _required(table("en")[code]) - given - {"path", "where"}  # which an outer layer may add
                 faults += [f"{file.name}:{call.lineno}: {code} lacks {name}" for name in sorted(missing)]
     assert faults == []
+
+
+def test_what_work_logs_is_a_message_in_any_language() -> None:
+    faults = []
+    for file in SOURCE.rglob("*.py"):
+        if file.parent.name == "cli" or file in TERMINAL_ONLY:
+            continue
+        for call in ast.walk(ast.parse(file.read_text())):
+            name = getattr(call, "func", None)
+            is_log = getattr(name, "attr", getattr(name, "id", "")) in ("log", "_log", "log_seldom")
+            if is_log and isinstance(call, ast.Call) and call.args and _is_text(call.args[0]):
+                faults.append(f"{file.relative_to(SOURCE)}:{call.lineno}")
+    assert faults == []
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def test_every_code_is_raised_somewhere() -> None:

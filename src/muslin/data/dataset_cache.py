@@ -329,4 +329,4 @@ def _download_file(
             count += len(block)
             if count - logged >= LOG_EVERY_BYTES:
                 logged = count
-                log(f"{count / 1e6:,.0f} MB downloaded")
+                log(Message("mb_downloaded", mb=count / 1e6))

@@ -55,7 +55,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     tags: list[frozenset[str] | None] = []
     fixes: list[str] = []
     for part, file in files.items():
-        log(f"reading {file.name}")
+        log(Message("file_reading", name=file.name))
         tags_of = _read_json(file, fixes)
         names += [f"{part}/{name}" for name in tags_of] if path.is_dir() else list(tags_of)
         parts += [part] * len(tags_of)

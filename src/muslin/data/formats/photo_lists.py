@@ -173,7 +173,7 @@ def read_flags(
         labels += table[flags].tobytes()
         names += (row.name for row in block)
         if len(names) // LOG_EVERY_ROWS > (len(names) - len(block)) // LOG_EVERY_ROWS:
-            log(f"{len(names):,} rows read")
+            log(Message("rows_read", n=len(names)))
     return names, np.frombuffer(labels, dtype=np.int8).reshape(len(names), columns)
 
 

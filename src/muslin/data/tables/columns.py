@@ -101,7 +101,7 @@ def build_columns(names: Sequence[str], rows: Iterable[Sequence[Cell]], log: Log
             block_codes = [codes.setdefault(cell, len(codes)) for cell in cells]
             arrays.append(np.array(block_codes, dtype=np.min_scalar_type(len(codes))))
         if (count + len(block)) // LOG_EVERY_ROWS > count // LOG_EVERY_ROWS:
-            log(f"{count + len(block):,} rows read")
+            log(Message("rows_read", n=count + len(block)))
         count += len(block)
     return {
         name: Column(list(codes), np.concatenate(arrays) if arrays else np.empty(0, dtype=np.uint8))
