@@ -47,7 +47,7 @@ _limits = (
         type=click.FloatRange(0, 1000, min_open=True),
     ),
     option("--max-images N", "Maximum images in a request. Default: 64.", type=click.IntRange(1, 10_000)),
-    option("--max-requests N", "Maximum requests that are answered at a time. Default: 256.", type=click.IntRange(1)),
+    option("--max-requests N", "Maximum requests that are answered at a time. Default: 128.", type=click.IntRange(1)),
     option(
         "--request-seconds S",
         "Maximum time for a request to arrive and to be answered. Default: 30.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import random
 import re
 from collections.abc import Callable, Iterable
 
@@ -25,6 +26,10 @@ from muslin.web.responses import RETRY_AFTER_S
 
 MAX_BODIES_BYTES = 400_000_000
 """Of the bodies of all requests, until they are answered: a dozen requests of many photos at a time."""
+
+REFUSAL_S = (0.5, 1.5)
+"""Seconds, from and to, until a request that is one too many is told so: clients that come again at once, whatever
+Retry-After says, would otherwise take the time of those that are answered, and all at the same moment."""
 
 MODELS_FOLDER = "/v1/models/"
 """Paths to which whole models are sent. Their bodies go to the disk, so they are not part of MAX_BODIES_BYTES."""
@@ -103,13 +108,23 @@ class _Request:
         is_complete: whether the whole body has come.
         has_begun: whether the response has.
         is_ousted: whether others needed the memory of its body, which was slow.
+        is_too_many: whether as many as allowed were being worked on when it had come.
     """
 
-    __slots__ = ("has_begun", "held_bytes", "is_complete", "is_ousted", "max_bytes", "received", "timeout")
+    __slots__ = (
+        "has_begun",
+        "held_bytes",
+        "is_complete",
+        "is_ousted",
+        "is_too_many",
+        "max_bytes",
+        "received",
+        "timeout",
+    )
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes, self.received, self.held_bytes = max_bytes, 0, 0
-        self.is_complete = self.has_begun = self.is_ousted = False
+        self.is_complete = self.has_begun = self.is_ousted = self.is_too_many = False
         self.timeout: asyncio.Timeout | None = None
 
 
@@ -170,6 +185,9 @@ class Guard:
             event = await receive()
             if not request.is_complete and event["type"] == "http.request":
                 self._count(request, event, is_held=not brings_model)
+            if request.is_too_many:
+                await asyncio.sleep(random.uniform(*REFUSAL_S))
+                raise MuslinError("too_many_requests", maximum=self._settings.max_requests)
             return event
 
         seconds = self._settings.request_s * (MODEL_TIMES if brings_model else 1)
@@ -211,9 +229,9 @@ class Guard:
         if not event.get("more_body", False):
             request.is_complete = True
             self._arriving.pop(request, None)
-            if len(self._working) >= self._settings.max_requests:
-                raise MuslinError("too_many_requests", maximum=self._settings.max_requests)
-            self._working.add(request)
+            request.is_too_many = len(self._working) >= self._settings.max_requests
+            if not request.is_too_many:
+                self._working.add(request)
         if self._held_bytes > MAX_BODIES_BYTES:
             self._free_memory(request)
 

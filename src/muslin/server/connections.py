@@ -1,5 +1,7 @@
 """HTTP/1.1 connections of the server."""
 
+from contextlib import suppress
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from muslin.web.connections import TimeLimits
@@ -7,16 +9,32 @@ from muslin.web.connections import TimeLimits
 MAX_HEAD_BYTES = 2**16
 """Of a request's line and headers, which the parser keeps until they are complete; clients send a few hundred."""
 
+MAX_CONNECTIONS = 4096
+"""Open connections; an idle one takes 10 KB."""
+
+OTHER_FILES = 256
+"""Files and sockets that the server needs beside its connections."""
+
 HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class FastConnection(TimeLimits, HttpToolsProtocol):
     """uvicorn's HTTP/1.1 by httptools: a tenth of the processor time of h11."""
 
+    max_connections = MAX_CONNECTIONS
+    patience_s = 2.0  # clients under load send their next request sooner, and would lose it
+
     _head_bytes = 0
     _is_in_head = True
+    _is_refused = False
+
+    def _refuse(self) -> None:
+        self._is_refused = True  # once its request has come: closed before, it would lose the refusal
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            super()._refuse()
+            return
         if self._is_in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -38,3 +56,18 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
             super().send_400_response(msg)
         else:
             self.transport.close()
+
+
+def allow_connections() -> None:
+    """Let this process open as many connections as it may have, or fewer where the system does not let it."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        FastConnection.max_connections = max(1, soft - OTHER_FILES)

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from muslin.messages import Log, Message
+from muslin.server.event_loop import event_loop
 from muslin.server.processes import let_signals_in
 
 SILENCE_S = 1.0
@@ -23,6 +24,9 @@ SILENCE_S = 1.0
 
 ACCEPT_PAUSE_S = 0.1
 """Seconds without new connections after the system had no place for one."""
+
+ACCEPTED_WHEN_BUSY = 32
+"""Connections taken at a time while requests are being answered."""
 
 TICK_S = 0.02
 """Seconds between two looks at the connections while a server stops."""
@@ -58,6 +62,10 @@ class GracefulServer(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         self.should_exit = True
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        with asyncio.Runner(loop_factory=event_loop) as runner:
+            runner.run(self.serve(sockets))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
@@ -101,10 +109,16 @@ class GracefulServer(uvicorn.Server):
 
     def _listen(self, listening: socket.socket) -> None:
         if not self.is_stopping:
-            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+            asyncio.get_running_loop().add_reader(listening, self._accept_some, listening)
+
+    def _accept_some(self, listening: socket.socket) -> None:
+        """Take one connection, so that other workers have their share; several where each turn of the loop is long."""
+        for _ in range(ACCEPTED_WHEN_BUSY if self.server_state.tasks else 1):
+            if not self._accept(listening):
+                return
 
     def _accept(self, listening: socket.socket) -> bool:
-        """Take one connection, so that other workers have their share; whether there was one."""
+        """Take a connection; whether there was one."""
         loop = asyncio.get_running_loop()
         try:
             accepted, _ = listening.accept()

@@ -54,7 +54,7 @@ class Settings:
     max_wait_ms: float = 2.0
     max_image_mb: float = 20.0
     max_images: int = 64
-    max_requests: int = 256
+    max_requests: int = 128
     request_s: float = 30.0
     grace_s: float = 30.0
     precision: float | None = None

@@ -8,7 +8,7 @@ import uvicorn
 from muslin.messages import Log
 from muslin.printing import log as print_log
 from muslin.server.app import create_app
-from muslin.server.connections import FastConnection
+from muslin.server.connections import FastConnection, allow_connections
 from muslin.server.graceful_server import GracefulServer
 from muslin.server.metrics import Metrics
 from muslin.server.model_updates import ModelUpdates
@@ -40,6 +40,7 @@ def serve(
         BundleError: a model cannot be used.
         DataError: the precision or the guarantee is out of range.
     """
+    allow_connections()
     models, metrics = ModelTable.of(settings), Metrics()
     for model in models.values():
         metrics.watch(model)

@@ -57,6 +57,9 @@ class TimeLimits(asyncio.Protocol):
     transport: Any
     connections: set[Any]
 
+    max_connections = MAX_CONNECTIONS
+    patience_s = 0.0  # that a connection waits for its client before others may have its place
+
     _timer: asyncio.TimerHandle | None = None
     waiting_since = 0.0
 
@@ -75,7 +78,7 @@ class TimeLimits(asyncio.Protocol):
         # acknowledgement of its head, 40 ms on a connection that is used again
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._await_client(REQUEST_HEAD_S)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self.max_connections:
             self._free_slot()
 
     def on_response_complete(self) -> None:
@@ -98,14 +101,18 @@ class TimeLimits(asyncio.Protocol):
 
     def _free_slot(self) -> None:
         others = [other for other in self.connections if isinstance(other, TimeLimits) and other is not self]
-        waiting = [other for other in others if other.is_waiting]
+        before = self.loop.time() - self.patience_s
+        waiting = [other for other in others if other.is_waiting and other.waiting_since <= before]
         if waiting:
             slowest = min(waiting, key=lambda other: other.waiting_since)
             slowest.transport.abort()
             self.connections.discard(slowest)  # the next one may come before asyncio reports this one as lost
         else:
-            self.transport.write(REFUSAL)
-            self.transport.close()
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self.transport.write(REFUSAL)
+        self.transport.close()
 
     def _await_client(self, seconds: float) -> None:
         if self._timer:
