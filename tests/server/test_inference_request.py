@@ -143,6 +143,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"inputs": [image()], "parameters": {"binary_data_output": 1}}, "request_value", "parameters.binary_data_output"),
     ({"inputs": [image()], "parameters": {"precision": "0.9"}}, "request_value", "parameters.precision"),
+    ({"inputs": [image()], "parameters": {"precision": 10**400}}, "request_value", "parameters.precision"),
+    ({"inputs": [image()], "parameters": {"precision": True}}, "request_value", "parameters.precision"),
     ({"inputs": [image()], "parameters": {"guarantee": 1}}, "request_value", "parameters.guarantee"),
 ]
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,8 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 Images = NDArray[np.uint8] | list[bytes]
 """uint8 (n, height, width, channels) as the network takes them, or the content of `n` image files."""
+
+_MAX_BITS = 64  # of an integer
 
 _KINDS: dict[type, str] = {str: "string", list: "array", dict: "object", bool: "boolean", int: "integer"}
 _FROM_JSON: dict[str, Callable[[Any, Sequence[int], str], Images]] = {UINT8: read_pixels, BYTES: read_base64}
@@ -102,15 +105,12 @@ def read_request(body: bytes, header_length: str | None, limits: InputLimits) ->
     request = _json_object(body[:n_bytes])
     parameters = _parameters(request, "parameters")
     is_binary = _optional(parameters, "binary_data_output", bool, "parameters.") or False
-    precision = parameters.get("precision")
-    if precision is not None and (isinstance(precision, bool) or not isinstance(precision, int | float)):
-        raise InferenceError("request_value", name="parameters.precision", expected="number")
     return InferenceRequest(
         _optional(request, "id", str),
         _images(request, content[n_bytes:], limits),
         _outputs(request, is_binary),
         is_binary,
-        precision,
+        _optional_number(parameters, "precision", "parameters."),
         _optional(parameters, "guarantee", str, "parameters."),
     )
 
@@ -250,6 +250,14 @@ def _required(body: Mapping[str, Any], name: str, kind: type, where: str = "") -
     if type(value) is not kind:
         raise InferenceError("request_value", name=where + name, expected=_KINDS[kind])
     return value
+
+
+def _optional_number(body: Mapping[str, Any], name: str, where: str) -> float | None:
+    """A number; None where it is missing or null. JSON has integers that no float can be."""
+    value = body.get(name)
+    if type(value) not in (int, float, NoneType) or (isinstance(value, int) and value.bit_length() > _MAX_BITS):
+        raise InferenceError("request_value", name=where + name, expected="number")
+    return None if value is None else float(value)
 
 
 def _optional(body: Mapping[str, Any], name: str, kind: type, where: str = "") -> Any:

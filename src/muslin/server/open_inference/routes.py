@@ -23,7 +23,7 @@ from muslin.server.open_inference.metadata import model_configuration, model_met
 from muslin.server.open_inference.outputs import output_tensor, outputs_of, requested_outputs
 from muslin.server.open_inference.request_body import decompressed
 from muslin.server.open_inference.tensors import Tensor, binary_values, json_values
-from muslin.server.request_record import record_of
+from muslin.server.request_record import RequestRecord, record_of
 from muslin.server.responses import json_response, language_in
 from muslin.server.results import Guarantee, check_readable
 from muslin.server.settings import Settings
@@ -111,9 +111,7 @@ class OpenInference:
             wanted = [(outputs[each.name], each) for each in requested_outputs(sent, outputs)]
             guarantee = self._guarantee(sent)
             model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
-            pixels = await self._pixels(sent, model)
-            record.images = len(pixels)
-            record.end_stage("decode")
+            pixels = await self._pixels(sent, model, record)
             values = await model.batcher.submit(pixels, arrival)
         record.end_stage("predict")
         decided = model.predictor.decide(UnnamedImages(len(sent.images)), values, *guarantee)
@@ -139,13 +137,17 @@ class OpenInference:
 
         return read() if len(body) < LONG_BYTES and encoding == "identity" else await asyncio.to_thread(read)
 
-    async def _pixels(self, sent: InferenceRequest, model: ServedModel) -> NDArray[np.uint8]:
+    async def _pixels(self, sent: InferenceRequest, model: ServedModel, record: RequestRecord) -> NDArray[np.uint8]:
         """The images of a request as the model takes them."""
         preprocessing = model.predictor.bundle.preprocessing
         if not isinstance(sent.images, list):
-            return await self._decoder.transform(sent.images, preprocessing)
+            pixels = await self._decoder.transform(sent.images, preprocessing)
+            record.images = len(pixels)
+            record.end_stage("decode")
+            return pixels
         files = [SentImage(f"inputs[0].data[{place}]", content) for place, content in enumerate(sent.images)]
         read = await self._decoder.decode(files, preprocessing)
+        record.end_decoding(read)
         for image in read:
             check_readable([image])
         return np.stack([image.pixels for image in read if image.pixels is not None])
