@@ -205,7 +205,8 @@ def test_a_path_prefix_is_known_whether_the_proxy_takes_it_off_or_not():
         for path in ("/v1/predict", "/muslin/v1/predict"):
             assert json.loads(ask(app, path=path, **with_token())[1])["path"] == "/muslin/v1/predict"
             assert code_of(ask(app, path=path), 401) == "token_missing"
-        for path in ("/muslin", "/muslin/", "/muslin/static/a.js", "/"):
+        assert (ask(app, path="/muslin")[0], ask(app, path="/muslin")[2]["location"]) == (308, "/muslin/")
+        for path in ("/muslin/", "/muslin/static/a.js", "/"):
             assert ask(app, path=path)[0] == 200
         other = ask(app, path="/v1/predict", **with_token(X_Forwarded_Prefix="/shop"))
         assert json.loads(other[1])["path"] == "/shop/v1/predict"

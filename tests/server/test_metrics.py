@@ -77,6 +77,7 @@ def test_batches_tell_their_size_their_wait_and_why_they_began(small_model: Path
     assert total(metrics, "batch_images_bucket", le="2.0") == 3
     assert total(metrics, "batch_wait_seconds_count") == 3
     assert total(metrics, "batch_run_seconds_sum") > 0
+    assert 10e6 < total(metrics, "resident_memory_bytes") < 1e9
     for stage in ("receive", "decode", "predict", "respond"):
         assert total(metrics, "stage_duration_seconds_count", stage=stage) == 1
 

@@ -158,6 +158,13 @@ def test_loopback_is_the_default(served: Served) -> None:
     assert addresses == {"0100007F"}  # 127.0.0.1
 
 
+def test_a_server_answers_for_the_address_it_listens_on(small_model: Path) -> None:
+    with running_server(str(small_model), "--host", "127.0.0.2") as server:
+        assert server.address.startswith("http://127.0.0.2:")
+        assert server.client.get("/v1/models").status_code == 200
+        assert server.client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 421
+
+
 def test_a_small_file_that_asks_for_much_is_refused(served: Served) -> None:
     width = (60_000).to_bytes(4, "big")
     bomb = bytearray(gray(9))

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable, Iterable
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muslin.errors import MuslinError
@@ -43,7 +43,7 @@ MODEL_TIMES = 10
 HEALTH_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Asked for by balancers, with any Host header or none, and answered however busy the server is."""
 
-OPEN_PATHS = HEALTH_PATHS | {"/", "/favicon.ico", "/openapi.json"}
+OPEN_PATHS = HEALTH_PATHS | {"", "/", "/favicon.ico", "/openapi.json"}
 """Answered without a token, as are those below OPEN_FOLDER: they tell nothing of the models."""
 
 OPEN_FOLDER = "/static/"
@@ -143,8 +143,9 @@ class Guard:
         self._app, self._settings, self._refuse = app, settings, refuse
         self._max_bytes, self._max_model_bytes = settings.max_request_bytes, max_model_bytes
         self._token = settings.token.encode() if settings.token else None
-        own = () if settings.is_local else (settings.host,)
-        self._hosts = HostNames((*own, *settings.allow_hosts), settings.is_local)
+        host = settings.host.strip("[]")
+        own = f"[{host}]" if ":" in host else host
+        self._hosts = HostNames((own, *settings.allow_hosts), settings.is_local)
         self._proxies = Proxies(settings.trust_proxy)
         self._arriving: dict[_Request, None] = {}  # whose bodies are not there yet, the oldest first
         self._working: set[_Request] = set()  # until their response begins: a client can read slowly
@@ -162,7 +163,7 @@ class Guard:
         path = self._take_prefix(scope, headers)
         brings_model = path.startswith(MODELS_FOLDER) and scope["method"] == "POST"
         request = _Request(self._max_model_bytes if brings_model else self._max_bytes)
-        added = PAGE_HEADERS if path == "/" or path.startswith(OPEN_FOLDER) else API_HEADERS
+        added = PAGE_HEADERS if path in ("", "/") or path.startswith(OPEN_FOLDER) else API_HEADERS
 
         async def send_guarded(event: Message) -> None:
             if event["type"] == "http.response.start":
@@ -172,6 +173,9 @@ class Guard:
 
         try:
             self._check(scope, path, headers, request.max_bytes)
+            if not path:  # the page's links begin where its path ends with a slash
+                await RedirectResponse(f"{scope['root_path']}/", 308)(scope, receive, send_guarded)
+                return
             await self._forward(request, brings_model, scope, receive, send_guarded)
         except MuslinError as error:
             if request.has_begun:
@@ -255,7 +259,7 @@ class Guard:
             scope["scheme"] = protocol if protocol in ("http", "https") else scope["scheme"]
         path: str = scope["path"]
         if prefix and (path == prefix or path.startswith(f"{prefix}/")):
-            path = path[len(prefix) :] or "/"
+            path = path[len(prefix) :]
         scope["root_path"], scope["path"] = prefix, prefix + path
         return path
 

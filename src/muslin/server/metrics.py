@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -74,6 +75,7 @@ COUNTS = {
 GAUGES = {
     "model_workers": ("Worker processes that serve this file.", ("model", "digest")),
     "requests_in_flight": ("Requests that are being answered.", ()),
+    "resident_memory_bytes": ("Memory of the worker processes.", ()),
     "out_of_scope_ratio": ("Share of the predictions since the start that are out of scope.", ("model", "target")),
 }
 _GATHERED = "_gathered"  # the ending of a histogram's counters
@@ -97,6 +99,7 @@ class Metrics:
             else:
                 self._add_counter(name, text, labels)
         self._models, self._in_flight = self._gauge("model_workers"), self._gauge("requests_in_flight")
+        self._memory = self._gauge("resident_memory_bytes")
 
     def _add_counter(self, name: str, text: str, labels: tuple[str, ...]) -> None:
         self._counters[name] = Counter(f"muslin_{name}", text, labels, registry=self._registry)
@@ -130,6 +133,7 @@ class Metrics:
             self._timer.cancel()
         self._timer = None
         self._in_flight.set(self._running)
+        self._memory.set(_resident_bytes())
         counts, self._counts = self._counts, {}
         for (name, labels), value in counts.items():
             self._add(name, labels, value)
@@ -197,6 +201,14 @@ class Metrics:
         return _Shown(_AllWorkers(os.environ[METRICS_FOLDER]) if self._is_joined else self._registry)
 
 
+def _resident_bytes() -> int:
+    """Memory of this process that is in RAM; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
+
+
 def metrics_text(collector: Collector) -> bytes:
     """The metrics in Prometheus's text format. Reads files: not for an event loop."""
     registry = CollectorRegistry()
@@ -233,10 +245,9 @@ class _Shown(Collector):
             elif name in found:
                 found[name].samples = [s for s in found[name].samples if s.name.endswith("_total")]
                 yield found[name]
-        for name in ("model_workers", "requests_in_flight"):
-            if name in found:
-                found[name].samples = [s for s in found[name].samples if s.value or not s.labels]
-                yield found[name]
+        for name in sorted(GAUGES.keys() & found.keys()):
+            found[name].samples = [s for s in found[name].samples if s.value or not s.labels]
+            yield found[name]
         yield _out_of_scope_ratio(found)
 
 
