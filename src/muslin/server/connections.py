@@ -1,9 +1,12 @@
 """HTTP/1.1 connections of the server."""
 
 from contextlib import suppress
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from muslin.errors import MuslinError
+from muslin.strict_json import json_text
 from muslin.web.connections import TimeLimits
 
 MAX_HEAD_BYTES = 2**16
@@ -16,6 +19,10 @@ OTHER_FILES = 256
 """Files and sockets that the server needs beside its connections."""
 
 HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+MALFORMED = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+)
 
 
 class FastConnection(TimeLimits, HttpToolsProtocol):
@@ -31,6 +38,10 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
     def _refuse(self) -> None:
         self._is_refused = True  # once its request has come: closed before, it would lose the refusal
 
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._joined = JoinedWrites(transport)
+
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             super()._refuse()
@@ -45,17 +56,22 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_head, self._head_bytes = False, 0
         super().on_headers_complete()
+        self.cycle.transport = self._joined
 
     def on_message_complete(self) -> None:
         self._is_in_head = True
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        self._joined.flush()
+        super().on_response_complete()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, unless a response is under way."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
+            body = json_text({"error": MuslinError("http_malformed").to_dict(on_page=True)}).encode()
+            self.transport.write(MALFORMED % (len(body), body))
+        self.transport.close()
 
 
 def allow_connections() -> None:
@@ -71,3 +87,37 @@ def allow_connections() -> None:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         FastConnection.max_connections = max(1, soft - OTHER_FILES)
+
+
+class JoinedWrites:
+    """A transport that sends the head of a response together with the beginning of its body: one packet, not two."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._head = b""
+        self._is_at_head = True
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, or keep it if it is the head of a response."""
+        if self._is_at_head and not data.startswith(b"HTTP/1.1 100"):
+            self._head, self._is_at_head = data, False
+        elif self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        elif data:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send a head without a body; the next data are the head of another response."""
+        if self._head:
+            self._transport.write(self._head)
+        self._head, self._is_at_head = b"", True
+
+    def close(self) -> None:
+        """Send what is kept, and close the connection."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closed or closing."""
+        return bool(self._transport.is_closing())
