@@ -3,6 +3,7 @@
 EXPECTED names a model, its images (as pixels and as files in base64) and the predictions of `muslin predict` for them.
 """
 
+import asyncio
 import base64
 import json
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import tritonclient.http as triton
+import tritonclient.http.aio as asynchronous_triton
 from tritonclient.utils import InferenceServerException
 
 
@@ -31,6 +33,16 @@ def main(address: str, expected_file: str) -> None:
         check(client.async_infer(name, [pixels_input(pixels)]).get_result(), expected)
         check_image_client(client, expected)
         check_errors(client, expected)
+    asyncio.run(check_asynchronous(address, expected))
+
+
+async def check_asynchronous(address, expected) -> None:
+    pixels = np.array(expected["pixels"], np.uint8)
+    async with asynchronous_triton.InferenceServerClient(address.removeprefix("http://")) as client:
+        assert await client.is_model_ready(expected["model"])
+        requests = [client.infer(expected["model"], [pixels_input(pixels, binary)]) for binary in (True, False)]
+        for result in await asyncio.gather(*requests):
+            check(result, expected)
 
 
 def check_metadata(client, expected) -> None:
