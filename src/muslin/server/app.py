@@ -28,22 +28,24 @@ from muslin.server.request_log import RequestLog
 from muslin.server.request_record import record_of
 from muslin.server.responses import error_response, language_in
 from muslin.server.settings import Settings
+from muslin.server.shadows import Shadows
 
 
 def create_app(
     settings: Settings,
     models: ModelTable,
     updates: ModelUpdates,
+    shadows: Shadows,
     metrics: Metrics,
     log: RequestLog,
     is_stopping: Callable[[], bool],
 ) -> ASGIApp:
-    """The application that serves `models`, which are ready, and which `updates` replaces."""
+    """The application that serves `models`, which `updates` replaces, and with which `shadows` are compared."""
     decoder = Decoder(settings.threads or physical_cores(), settings.max_image_bytes)
-    predicting = Predicting(settings, models, decoder)
+    predicting = Predicting(settings, models, decoder, shadows)
     routes: Sequence[BaseRoute] = [
         *predicting.routes(),
-        *OpenInference(settings, models, decoder, is_stopping).routes(),
+        *OpenInference(settings, models, decoder, shadows, is_stopping).routes(),
         *Replacing(settings, models, updates).routes(),
         _metrics_route(metrics),
         *page_routes(),

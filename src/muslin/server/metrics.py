@@ -69,6 +69,9 @@ COUNTS = {
         "Predictions of a shadow, by class of the model in use, and whether it predicts the same.",
         ("model", "target", "class", "agrees"),
     ),
+    "shadow_skipped_images": Count(
+        "Images that were not compared, because the shadow was too slow or could not read them.", ("model",)
+    ),
     "model_loads": Count("Attempts to load a model file.", ("model", "result")),
     "log_lines_dropped": Count("Lines for which the reader of the log was too slow."),
 }

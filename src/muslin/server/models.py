@@ -76,6 +76,11 @@ class ModelTable(Mapping[str, ServedModel]):
         """All models of `settings`; errors as of `open_model`."""
         return cls({name: open_model(name, path, settings) for name, path in settings.models.items()})
 
+    @classmethod
+    def of_shadows(cls, settings: Settings) -> "ModelTable":
+        """The shadows of `settings`, by the names of the models that they shadow; errors as of `open_model`."""
+        return cls({name: open_model(name, path, settings) for name, path in settings.shadows.items()})
+
     def __getitem__(self, name: str) -> ServedModel:
         return self._models[name]
 

@@ -46,7 +46,7 @@ SCHEMAS: dict[str, Schema] = {
     "Target": object_of(kind={"enum": ["multiclass", "multilabel"]}, classes=list_of(STRING)),
     "Model": object_of(
         model=ref("ModelName"), digest=ref("Digest"), targets=map_of(ref("Target")), input=ANY_OBJECT, graph=STRING,
-        max_batch=COUNT,
+        max_batch=COUNT, shadow_digest=or_null(ref("Digest")),
     ),
     "Prediction": request_of(
         ("label", "probability", "decision"),

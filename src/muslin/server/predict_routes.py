@@ -21,6 +21,7 @@ from muslin.server.request_record import record_of
 from muslin.server.responses import json_response
 from muslin.server.results import Guarantee, check_readable, product_results, stacked_pixels
 from muslin.server.settings import MAX_NAME, Settings
+from muslin.server.shadows import Shadows
 from muslin.web.requests import language_of
 
 PREDICT = "/v1/predict"
@@ -50,8 +51,8 @@ class Predicting:
         models: the table, in which models are replaced while requests use it.
     """
 
-    def __init__(self, settings: Settings, models: ModelTable, decoder: Decoder) -> None:
-        self._settings, self._models, self._decoder = settings, models, decoder
+    def __init__(self, settings: Settings, models: ModelTable, decoder: Decoder, shadows: Shadows) -> None:
+        self._settings, self._models, self._decoder, self._shadows = settings, models, decoder, shadows
 
     def routes(self) -> list[Route]:
         return [
@@ -85,6 +86,8 @@ class Predicting:
             check_readable(images)
             values = await model.batcher.submit(stacked_pixels(images), arrival)
         record.end_stage("predict")
+        readable = (image for image, read in zip(sent.images, images, strict=True) if read.pixels is not None)
+        self._shadows.observe(model, readable, values)
         predictor = model.predictor
         predictions: Sequence[Prediction | ProductPrediction]
         if sent.products is None:
@@ -100,11 +103,14 @@ class Predicting:
 
     async def list_models(self, request: Request) -> Response:
         """Every model, as of `describe_model`."""
-        return json_response({"models": [described(model) for model in self._models.values()]})
+        return json_response({"models": [self._described(model) for model in self._models.values()]})
 
     async def describe_model(self, request: Request) -> Response:
         """A model's name and digest, its targets with their classes, the image that it takes, and its graph."""
-        return json_response(described(self._models.find(request.path_params["name"])))
+        return json_response(self._described(self._models.find(request.path_params["name"])))
+
+    def _described(self, model: ServedModel) -> dict[str, Any]:
+        return described(model) | {"shadow_digest": self._shadows.digest(model.name)}
 
 
 def described(model: ServedModel) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from muslin.messages import Log
 from muslin.printing import log as print_log
 from muslin.server.app import create_app
 from muslin.server.connections import FastConnection, allow_connections
+from muslin.server.decoding import Decoder
 from muslin.server.graceful_server import GracefulServer
 from muslin.server.metrics import Metrics
 from muslin.server.model_updates import ModelUpdates
@@ -16,6 +17,7 @@ from muslin.server.models import ModelTable
 from muslin.server.processes import WorkerFolder, when_orphaned
 from muslin.server.request_log import RequestLog, event_log, log_libraries
 from muslin.server.settings import Settings
+from muslin.server.shadows import Shadows
 
 
 def run_worker(settings: Settings, listening: socket.socket, folder: WorkerFolder) -> None:
@@ -45,10 +47,13 @@ def serve(
     for model in models.values():
         metrics.watch(model)
     updates = ModelUpdates(settings, models, folder, log, metrics.watch, metrics.model_refused)
+    candidates = ModelTable.of_shadows(settings)
+    shadows = Shadows(candidates, Decoder(1, settings.max_image_bytes), metrics)
+    of_shadows = ModelUpdates(settings, candidates, None, log)
     request_log = RequestLog(settings.log_format, on_drop=metrics.lines_dropped)
     log_libraries(request_log)
     config = uvicorn.Config(
-        create_app(settings, models, updates, metrics, request_log, lambda: server.is_stopping),
+        create_app(settings, models, updates, shadows, metrics, request_log, lambda: server.is_stopping),
         log_config=None,
         log_level="error",
         access_log=False,
@@ -65,7 +70,11 @@ def serve(
         updates.announce()
         when_ready()
 
-    server = GracefulServer(config, settings.grace_s, log, begin, updates.reload_soon)
+    def reload() -> None:
+        updates.reload_soon()
+        of_shadows.reload_soon()
+
+    server = GracefulServer(config, settings.grace_s, log, begin, reload)
     try:
         server.run(sockets=[listening])
     finally:

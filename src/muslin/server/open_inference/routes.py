@@ -27,6 +27,7 @@ from muslin.server.request_record import RequestRecord, record_of
 from muslin.server.responses import json_response, language_in
 from muslin.server.results import Guarantee, check_readable
 from muslin.server.settings import Settings
+from muslin.server.shadows import Shadows
 from muslin.strict_json import json_text
 
 LONG_BYTES = 2**16
@@ -44,9 +45,15 @@ class OpenInference:
     """
 
     def __init__(
-        self, settings: Settings, models: ModelTable, decoder: Decoder, is_stopping: Callable[[], bool]
+        self,
+        settings: Settings,
+        models: ModelTable,
+        decoder: Decoder,
+        shadows: Shadows,
+        is_stopping: Callable[[], bool],
     ) -> None:
-        self._settings, self._models, self._decoder, self._is_stopping = settings, models, decoder, is_stopping
+        self._settings, self._models, self._decoder = settings, models, decoder
+        self._shadows, self._is_stopping = shadows, is_stopping
 
     def routes(self) -> list[Route]:
         of_model = (("", self.metadata), ("/config", self.configuration), ("/ready", self.model_ready))
@@ -114,6 +121,7 @@ class OpenInference:
             pixels = await self._pixels(sent, model, record)
             values = await model.batcher.submit(pixels, arrival)
         record.end_stage("predict")
+        self._shadows.observe(model, (SentImage("image", content) for content in sent.images), values)
         decided = model.predictor.decide(UnnamedImages(len(sent.images)), values, *guarantee)
         for target in model.predictor.targets:
             record.add_decisions(target, decided.arrays[target.name])

@@ -1,0 +1,90 @@
+"""Candidates that predict beside the models in use. Their predictions are not returned, only compared."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from muslin.data.dataset import Target
+from muslin.errors import MuslinError
+from muslin.evaluation.selective import Triage
+from muslin.models.model_output import Values
+from muslin.models.prediction import UnnamedImages
+from muslin.server.decoding import Decoder, SentImage
+from muslin.server.metrics import Metrics
+from muslin.server.models import ModelTable, ServedModel
+from muslin.server.results import stacked_pixels
+
+MAX_WAITING = 256
+"""Images that wait for the shadows. More are not compared: a slow candidate holds up nobody and takes no memory."""
+
+
+class Shadows:
+    """Compares the predicted classes of each image with those of the model's shadow, after it was answered.
+
+    Args:
+        shadows: by the names of the models that they shadow.
+        decoder: of the shadows alone.
+    """
+
+    def __init__(self, shadows: ModelTable, decoder: Decoder, metrics: Metrics) -> None:
+        self._shadows, self._decoder, self._metrics = shadows, decoder, metrics
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+
+    def digest(self, name: str) -> str | None:
+        """That of the model's shadow, if it has one."""
+        shadow = self._shadows.get(name)
+        return shadow.digest if shadow else None
+
+    def observe(self, model: ServedModel, images: Iterable[SentImage], values: Values) -> None:
+        """Compare later what the shadow predicts for images.
+
+        Args:
+            images: the readable ones of a request.
+            values: what the model gave for them, a row for each.
+        """
+        shadow = self._shadows.get(model.name)
+        if shadow is None:
+            return
+        kept = list(images)
+        if self._waiting + len(kept) > MAX_WAITING:
+            self._metrics.count("shadow_skipped_images", model.name, by=len(kept))
+            return
+        self._waiting += len(kept)
+        task = asyncio.get_running_loop().create_task(self._compare(model, shadow, kept, values))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _compare(
+        self, model: ServedModel, shadow: ServedModel, images: Sequence[SentImage], values: Values
+    ) -> None:
+        try:
+            read = await self._decoder.decode(images, shadow.predictor.bundle.preprocessing)
+            if any(image.pixels is None for image in read):
+                raise MuslinError("no_image_sent")  # it can read what the model in use could
+            shadow_values = await shadow.batcher.submit(stacked_pixels(read))
+        except MuslinError:
+            self._metrics.count("shadow_skipped_images", model.name, by=len(images))
+        else:
+            names = UnnamedImages(len(images))
+            in_use = model.predictor.decide(names, values, None, "overall").arrays
+            candidate = shadow.predictor.decide(names, shadow_values, None, "overall").arrays
+            others = {target.name: target for target in shadow.predictor.targets}
+            for target in model.predictor.targets:
+                if target.name in others:
+                    self._count(model.name, target, in_use, others[target.name], candidate)
+        finally:
+            self._waiting -= len(images)
+
+    def _count(
+        self, model: str, target: Target, in_use: Mapping[str, Triage], other: Target, candidate: Mapping[str, Triage]
+    ) -> None:
+        for expected, found in zip(
+            _labels(target, in_use[target.name]), _labels(other, candidate[target.name]), strict=True
+        ):
+            for name in expected:
+                self._metrics.count("shadow_predictions", model, target.name, name, str(name in found).lower())
+
+
+def _labels(target: Target, decided: Triage) -> list[set[str]]:
+    """The predicted class or labels of each image."""
+    return [{target.classes[place] for place in row.nonzero()[0]} for row in decided.labels]
