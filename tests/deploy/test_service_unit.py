@@ -51,3 +51,13 @@ def test_a_service_manager_that_is_gone_does_no_harm(tmp_path: Path) -> None:
     environment = {"NOTIFY_SOCKET": f"@muslin-{os.getpid()}"}
     with running_server(str(tmp_path / "small.muslin"), environment=environment) as served:
         assert served.client.get("/v2/health/live").status_code == 200
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("mmdebstrap") or os.getuid() != 0, reason="needs mmdebstrap and root")
+def test_unit_runs_under_a_systemd_of_its_own(tmp_path: Path) -> None:
+    seal(small_bundle(), tmp_path / "small.muslin")
+    done = subprocess.run([UNIT.parent / "try-service", tmp_path / "small.muslin"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for said in ("model replaced by a request", "reloaded", "after systemd started it again", "Result=success"):
+        assert said in done.stdout
