@@ -166,6 +166,11 @@ def test_python_in_the_documentation_uses_names_that_exist(page):
                 assert node.attr in (*muslin.__all__, "data"), f"{page.name}: muslin.{node.attr}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_has_the_marks_of_a_merge(page):
+    assert not re.search(r"^(<<<<<<<|=======|>>>>>>>)( |$)", page.read_text(), re.MULTILINE)
+
+
 def test_every_page_can_be_reached_from_the_readme():
     reached, left = set(), [ROOT / "README.md"]
     while left:
