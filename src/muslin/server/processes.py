@@ -221,9 +221,9 @@ class Supervisor:
         self._begin_stop()
 
     def _kill_all(self) -> None:
+        self._signal_all(signal.SIGKILL)
         for process in self._running:
             self._log(Message("worker_killed", pid=process.pid))
-        self._signal_all(signal.SIGKILL)
 
     def _signal_all(self, number: int) -> None:
         for process in self._running:

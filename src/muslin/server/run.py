@@ -10,7 +10,7 @@ from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 from muslin.messages import Log
 from muslin.server.access import check_access
-from muslin.server.request_log import event_log
+from muslin.server.request_log import RequestLog, event_log
 from muslin.server.service_manager import notify_ready
 from muslin.server.settings import Settings, check_settings
 
@@ -38,14 +38,14 @@ def run_server(settings: Settings, log: Log) -> None:
         notify_ready()
 
     if settings.workers > 1:
-        return _run_workers(settings, listening, announce, log)
+        return _run_workers(settings, listening, announce)
 
     from muslin.server.worker import serve
 
-    return serve(settings, listening, announce, log)
+    return serve(settings, listening, announce)
 
 
-def _run_workers(settings: Settings, listening: socket.socket, announce: Callable[[], None], log: Log) -> None:
+def _run_workers(settings: Settings, listening: socket.socket, announce: Callable[[], None]) -> None:
     from muslin.server.processes import METRICS_FOLDER, Supervisor, WorkerPlan, worker_folder
 
     threads = settings.threads or max(1, physical_cores() // settings.workers)
@@ -58,7 +58,11 @@ def _run_workers(settings: Settings, listening: socket.socket, announce: Callabl
             settings.grace_s,
             {METRICS_FOLDER: str(folder.path)},
         )
-        Supervisor(plan, listening, folder, log).run(announce)
+        events = RequestLog(settings.log_format)  # which no slow reader of standard error can hold up
+        try:
+            Supervisor(plan, listening, folder, events.event).run(announce)
+        finally:
+            events.close()
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import uvicorn
 
-from muslin.messages import Log
-from muslin.printing import log as print_log
 from muslin.server.app import create_app
 from muslin.server.connections import FastConnection, allow_connections
 from muslin.server.decoding import Decoder
@@ -15,22 +13,18 @@ from muslin.server.metrics import Metrics
 from muslin.server.model_updates import ModelUpdates
 from muslin.server.models import ModelTable
 from muslin.server.processes import WorkerFolder, when_orphaned
-from muslin.server.request_log import RequestLog, event_log, log_libraries
+from muslin.server.request_log import RequestLog, log_libraries
 from muslin.server.settings import Settings
 from muslin.server.shadows import Shadows
 
 
 def run_worker(settings: Settings, listening: socket.socket, folder: WorkerFolder) -> None:
     """Serve as one of several workers until the supervisor says so, or is gone."""
-    serve(settings, listening, lambda: None, event_log(settings.log_format, print_log), folder)
+    serve(settings, listening, lambda: None, folder)
 
 
 def serve(
-    settings: Settings,
-    listening: socket.socket,
-    when_ready: Callable[[], object],
-    log: Log,
-    folder: WorkerFolder | None = None,
+    settings: Settings, listening: socket.socket, when_ready: Callable[[], object], folder: WorkerFolder | None = None
 ) -> None:
     """Serve the models of `settings` in this process until SIGTERM or SIGINT.
 
@@ -46,12 +40,12 @@ def serve(
     models, metrics = ModelTable.of(settings), Metrics()
     for model in models.values():
         metrics.watch(model)
-    updates = ModelUpdates(settings, models, folder, log, metrics.watch, metrics.model_refused)
     candidates = ModelTable.of_shadows(settings)
     shadows = Shadows(candidates, Decoder(1, settings.max_image_bytes), metrics)
-    of_shadows = ModelUpdates(settings, candidates, None, log)
     request_log = RequestLog(settings.log_format, on_drop=metrics.lines_dropped)
     log_libraries(request_log)
+    updates = ModelUpdates(settings, models, folder, request_log.event, metrics.watch, metrics.model_refused)
+    of_shadows = ModelUpdates(settings, candidates, None, request_log.event)
     config = uvicorn.Config(
         create_app(settings, models, updates, shadows, metrics, request_log, lambda: server.is_stopping),
         log_config=None,
@@ -74,7 +68,7 @@ def serve(
         updates.reload_soon()
         of_shadows.reload_soon()
 
-    server = GracefulServer(config, settings.grace_s, log, begin, reload)
+    server = GracefulServer(config, settings.grace_s, request_log.event, begin, reload)
     try:
         server.run(sockets=[listening])
     finally:
