@@ -1,6 +1,5 @@
 """The command that serves models over HTTP."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,12 +9,10 @@ from muslin.cli.options import Group, command, given, option
 from muslin.printing import log
 
 
-def _shadows(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> dict[str, Path]:
-    from muslin.server.settings import models_by_name
-
+def _named(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
     if unnamed := [word for word in words if "=" not in word]:
         raise click.BadParameter(f"{unnamed[0]!r}: give NAME=MODEL.")
-    return models_by_name(words)
+    return words
 
 
 _places = (
@@ -74,7 +71,7 @@ _limits = (
             "--shadow NAME=MODEL...",
             "A candidate that predicts beside the model NAME. Its predictions are only compared.",
             dest="shadows",
-            callback=_shadows,
+            callback=_named,
         ),
         option("--log", "Format of the log. Default: `text`.", dest="log_format", type=click.Choice(["text", "json"])),
         option("--threads N", "Threads of a model. Default: the physical cores.", type=click.IntRange(1, 1024)),
@@ -90,4 +87,5 @@ def serve_command(model: tuple[str, ...], settings: dict[str, Any]) -> None:
     from muslin.server.run import run_server
     from muslin.server.settings import Settings, models_by_name
 
-    run_server(Settings(models_by_name(model), **settings), log)
+    shadows = models_by_name(settings.pop("shadows", ()))
+    run_server(Settings(models_by_name(model), shadows=shadows, **settings), log)
