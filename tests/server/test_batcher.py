@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from muslin.errors import BundleError
+from muslin.models.bundle import open_bundle
+from muslin.models.predictor import Predictor
 from muslin.server.batcher import Batcher, BatchRun
+from muslin.server.models import open_model
+from muslin.server.settings import Settings
 
 POISON = 255
 """An image of this value cannot be run."""
@@ -144,3 +149,17 @@ def test_images_whose_client_has_gone_are_not_run() -> None:
         assert sum(model.sizes) == 2
 
     run(test)
+
+
+def test_batch_limit_is_the_users_within_the_memory(small_model: Path) -> None:
+    def limit(max_batch: int | None) -> int:
+        model = open_model("small", small_model, Settings({"small": small_model}, max_batch=max_batch))
+        model.batcher.close()
+        assert model.predictor.bundle.weights != open_bundle(small_model).weights, "serving needs none"
+        return model.batcher.max_batch
+
+    predictor = Predictor.open(small_model)
+    assert limit(None) == predictor.batch_size
+    assert limit(7) == 7
+    assert limit(2 * predictor.batch_size) == 2 * predictor.batch_size
+    assert limit(10**12) == predictor.max_batch_size

@@ -49,6 +49,7 @@ class GraphRunner:
 
     Attributes:
         batch_size: images that are usually run together.
+        max_batch_size: images that a run has memory for.
         names: the outputs that predictions follow from: the targets, and OOD_SCORE where there is an OOD detector.
         features: the name of the output with the features; None where the graph has none.
 
@@ -68,7 +69,8 @@ class GraphRunner:
         per_batch, per_image = _BATCH_VALUES // math.prod(self._shape), cost.values
         if detector is not None:
             per_image += len(detector.reference_features)
-        self.batch_size = max(1, min(per_batch, _MAX_BATCH_VALUES // per_image))
+        self.max_batch_size = max(1, _MAX_BATCH_VALUES // per_image)
+        self.batch_size = max(1, min(per_batch, self.max_batch_size))
         self._small_batch = _SMALL_MULTIPLY_ADDS // max(1, cost.multiply_adds)
         with locating_errors(path=name):
             model = bundle.model if detector is None else with_ood_score(bundle.model, detector, bundle.targets)

@@ -147,6 +147,11 @@ class Predictor:
         return self._graph.batch_size
 
     @property
+    def max_batch_size(self) -> int:
+        """Images that a run of the graph has memory for."""
+        return self._graph.max_batch_size
+
+    @property
     def thresholds(self) -> dict[str, tuple[float, ...]]:
         """Minimum probabilities for predicting a label, for every target that has any (`Bundle.thresholds`)."""
         return dict(self.rules.thresholds)

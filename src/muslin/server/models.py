@@ -2,8 +2,11 @@
 
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+from safetensors.numpy import save
 
 from muslin.errors import MuslinError, unknown
 from muslin.models.bundle import open_bundle
@@ -56,10 +59,11 @@ def open_model(name: str, path: Path, settings: Settings, candidate: Path | None
     """
     stamp = file_stamp(candidate or path)  # before its content, so that a change in between is seen later
     bundle = open_bundle(candidate or path, name)
-    predictor = Predictor.of(bundle, settings.threads, name)
+    without_weights = replace(bundle, weights=save({}))  # which training needs; a tenth of a worker's memory
+    predictor = Predictor.of(without_weights, settings.threads, name)
     predictor.rules.for_predictions(settings.precision, settings.guarantee)
-    max_batch = min(predictor.batch_size, settings.max_batch or predictor.batch_size)
-    batcher = Batcher(predictor.run_graph, max_batch, settings.max_wait_ms / 1e3)
+    max_batch = min(settings.max_batch or predictor.batch_size, predictor.max_batch_size)
+    batcher = Batcher(partial(predictor.run_graph, batch_size=max_batch), max_batch, settings.max_wait_ms / 1e3)
     model = ServedModel(name, path, stamp, prediction_digest(bundle), predictor, batcher)
     weakref.finalize(model, batcher.close).atexit = False  # when it is replaced, and no request has it any more
     return model
