@@ -9,9 +9,6 @@ from muslin.errors import MuslinError
 from muslin.strict_json import json_text
 from muslin.web.requests import language_of
 
-RETRY_AFTER_S = 1
-"""What a client that was refused because others are answered waits before it tries again."""
-
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -29,7 +26,4 @@ def json_response(values: Mapping[str, Any] | Sequence[Any], status: int = 200) 
 
 def error_response(error: MuslinError, language: str = "en") -> Response:
     """`{"error": {code, message, hint, params}}` with the status of the error's code."""
-    response = json_response({"error": error.to_dict(language, on_page=True)}, error.status)
-    if error.status in (429, 503):
-        response.headers["retry-after"] = str(RETRY_AFTER_S)
-    return response
+    return json_response({"error": error.to_dict(language, on_page=True)}, error.status)

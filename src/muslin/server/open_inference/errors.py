@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from muslin.errors import MuslinError
-from muslin.server.responses import RETRY_AFTER_S, json_response
+from muslin.server.responses import json_response
 
 KEPT_STATUSES = (401, 403, 405, 408, 413, 421, 429)
 """Statuses that the protocol leaves to HTTP: who may ask, in which way, how much and when."""
@@ -23,7 +23,4 @@ def protocol_status(error: MuslinError) -> int:
 
 def protocol_response(error: MuslinError, status: int, language: str = "en") -> Response:
     """An error as the protocol has it."""
-    response = json_response({"error": error.message.text(language)}, status)
-    if status in (429, 503):
-        response.headers["retry-after"] = str(RETRY_AFTER_S)
-    return response
+    return json_response({"error": error.message.text(language)}, status)
