@@ -104,7 +104,7 @@ class Client:
         Args:
             images, allow_outside: as of `muslin.Predictor.predict`: paths, folders, a file's bytes, arrays uint8
                 (height, width) or (height, width, channels), PIL images.
-            model: name of the model; by default the server's first.
+            model: name of the model; needed where the server has several.
             precision, guarantee: as of `muslin.Predictor.predict`; by default those of the server.
 
         Raises:
@@ -144,7 +144,7 @@ class Client:
             yield self._predict_product(name, photos, params)
 
     def models(self) -> list[ModelDescription]:
-        """The server's models, the one that is used by default first.
+        """The server's models, in the order in which it was given them.
 
         Raises:
             ServerError: as of `predict`.
