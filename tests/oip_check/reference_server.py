@@ -104,7 +104,7 @@ def _infer(sent: Sent, version: str) -> tuple[dict[str, Any], bytes]:
         else:
             described["data"] = values
         found.append(described)
-    header = {"model_name": MODEL, "model_version": version, "outputs": found}
+    header = {"model_name": MODEL, "model_version": version, "parameters": {"rows": len(rows)}, "outputs": found}
     return header | ({"id": request["id"]} if "id" in request else {}), binary
 
 

@@ -90,6 +90,11 @@ def accepting(text: bytes) -> Fault:
     return lambda sent, reply: reply_to(right) if text in sent.body else reply
 
 
+def crashing_on(text: bytes) -> Fault:
+    crash = Reply(500, {"error": "KeyError"}, b"", {"content-type": "application/json"})
+    return lambda sent, reply: crash if text in sent.body else reply
+
+
 EXAMPLE = {"inputs": [{"name": "pixels", "datatype": "UINT8", "shape": [1, 2, 3], "data": [1, 2, 3, 4, 5, 6]}]}
 
 
@@ -129,6 +134,9 @@ BROKEN: dict[str, tuple[str, Fault]] = {
     "nested otherwise than the shape": ("infer.response", first_output(data=[[0.1], [0.2, 0.3]])),
     "NaN in JSON": ("infer.response", first_output(data=[float("nan"), 0.0, 0.0])),
     "texts as FP32": ("infer.response", first_output(data=["1", "2", "3"])),
+    "parameters as an array": ("infer.parameters", edited(INFER, lambda found: found.update(parameters=[1]))),
+    "null as a parameter": ("infer.parameters", edited(INFER, lambda found: found.update(parameters={"a": None}))),
+    "unknown parameters crash it": ("error.unknown_parameters", crashing_on(b'"parameters": {"oip-check-unknown"')),
     "version as a number": ("infer.version", edited(INFER, lambda found: found.update(model_version=2))),
     "another version": ("infer.version_path", edited(INFER, lambda found: found.update(model_version="2"))),
     "no id": ("infer.id", edited(INFER, lambda found: found.pop("id", None))),

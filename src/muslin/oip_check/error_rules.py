@@ -21,7 +21,7 @@ from muslin.oip_check.rules import (
     rule,
 )
 from muslin.oip_check.server_rules import UNKNOWN
-from muslin.oip_check.target import Target, infer_request
+from muslin.oip_check.target import Target, infer_request, read_answer
 
 DEEP = 100_000
 """Arrays within arrays, which a careless parser answers by ending its process."""
@@ -70,6 +70,13 @@ def send_too_few(target: Target) -> Reply:
     if not target.example[0].values:
         raise NotTriedError("The first input has no elements.")
     return send_input(lambda tensor: tensor["data"].pop(), target)
+
+
+def send_too_many(target: Target) -> Reply:
+    """The accepted request with the first input's last element twice."""
+    if not target.example[0].values:
+        raise NotTriedError("The first input has no elements.")
+    return send_input(lambda tensor: tensor["data"].append(tensor["data"][-1]), target)
 
 
 def send_value(value: object, target: Target) -> Reply:
@@ -124,6 +131,8 @@ WRONG_REQUESTS = (
         "huge_shape", "a shape of 2^80 elements", "required", partial(send_input, having(shape=[2**40, 2**40])), TENSORS
     ),
     WrongRequest("too_few", "fewer values than the shape has", "required", send_too_few, TENSORS),
+    WrongRequest("too_many", "more values than the shape has", "required", send_too_many, TENSORS),
+    WrongRequest("value_null", "null among the values", "required", partial(send_value, None), TENSORS),
     WrongRequest("value_type", "a value of another type", "required", partial(send_value, {"a": 1}), TENSORS),
     WrongRequest("value_text", "a text among numbers", "required", partial(send_value, "x"), TENSORS),
     WrongRequest("value_range", "an integer out of range", "recommended", send_out_of_range, TENSORS),
@@ -163,6 +172,17 @@ def refused_as_client_error(target: Target) -> None:
     found = {wrong.name: status for wrong in WRONG_REQUESTS if (status := refused_status(wrong, target)) >= 500}
     if found:
         raise RuleBrokenError(", ".join(f"{name}: {status}" for name, status in found.items()) + ".")
+
+
+@rule("error.unknown_parameters", "Unknown parameters are ignored, or refused with a message", level="recommended")
+def unknown_parameters(target: Target) -> None:
+    reply = target.post_json(infer_request(target.example, parameters={UNKNOWN: "x"}))
+    if reply.status == 200:
+        expect_same(target, read_answer(reply), target.answer)
+    elif reply.status >= 500:
+        raise RuleBrokenError(f"The reply has the status {reply.status}{reply.excerpt()}.")
+    else:
+        expect_error(reply)
 
 
 @rule("error.recovery", "After the wrong requests, the server answers as before")

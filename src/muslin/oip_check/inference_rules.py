@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from muslin.oip_check.model_rules import offered_versions
-from muslin.oip_check.rules import TENSORS, NotOfferedError, NotTriedError, RuleBrokenError, field, rule
+from muslin.oip_check.rules import TENSORS, NotOfferedError, NotTriedError, RuleBrokenError, field, json_type, rule
 from muslin.oip_check.target import Answer, Inputs, Target, infer_request, outputs_difference, read_answer
 from muslin.oip_check.tensors import Tensor, difference, joined
 
@@ -20,6 +20,17 @@ def response(target: Target) -> None:
     answer = target.infer(target.example)
     if (name := field(answer.content, "model_name", str)) != target.model:
         raise RuleBrokenError(f"model_name is {name!r}, expected {target.model!r}.")
+
+
+@rule("infer.parameters", "Parameters of a response and of its outputs are strings, numbers and booleans", TENSORS)
+def response_parameters(target: Target) -> None:
+    found = [row for row in (target.answer.content, *target.answer.content["outputs"]) if "parameters" in row]
+    if not found:
+        raise NotOfferedError("The response has no parameters.")
+    for row in found:
+        for name, value in field(row, "parameters", dict).items():
+            if not isinstance(value, str | int | float):
+                raise RuleBrokenError(f"The parameter {name} is a JSON {json_type(value)}.")
 
 
 @rule("infer.version", "model_version of a response is a string, and one of the metadata's")
