@@ -180,11 +180,17 @@ def test_a_body_that_does_not_come_in_time_is_refused():
 def test_slow_bodies_do_not_keep_out_others(monkeypatch):
     monkeypatch.setattr(access, "MAX_BODIES_BYTES", 250_000)
     with running_app(settings_of()) as app:
-        slow = [begin_post(app, "/v1/predict", 100_000, b"x" * 90_000) for _ in range(2)]
-        wait_until(lambda: app.guard._held_bytes == 180_000)
+        small = begin_post(app, "/v1/predict", 10, b"x")  # older, but it costs nothing
+        wait_until(lambda: app.guard._held_bytes == 1)
+        slow = []
+        for held in (90_001, 180_001):
+            slow.append(begin_post(app, "/v1/predict", 100_000, b"x" * 90_000))
+            wait_until(lambda held=held: app.guard._held_bytes == held)
         assert json.loads(ask(app, "POST", body=b"x" * 100_000)[1])["bytes"] == 100_000
         slow[1].sendall(b"x" * 10_000)
         assert [status_of(connection) for connection in slow] == [503, 200]  # the one that was slow for longest goes
+        small.sendall(b"x" * 9)
+        assert status_of(small) == 200
         wait_until(lambda: app.guard._held_bytes == 0)
 
 

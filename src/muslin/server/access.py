@@ -103,6 +103,7 @@ class _Request:
     """One that is not answered yet.
 
     Attributes:
+        began: when its head had come, on the event loop's clock.
         max_bytes: the size that its body may have.
         held_bytes: what is there of its body, in memory.
         is_complete: whether the whole body has come.
@@ -112,20 +113,15 @@ class _Request:
     """
 
     __slots__ = (
-        "has_begun",
-        "held_bytes",
-        "is_complete",
-        "is_ousted",
-        "is_too_many",
-        "max_bytes",
-        "received",
+        "began", "has_begun", "held_bytes", "is_complete", "is_ousted", "is_too_many", "max_bytes", "received",
         "timeout",
-    )
+    )  # fmt: skip
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes, self.received, self.held_bytes = max_bytes, 0, 0
         self.is_complete = self.has_begun = self.is_ousted = self.is_too_many = False
         self.timeout: asyncio.Timeout | None = None
+        self.began = asyncio.get_running_loop().time()
 
 
 class Guard:
@@ -147,7 +143,7 @@ class Guard:
         own = f"[{host}]" if ":" in host else host
         self._hosts = HostNames((own, *settings.allow_hosts), settings.is_local)
         self._proxies = Proxies(settings.trust_proxy)
-        self._arriving: dict[_Request, None] = {}  # whose bodies are not there yet, the oldest first
+        self._arriving: dict[_Request, None] = {}  # whose bodies are not there yet
         self._working: set[_Request] = set()  # until their response begins: a client can read slowly
         self._held_bytes = 0
 
@@ -236,18 +232,20 @@ class Guard:
             request.is_too_many = len(self._working) >= self._settings.max_requests
             if not request.is_too_many:
                 self._working.add(request)
-        if self._held_bytes > MAX_BODIES_BYTES:
+        while self._held_bytes > MAX_BODIES_BYTES:
             self._free_memory(request)
 
     def _free_memory(self, request: _Request) -> None:
-        """End the body that has been on its way for longest, so that those who stop halfway keep nobody out."""
-        oldest = next(iter(self._arriving), request)
-        if oldest is request or oldest.timeout is None:
+        """End the body that has held the most memory for the longest time, so that those who stop halfway keep nobody
+        out, and those who send little are left alone."""
+        now = asyncio.get_running_loop().time()
+        costly = max(self._arriving, key=lambda each: each.held_bytes * (now - each.began), default=request)
+        if costly is request or costly.timeout is None or not costly.held_bytes:
             raise MuslinError("too_many_requests", maximum=self.in_flight)
-        del self._arriving[oldest]
-        self._held_bytes -= oldest.held_bytes
-        oldest.held_bytes, oldest.is_ousted = 0, True
-        oldest.timeout.reschedule(asyncio.get_running_loop().time())
+        del self._arriving[costly]
+        self._held_bytes -= costly.held_bytes
+        costly.held_bytes, costly.is_ousted = 0, True
+        costly.timeout.reschedule(now)
 
     def _take_prefix(self, scope: Scope, headers: Headers) -> str:
         """The path without the prefix under which a proxy shows the server, whether the proxy takes it off or not."""
