@@ -17,6 +17,7 @@ from PIL import Image
 
 from muslin.errors import ImageError
 from muslin.images import TRANSFORMS, apply_transform, decode, encode_png
+from muslin.images.decoder import is_gray
 from muslin.images.decoding_limits import PixelBudget
 from muslin.messages import Message
 
@@ -651,3 +652,11 @@ def test_damaged_tiffs_print_nothing(compression: str, capfd) -> None:
         refused += 1
     assert refused > 0
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("place", [(0, 0, 2), (4, 4, 1), (8, 8, 0)])
+def test_one_pixel_of_colour_makes_an_image_no_gray_one(place: tuple[int, int, int]) -> None:
+    pixels = np.repeat(np.arange(81, dtype=np.uint8).reshape(9, 9, 1), 3, axis=2)
+    assert is_gray(pixels)
+    pixels[place] += 1
+    assert not is_gray(pixels)
