@@ -19,6 +19,7 @@ from typing import Any
 
 import guarantee_tables
 import review_tables
+import server_tables
 import statistics_tables
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
@@ -354,6 +355,7 @@ TABLES = {
     "recipe_variants": Table(recipe_variants, ("recipe_variants_*.json",), every=True),
     "serving": Table(serving, ("serving_*.json",)),
     "cold": Table(cold, ("serving_*.json",)),
+    "http_servers": Table(from_rows(server_tables.http_servers), ("http_servers_*.json",)),
     "int8": Table(int8, ("int8_*.json",)),
     "read_csv": Table(read_csv, ("read_csv_*.json",)),
     "growth": Table(growth, ("growth_*.json",), plot=growth_image),

@@ -1,0 +1,356 @@
+"""How many images a second does `muslin serve` answer, how soon, and in how much memory, beside other servers?
+
+    python benchmarks/http_servers.py [--peers FOLDER] [--servers NAME …] [--cases NAME …] [--connections N …]
+        [--window S] [--rounds N] [--note SENTENCE]
+
+FOLDER has an environment of each other server, called as the server: `fastapi` (with uvicorn[standard]),
+`litserve`, `bentoml` and `mlserver`, each with onnxruntime, pillow and python-multipart. The peers' programs are in
+`benchmarks/peer_servers`. All serve the same graph with one thread of ONNX Runtime.
+
+- Cases: `fashion-mnist`, a PNG of 28×28 gray pixels; `photo`, a JPEG of 300×225 pixels, both for the network of the
+  recipe `tutorial`; and `large-network`, the same JPEG for that of `small-photo`, whose arithmetic is most of the work.
+  The weights are untrained: the arithmetic is the same. muslin's models have calibration data, so its results have
+  decisions too.
+- Every connection sends one image, waits for the result, and sends the next. The server has one processor core, and the
+  client the other.
+- A window is `--window` seconds. Windows are repeated until the p95 of the last three differ by at most a tenth, or
+  eight times; the median of the last three is kept. `processor_us` is the server's processor time of an image, which
+  other work on the machine changes less than the rest: a core answers at most 1,000,000 divided by it.
+- `ready_s` is from the start of the process to its first result; `memory_mb` what all its processes have for themselves
+  and their share of what they have with others (PSS), after the windows. `model_ms` is one run of the model alone.
+
+Keeps everything in benchmarks/results/.
+"""
+
+import argparse
+import asyncio
+import base64
+import http.client
+import io
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from load_client import window
+from results_file import start_result, write_result
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE / "peer_servers"
+SERVER_CORE, CLIENT_CORE = 0, 1
+STABLE, LAST, MAX_WINDOWS = 0.1, 3, 8
+MAX_START_S = 60
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of image, and the model for it."""
+
+    recipe: str
+    shape: tuple[int, int, int]
+    transform: str
+    suffix: str
+
+    def image(self) -> bytes:
+        """A file: smooth shapes and a little noise, about as large as a real one."""
+        from PIL import Image
+
+        random = np.random.default_rng(0)
+        size, mode = ((28, 28), "L") if self.suffix == "png" else ((300, 225), "RGB")
+        smooth = Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        noisy = np.asarray(smooth) + random.normal(0, 6, (size[1], size[0], 3))
+        image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert(mode)
+        image.save(file := io.BytesIO(), "PNG" if self.suffix == "png" else "JPEG", quality=90)
+        return file.getvalue()
+
+
+CASES = {
+    "fashion-mnist": Case("tutorial", (28, 28, 1), "fashion-mnist", "png"),
+    "photo": Case("tutorial", (28, 28, 1), "fit", "jpg"),
+    "large-network": Case("small-photo", (64, 64, 3), "fit", "jpg"),
+}
+
+
+def write_model(case: Case, folder: Path) -> None:
+    """The sealed model, its graph, and its classes."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    from muslin.data.dataset import Target
+    from muslin.learn.export import export
+    from muslin.learn.modules import Net
+    from muslin.learn.networks import build_network
+    from muslin.learn.recipes import recipe
+    from muslin.models.bundle import seal
+    from small_models import with_calibration
+
+    chosen, target = recipe(case.recipe), Target("label", tuple(f"class {i}" for i in range(10)))
+    settings = {"widths": chosen.widths, "dropout": chosen.dropout, "activation": chosen.activation}
+    table = build_network(chosen.network, case.shape, (target,), **settings)
+    golden = np.random.default_rng(0).integers(0, 256, (16, *case.shape), dtype=np.uint8)
+    bundle = export(Net(table, seed=0).eval(), (target,), transform=case.transform, golden=golden, provenance={})
+    seal(with_calibration(bundle), folder / "model.muslin")
+    (folder / "model.onnx").write_bytes(bundle.model)
+    (folder / "classes.json").write_text(json.dumps(target.classes))
+
+
+# ── Servers ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is started, and how an image is sent to it."""
+
+    command: Callable[[Path, int], list[str]]
+    path: str
+    body: Callable[[bytes, str], tuple[str, bytes]]
+    environment: Callable[[int], dict[str, str]] = lambda port: {}
+
+
+def form(image: bytes, suffix: str) -> tuple[str, bytes]:
+    """An image as a browser's form sends it: the Content-Type and the body."""
+    kind = {"png": "image/png", "jpg": "image/jpeg"}[suffix]
+    head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="1.{suffix}"\r\nContent-Type: {kind}\r\n\r\n'
+    return "multipart/form-data; boundary=x", head.encode() + image + b"\r\n--x--\r\n"
+
+
+def tensor(image: bytes, suffix: str) -> tuple[str, bytes]:
+    """An image as an element of a tensor of the Open Inference Protocol, in base64."""
+    data = [base64.b64encode(image).decode()]
+    inputs = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]
+    return "application/json", json.dumps({"inputs": inputs}).encode()
+
+
+def servers(peers: Path) -> dict[str, Server]:
+    def python(name: str) -> str:
+        return str(peers / name / "bin/python")
+
+    return {
+        "muslin": Server(
+            lambda folder, port: [
+                sys.executable, "-m", "muslin", "serve", str(folder / "model.muslin"), "--port", str(port),
+                "--threads", "1",
+            ],
+            "/v1/predict", form,
+        ),
+        "fastapi": Server(
+            lambda folder, port: [python("fastapi"), "-m", "uvicorn", "fastapi_app:app", "--port", str(port)],
+            "/predict", form,
+        ),
+        "litserve": Server(lambda folder, port: [python("litserve"), "litserve_app.py", str(port)], "/predict", form),
+        "bentoml": Server(
+            lambda folder, port: [
+                python("bentoml"), "-m", "bentoml", "serve", "bentoml_app:Classifier", "--host", "127.0.0.1", "--port",
+                str(port),
+            ],
+            "/predict", form, lambda port: {"BENTOML_DO_NOT_TRACK": "True"},
+        ),
+        "mlserver": Server(
+            lambda folder, port: [str(peers / "mlserver/bin/mlserver"), "start", str(PEERS)],
+            "/v2/models/classifier/infer", tensor,
+            lambda port: {
+                "MLSERVER_HOST": "127.0.0.1", "MLSERVER_HTTP_PORT": str(port), "MLSERVER_GRPC_PORT": str(free_port()),
+                "MLSERVER_METRICS_PORT": str(free_port()), "MLSERVER_PARALLEL_WORKERS": "0",
+            },
+        ),
+    }  # fmt: skip
+
+
+@contextmanager
+def running(server: Server, folder: Path, message: bytes) -> Iterator[tuple[int, int, float]]:
+    """The port, the process and the seconds to the first result of a server on SERVER_CORE."""
+    port = free_port()
+    environment = os.environ | {"MODEL_FOLDER": str(folder), "MODEL_THREADS": "1", "PYTHONPATH": os.pathsep.join(
+        [str(PEERS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )} | server.environment(port)  # fmt: skip
+    log = (folder / "server.log").open("ab")
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        ["taskset", "-c", str(SERVER_CORE), *server.command(folder, port)],
+        cwd=PEERS, env=environment, stdout=log, stderr=log,
+    )  # fmt: skip
+    try:
+        while not answers(port, message):
+            if process.poll() is not None or time.perf_counter() - began > MAX_START_S:
+                raise RuntimeError((folder / "server.log").read_text()[-600:])
+            time.sleep(0.005)
+        yield port, process.pid, time.perf_counter() - began
+    finally:
+        end(process)
+        log.close()
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process and those that it started to end, and kill those that do not."""
+    all_processes = processes(process.pid)
+    for signal, wait_s in ((15, 5.0), (9, 5.0)):
+        for pid in reversed(all_processes):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal)
+        until = time.perf_counter() + wait_s
+        while time.perf_counter() < until and (process.poll() is None or any(map(is_alive, all_processes[1:]))):
+            time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(OSError):
+        return _stat(pid)[0] != "Z"
+    return False
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def request_of(server: Server, image: bytes, suffix: str) -> bytes:
+    kind, body = server.body(image, suffix)
+    head = (
+        f"POST {server.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def answers(port: int, message: bytes) -> dict[str, Any] | None:
+    """What the server answers; None where it is not ready."""
+    with suppress(OSError, http.client.HTTPException), socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.settimeout(30)
+        connection.sendall(message)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        content = response.read()
+        if response.status == 200:
+            return {"content": json.loads(content)}
+    return None
+
+
+# ── What the processes use ───────────────────────────────────────────────────────────────────────────────
+
+
+def processes(pid: int) -> list[int]:
+    """A process and those that it started, and so on."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents.setdefault(int(_stat(int(folder.name))[1]), []).append(int(folder.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name of the command."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def processor_s(pid: int) -> float:
+    """Processor time of a process and of those that it started."""
+    ticks = 0
+    for each in processes(pid):
+        with suppress(OSError):
+            ticks += sum(map(int, _stat(each)[11:13]))
+    return ticks / TICKS
+
+
+def memory_mb(pid: int) -> float:
+    total = 0
+    for each in processes(pid):
+        with suppress(OSError):
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total * 1024 / 1e6
+
+
+# ── Measuring ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def measured_windows(pid: int, port: int, message: bytes, connections: int, seconds: float) -> dict[str, Any]:
+    rows: list[dict[str, float]] = []
+    asyncio.run(window(port, message, connections, min(1.0, seconds)))  # which begins threads and caches
+    while len(rows) < MAX_WINDOWS:
+        used = processor_s(pid)
+        lasted, taken = asyncio.run(window(port, message, connections, seconds))
+        used = processor_s(pid) - used
+        p50, p95, p99 = np.percentile(taken, [50, 95, 99]) * 1e3
+        row = {"images_per_s": len(taken) / lasted, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+        rows.append(row | {"processor_us": 1e6 * used / len(taken)})
+        last = [each["p95_ms"] for each in rows[-LAST:]]
+        if len(last) == LAST and max(last) <= min(last) * (1 + STABLE):
+            break
+    kept = {name: round(statistics.median(row[name] for row in rows[-LAST:]), 2) for name in rows[0]}
+    return {"connections": connections, "windows": len(rows), "is_stable": len(rows) < MAX_WINDOWS, **kept}
+
+
+def model_ms(folder: Path, case: Case) -> float:
+    """One run of the model alone, the median."""
+    from muslin.models.predictor import Predictor
+
+    predictor = Predictor.open(folder / "model.muslin", threads=1)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, *case.shape), dtype=np.uint8)
+    taken = []
+    for _ in range(300):
+        began = time.perf_counter()
+        predictor.run_graph(pixels)
+        taken.append(time.perf_counter() - began)
+    return round(1e3 * statistics.median(taken[50:]), 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, default=HERE.parent / ".venv-servers")
+    names = list(servers(Path()))
+    parser.add_argument("--servers", nargs="+", choices=names, default=names)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--window", type=float, default=5.0, metavar="S")
+    parser.add_argument("--rounds", type=int, default=1, help="in each of which every server is started anew")
+    parser.add_argument("--note", default="", help="what else a reader of the result should know")
+    arguments = parser.parse_args()
+
+    head = start_result((__doc__ or "").splitlines()[0], arguments.note)
+    chosen = {name: server for name, server in servers(arguments.peers).items() if name in arguments.servers}
+    runs: list[dict[str, Any]] = []
+    models: dict[str, float] = {}
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    for round_number in range(arguments.rounds):
+        for name in arguments.cases:
+            case = CASES[name]
+            with tempfile.TemporaryDirectory() as temporary:
+                folder, image = Path(temporary), case.image()
+                write_model(case, folder)
+                models[name] = model_ms(folder, case)
+                for server_name, server in chosen.items():
+                    run = {"round": round_number + 1, "case": name, "server": server_name, "image_bytes": len(image)}
+                    try:
+                        run |= measure(server, folder, request_of(server, image, case.suffix), arguments)
+                    except RuntimeError as error:
+                        run |= {"failed": str(error)}
+                    runs.append(run)
+                    print(json.dumps(run, indent=1), flush=True)
+    write_result(head, {"model_ms": models, "runs": runs})
+
+
+def measure(server: Server, folder: Path, message: bytes, arguments: argparse.Namespace) -> dict[str, Any]:
+    with running(server, folder, message) as (port, pid, ready_s):
+        first = answers(port, message)
+        rows = [measured_windows(pid, port, message, each, arguments.window) for each in arguments.connections]
+        return {
+            "ready_s": round(ready_s, 3),
+            "memory_mb": round(memory_mb(pid)),
+            "windows": rows,
+            "result": first and first["content"],
+        }
+
+
+if __name__ == "__main__":
+    main()
