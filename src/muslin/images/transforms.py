@@ -89,7 +89,7 @@ def transform_decoded(
     """As `apply_transform`, of an image that was decoded with `decoding_side`; the sentence names its full size."""
     pixels, note = apply_transform(decoded.pixels, transform, size, trace)
     height, width = decoded.full_size
-    if note and note.params.get("before"):
+    if note and note.params.get("before") and decoded.full_size != decoded.pixels.shape[:2]:
         note = Message(note.code, **{**note.params, "before": f"{width}×{height}"})
     return pixels, note
 

@@ -23,7 +23,7 @@ import re
 import string
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ MAX_EXAMPLES = 5
 
 MAX_TEXT = 200
 """Characters of a text in a message; a longer one, such as a cell with a whole file in it, lacks its middle."""
+
+MAX_KEPT_TEXT = 40
+"""Characters of the parameters of a sentence that is kept for the next time: sizes, not names of files."""
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 
@@ -127,6 +130,8 @@ def examples(names: Iterable[str | int]) -> dict[str, Any]:
 
 def filled(template: str, params: Mapping[str, Any], language: str = "en", *, on_page: bool = False) -> str:
     """`template` with its placeholders filled, and without the `[[…]]` that lack something."""
+    if "{" not in template and "[[" not in template:
+        return template
 
     def optional(found: re.Match[str]) -> str:
         names = [name for _, name, _, _ in string.Formatter().parse(found[1]) if name]
@@ -152,6 +157,22 @@ def plain(value: Any, language: str = "en", *, on_page: bool = False) -> Any:
 
 def _sentence_and_hint(
     code: str, hint: str | None, params: Mapping[str, Any], language: str = "en", on_page: bool = False
+) -> tuple[str, str]:
+    if all(type(value) is str and len(value) <= MAX_KEPT_TEXT for value in params.values()):
+        return _kept_sentence(code, hint, tuple(params.items()), language, on_page)
+    return _filled_row(code, hint, params, language, on_page)
+
+
+@lru_cache(1000)
+def _kept_sentence(
+    code: str, hint: str | None, params: tuple[tuple[str, str], ...], language: str, on_page: bool
+) -> tuple[str, str]:
+    """As `_filled_row`: a server tells of the same sizes for each of many images."""
+    return _filled_row(code, hint, dict(params), language, on_page)
+
+
+def _filled_row(
+    code: str, hint: str | None, params: Mapping[str, Any], language: str, on_page: bool
 ) -> tuple[str, str]:
     row = _row(language, code)
     if row is None:
