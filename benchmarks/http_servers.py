@@ -29,6 +29,7 @@ import http.client
 import io
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -192,10 +193,10 @@ def running(server: Server, folder: Path, message: bytes) -> Iterator[tuple[int,
 def end(process: "subprocess.Popen[bytes]") -> None:
     """Ask a process and those that it started to end, and kill those that do not."""
     all_processes = processes(process.pid)
-    for signal, wait_s in ((15, 5.0), (9, 5.0)):
+    for number, wait_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         for pid in reversed(all_processes):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal)
+                os.kill(pid, number)
         until = time.perf_counter() + wait_s
         while time.perf_counter() < until and (process.poll() is None or any(map(is_alive, all_processes[1:]))):
             time.sleep(0.05)
@@ -281,6 +282,8 @@ def measured_windows(pid: int, port: int, message: bytes, connections: int, seco
         used = processor_s(pid)
         lasted, taken = asyncio.run(window(port, message, connections, seconds))
         used = processor_s(pid) - used
+        if not taken:
+            raise RuntimeError(f"no result in {seconds} s over {connections} connections")
         p50, p95, p99 = np.percentile(taken, [50, 95, 99]) * 1e3
         row = {"images_per_s": len(taken) / lasted, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
         rows.append(row | {"processor_us": 1e6 * used / len(taken)})
@@ -321,6 +324,7 @@ def main() -> None:
     chosen = {name: server for name, server in servers(arguments.peers).items() if name in arguments.servers}
     runs: list[dict[str, Any]] = []
     models: dict[str, float] = {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server is left
     os.sched_setaffinity(0, {CLIENT_CORE})
     for round_number in range(arguments.rounds):
         for name in arguments.cases:

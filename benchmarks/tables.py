@@ -26,7 +26,7 @@ from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 HERE = Path(__file__).resolve().parent
 PAGES = tuple(
     HERE.parent / "docs/explanation" / name
-    for name in ("speed.md", "selective-prediction.md", "review-loop.md", "review-training.md")
+    for name in ("speed.md", "selective-prediction.md", "review-loop.md", "review-training.md", "serving.md")
 )
 IMAGES = HERE.parent / "docs/images"
 Result = dict[str, Any]
