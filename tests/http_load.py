@@ -94,13 +94,23 @@ def post(path: str, body: bytes, port: int, headers: Sequence[str] = ()) -> byte
 
 
 @contextmanager
-def running(clients: Sequence[Client]) -> Iterator[None]:
-    """The clients send during the block, each in a thread of its own; afterwards they have ended."""
-    threads = [threading.Thread(target=client.run) for client in clients]
+def running(clients: Sequence[Client]) -> Iterator[list[Exception]]:
+    """The clients send during the block, each in a thread of its own; afterwards they have ended. The list gets what
+    their `note` raises.
+    """
+    faults: list[Exception] = []
+
+    def run(client: Client) -> None:
+        try:
+            client.run()
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run, args=[client]) for client in clients]
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield faults
     finally:
         for client in clients:
             client.stop.set()

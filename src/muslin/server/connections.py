@@ -1,5 +1,7 @@
 """HTTP/1.1 connections of the server."""
 
+import asyncio
+import select
 from contextlib import suppress
 from typing import Any
 
@@ -7,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from muslin.errors import MuslinError
 from muslin.strict_json import json_text
-from muslin.web.connections import TimeLimits
+from muslin.web.connections import REQUEST_HEAD_S, TimeLimits
 
 MAX_HEAD_BYTES = 2**16
 """Of a request's line and headers, which the parser keeps until they are complete; clients send a few hundred."""
@@ -53,6 +55,18 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
 
+    def timeout_keep_alive_handler(self) -> None:
+        if has_unread(self.transport):  # the next request has come, and the server is behind
+            self.timeout_keep_alive_task = self.loop.call_later(1.0, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _end_if_late(self) -> None:
+        if self._head_bytes or not has_unread(self.transport):
+            super()._end_if_late()
+        else:
+            self._await_client(REQUEST_HEAD_S)
+
     def on_headers_complete(self) -> None:
         self._is_in_head, self._head_bytes = False, 0
         super().on_headers_complete()
@@ -72,6 +86,16 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
             body = json_text({"error": MuslinError("http_malformed").to_dict(on_page=True)}).encode()
             self.transport.write(MALFORMED % (len(body), body))
         self.transport.close()
+
+
+def has_unread(transport: asyncio.BaseTransport) -> bool:
+    """Whether something has come that was not read yet, be it the end of the connection."""
+    handle = transport.get_extra_info("socket").fileno()
+    if handle < 0:  # it is closed
+        return False
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def allow_connections() -> None:

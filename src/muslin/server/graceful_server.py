@@ -6,16 +6,16 @@ second, and each response says `Connection: close`.
 """
 
 import asyncio
-import select
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
 
 from muslin.messages import Log, Message
+from muslin.server.connections import has_unread
 from muslin.server.event_loop import event_loop
 from muslin.server.processes import let_signals_in
 
@@ -154,8 +154,9 @@ class GracefulServer(uvicorn.Server):
                 for connection in self._open_connections()
                 if is_idle(connection) and connection.waiting_since < silent_since
             ]
-            for connection in _without_unread(silent):
-                connection.shutdown()
+            for connection in silent:
+                if not has_unread(connection.transport):
+                    connection.shutdown()
             await asyncio.sleep(TICK_S)
 
     def _open_connections(self) -> list[Any]:
@@ -172,13 +173,3 @@ class GracefulServer(uvicorn.Server):
 def is_idle(connection: Any) -> bool:
     """Whether a connection has no request that is not answered."""
     return connection.cycle is None or connection.cycle.response_complete
-
-
-def _without_unread(connections: Sequence[Any]) -> list[Any]:
-    """The connections on which nothing has come that was not read yet."""
-    poll = select.poll()
-    handles = {connection.transport.get_extra_info("socket").fileno(): connection for connection in connections}
-    for handle in handles:
-        poll.register(handle, select.POLLIN)
-    unread = {handle for handle, _ in poll.poll(0)}
-    return [connection for handle, connection in handles.items() if handle not in unread]

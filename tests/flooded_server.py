@@ -1,0 +1,46 @@
+"""A real server that is flooded by clients in another process, and probed meanwhile."""
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import overload
+from server_process import WAIT_S, Served, gray
+
+
+def memory_mb(server: Served) -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) >> 10
+
+
+def flooded(server: Served, clients: int, seconds: float) -> tuple[dict[str, int], list[float]]:
+    """What clients got, and the seconds that each probe took meanwhile."""
+    port = int(server.address.rpartition(":")[2])
+    command = [sys.executable, overload.__file__, str(port), str(clients), str(seconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(gray(200))
+        process.stdin.close()
+        probes = []
+        while process.poll() is None:
+            probes.append(probe(port))
+            time.sleep(0.05)
+        outcomes: dict[str, int] = json.loads(process.stdout.read())
+    return outcomes, probes
+
+
+def probe(port: int) -> float:
+    """The seconds that a liveness probe on a new connection takes."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+    try:
+        connection.request("GET", "/v2/health/live")
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+    return time.monotonic() - began
