@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from slow_clients import slow_clients
 
 from flooded_server import flooded, memory_mb
 from http_load import REFUSED, Client, Response, post, running
@@ -92,3 +93,16 @@ def models_by_digest(folder: Path) -> dict[str, tuple[str, bytes]]:
         seal(bundle, path)
         models[prediction_digest(bundle)] = f"white {number}", path.read_bytes()
     return models
+
+
+@pytest.mark.long
+def test_a_thousand_slow_clients_do_not_stop_a_fast_one(model: Path) -> None:
+    with running_server(str(model)) as server:
+        assert server.predict(gray(200)).status_code == 200
+        before = memory_mb(server)
+        with slow_clients(server.address.removeprefix("http://"), "", 64, 1_000) as clients:
+            for _ in range(40):
+                for client in clients:
+                    client.step()
+                assert server.predict(gray(200)).status_code == 200
+        assert memory_mb(server) < before + 100
