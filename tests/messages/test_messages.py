@@ -116,6 +116,7 @@ def test_reason_within_a_sentence_is_that_of_pages_too() -> None:
     assert shown["hint"] == table("en")["run_exists"]["page_hint"]
     assert filled("{reason}", {"reason": reason}, on_page=True) == reason.text(on_page=True) != reason
     assert outer.to_dict(on_page=True)["params"]["reason"] == reason.to_dict(on_page=True)
+    assert outer.to_dict("zh")["params"]["reason"] == reason.to_dict("zh") != reason.to_dict()
 
 
 def test_optional_parts_are_left_out_without_their_parameter() -> None:

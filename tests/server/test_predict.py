@@ -81,8 +81,12 @@ def test_unreadable_image_alone_is_refused(served: Served, content: bytes, statu
 
 
 def test_images_that_are_all_unreadable_are_refused_together(served: Served) -> None:
-    error = served.predict(b"", b"").json()["error"]
+    files = [("image", (f"{place}.png", b"")) for place in range(2)]
+    response = served.client.post("/v1/predict", files=files, headers={"accept-language": "zh"})
+    error = response.json()["error"]
     assert (error["code"], error["params"]["count"]) == ("no_image_readable", 2)
+    assert all(reason["message"] in error["message"] for reason in error["params"]["names"])
+    assert "空" in error["message"]
 
 
 def test_unknown_model_and_parameter_are_refused_by_name(served: Served) -> None:

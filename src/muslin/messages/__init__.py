@@ -91,7 +91,12 @@ class Message(str):
             on_page: whether a page shows it, or a client of a server, where nobody can give an option of a command.
         """
         sentence, hint = _sentence_and_hint(self.code, self.hint_code, self.params, language, on_page)
-        return {"code": self.code, "message": sentence, "hint": hint, "params": plain(self.params, on_page=on_page)}
+        return {
+            "code": self.code,
+            "message": sentence,
+            "hint": hint,
+            "params": plain(self.params, language, on_page=on_page),
+        }
 
 
 @cache

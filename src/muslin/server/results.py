@@ -66,5 +66,4 @@ def check_readable(images: Sequence[ReadImage]) -> None:
     if len(reasons) == 1:
         only = reasons[0]
         raise ImageError(only.code, only.hint_code, **only.params)
-    shown = examples(" ".join(str(reason).split()).rstrip(".") for reason in reasons)
-    raise MuslinError("no_image_readable", **shown)
+    raise MuslinError("no_image_readable", **examples(reasons))
