@@ -50,6 +50,7 @@ from test_home_in_browser import drop  # noqa: E402
 from studio_server import running_studio  # noqa: E402
 
 LONG_MS = 100
+MOST_S = 4 * 3600  # other work on the machine makes a part slow, and no part wrong
 CLASSES = ("t-shirt", "pants", "shoes", "dress")
 PAINTED = "[...document.querySelectorAll('.cell canvas')].some(c => c.width > 1)"
 WAIT_FOR = """new Promise(done => { const look = () => (%s) ? requestAnimationFrame(() => requestAnimationFrame(
@@ -219,8 +220,9 @@ def import_and_train(folder: Path, shop: Path) -> dict[str, Any]:
             until(page, f"location.hash.includes('page=data') && {PAINTED}", 900)
         found["data_room_s"] = round(time.perf_counter() - begun, 1)
         found["import"] = memory.found()
+        print(json.dumps(found), flush=True)
         with Memory() as memory:
-            for words, wait_s in (("Train", 60), ("Train with", 600)):
+            for words, wait_s in (("Train", 60), ("Train with", MOST_S)):
                 of_words = f"!e.disabled && e.textContent.trim().startsWith({words!r})"
                 until(
                     page,
@@ -229,7 +231,7 @@ def import_and_train(folder: Path, shop: Path) -> dict[str, Any]:
                 )
                 page.run(f"({button}).click()")
             until(
-                page, "[...document.querySelectorAll('main a')].some(e => e.textContent === 'See its mistakes')", 3600
+                page, "[...document.querySelectorAll('main a')].some(e => e.textContent === 'See its mistakes')", MOST_S
             )
         found["model_s"] = round(time.perf_counter() - begun, 1)
         found["training"] = memory.found()
