@@ -1,10 +1,13 @@
 """Decisions on the images of a data set: written before they are told, by several studios, where `train` reads them."""
 
 import csv
+import json
 import multiprocessing
 import os
+import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ from muslin.data.audit.exclusions import read_exclusions
 from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.errors import DataError, StorageError
 from muslin.messages import Message, no_log
+from muslin.studio import decision_journal
 from muslin.studio.corrections import Corrections, NewImageDecision, decision_files
+from muslin.studio.data_routes import MAX_DECISIONS, MAX_TEXT
 from muslin.workflows.training_plan import TrainOptions, edit_dataset
 from refusals import refuses
 
@@ -113,14 +118,15 @@ def test_a_torn_end_of_the_journal_is_dropped(tmp_path: Path) -> None:
     assert [each.id for each in opened(tmp_path).current()] == ["a", "b"]
 
 
-def test_what_follows_a_damaged_line_of_the_journal_is_kept(tmp_path: Path) -> None:
+def test_what_follows_a_damaged_line_of_the_journal_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = opened(tmp_path)
     for number, name in enumerate("abcde"):
         found.decide([label(str(number), name, "shirt")], "Li")
     journal = found.labels_path.with_name("shop.journal")
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[1] = lines[1][:40] + b"?" + lines[1][41:]
-    lines[3] = b"x" * 11_000_000 + b"\n"  # longer than any record
+    monkeypatch.setattr(decision_journal, "MAX_LINE_BYTES", 10_000)
+    lines[3] = b"x" * 11_000 + b"\n"  # longer than any record
     journal.write_bytes(b"".join(lines))
     again = opened(tmp_path)
     assert [each.id for each in again.current()] == ["a", "c", "e"]
@@ -133,6 +139,66 @@ def test_what_follows_a_damaged_line_of_the_journal_is_kept(tmp_path: Path) -> N
     assert sorted(in_table(later)) == [(name, "shirt") for name in "abcde"] + [("f", "bag")]
     later.decide([NewImageDecision("10", "undo", "train", "f", undoes=receipt.number)], "Bo")
     assert [each.id for each in opened(tmp_path).current()].count("f") == 0
+
+
+DECISION = {
+    "number": 1, "request": "r", "kind": "label", "part": "", "id": "a", "target": "label", "label": "shirt",
+    "undoes": 0, "who": "Li", "when": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{", b"[1]", b'"\xff"', b"[" * 100_000, b"9" * 5000,
+        {"before": [None, None]},
+        {"decisions": [DECISION]},
+        {"before": [], "decisions": [DECISION]},
+        {"before": [None, None], "decisions": "abc"},
+        *({"before": [None, None], "decisions": [DECISION | change]}
+          for change in ({"new": 1}, {"id": []}, {"number": 2**70}, {"kind": "delete"}, {"label": None})),
+    ],
+)  # fmt: skip
+def test_records_of_another_version_count_as_damaged(tmp_path: Path, content: Any) -> None:
+    written = content if isinstance(content, bytes) else json.dumps(content).encode()
+    found = opened(tmp_path)
+    found.labels_path.parent.mkdir(parents=True)
+    journal = found.labels_path.with_name("shop.journal")
+    journal.write_bytes(b"%08x %s\n" % (zlib.crc32(written), written))
+    found.decide([label("1", "b", "bag")], "Li")
+    again = opened(tmp_path)
+    assert ([each.id for each in again.current()], again.damaged()) == (["b"], 1)
+
+
+def test_a_journal_joined_to_itself_counts_each_decision_once(tmp_path: Path) -> None:
+    found = opened(tmp_path)
+    found.decide([label("1", "a", "shirt")], "Li")
+    journal = found.labels_path.with_name("shop.journal")
+    journal.write_bytes(2 * journal.read_bytes())
+    assert [each.id for each in opened(tmp_path).current()] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["shop.journal", "shop.csv"])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "link"])
+def test_a_file_that_does_not_end_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    found = opened(tmp_path)
+    found.labels_path.parent.mkdir(parents=True)
+    place = found.labels_path.with_name(name)
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/dev/zero" if kind == "endless" else tmp_path / "elsewhere")
+    with refuses("side_file_foreign", StorageError):
+        found.current()
+        found.decide([label("1", "a", "shirt")], "Li")
+
+
+def test_as_many_decisions_as_a_page_sends_are_read_again(tmp_path: Path) -> None:
+    many = [label(f"{'衣' * 500}{number}"[-500:], f"{number}", "shirt") for number in range(MAX_DECISIONS)]
+    opened(tmp_path).decide(many, "裳" * MAX_TEXT)
+    again = opened(tmp_path)
+    assert (len(again.current()), again.damaged()) == (MAX_DECISIONS, 0)
+    assert again.decide(many[:1], "Li")[0].is_repeated
 
 
 def test_a_table_behind_its_journal_is_written_again(tmp_path: Path) -> None:

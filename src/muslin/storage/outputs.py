@@ -1,5 +1,6 @@
 """Files that a user names to be written: new, or with `overwrite` in place of a regular file; never an input."""
 
+import errno
 import filecmp
 import os
 import stat
@@ -11,6 +12,9 @@ from typing import BinaryIO, Self
 
 from muslin.errors import StorageError
 from muslin.storage.atomic import NO_LINKS, atomic_file, storage_errors
+
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""Flag with which opening a named pipe does not wait for its other end; 0 where the system has none."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,34 @@ def open_side_file(path: Path) -> BinaryIO:
             handle = os.open(path, flags)
             _check_own_file(os.fstat(handle), path)
         return os.fdopen(handle, "r+b", buffering=0)
+
+
+def read_side_file(path: Path) -> BinaryIO | None:
+    """A file that `open_side_file` made, for reading, whoever owns it; None where there is none.
+
+    Raises:
+        StorageError: it is a folder, a link, a device or the like, or cannot be read.
+    """
+    with storage_errors(path):
+        try:
+            _check_regular(os.lstat(path), path)
+            handle = os.open(path, os.O_RDONLY | NO_LINKS | NO_WAIT | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError:
+            return None
+        file = os.fdopen(handle, "rb")
+        try:
+            _check_regular(os.fstat(handle), path)
+        except StorageError:
+            file.close()
+            raise
+        return file
+
+
+def _check_regular(found: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        raise StorageError("side_file_foreign", path=str(path))
 
 
 def _check_own_file(found: os.stat_result, path: Path) -> None:

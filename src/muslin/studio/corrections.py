@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from muslin.data.audit.exclusions import csv_text, read_sample_rows
 from muslin.data.audit.labels import YES_NO
 from muslin.data.dataset import Target
-from muslin.errors import DataError, StorageError
-from muslin.library_errors import reason_of
+from muslin.errors import BundleError, DataError, StorageError
+from muslin.models.json_schema import AnyOf, Array, Choice, Number, check_schema
 from muslin.review.clock import now_text
 from muslin.storage.atomic import reserve, storage_errors, write_atomically
 from muslin.storage.boundary import is_below
+from muslin.storage.outputs import read_side_file
 from muslin.studio.data_sets import OpenData
 from muslin.studio.decision_journal import Appender, DecisionJournal
 
@@ -82,6 +83,15 @@ class ImageDecision:
     when: str
 
 
+_NUMBER = Number(0, 2**53, int)
+_OF_DECISION = {each.name: str for each in fields(ImageDecision)}
+_RECORD = {
+    "before": Array(AnyOf((str, None)), 2, 2),
+    "decisions": [_OF_DECISION | {"number": _NUMBER, "kind": Choice(KINDS), "undoes": _NUMBER}],
+}
+"""Of the journal: what `check_schema` takes."""
+
+
 @dataclass(frozen=True)
 class ImageReceipt:
     """What a page is told of its decision.
@@ -111,7 +121,7 @@ class Corrections:
         self.excluded_path = folder / f"{stem}.excluded.csv"
         self._root, self._targets = root, targets
         self._multilabel = {target.name for target in targets if target.kind == "multilabel"}
-        self._journal = DecisionJournal(folder / f"{stem}.journal")
+        self._journal = DecisionJournal(folder / f"{stem}.journal", _is_record)
         self._lock = threading.RLock()
         self._n_read = 0
         self._decisions: dict[int, ImageDecision] = {}
@@ -212,6 +222,8 @@ class Corrections:
         self._n_read = len(self._journal.records)
 
     def _take(self, decision: ImageDecision) -> None:
+        if decision.number in self._decisions:  # of two journals that somebody joined
+            return
         self._decisions[decision.number] = decision
         self._of_request[decision.request] = decision.number
         if decision.kind != "undo":
@@ -335,13 +347,20 @@ def _stem(name: str) -> str:
     return f"{name}_" if name.rstrip("_").endswith(".excluded") else name
 
 
-def _content(path: Path) -> bytes | None:
+def _is_record(value: Any) -> bool:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        check_schema(value, _RECORD)
+    except BundleError:
+        return False
+    return True
+
+
+def _content(path: Path) -> bytes | None:
+    file = read_side_file(path)
+    if file is None:
         return None
-    except OSError as error:
-        raise StorageError("write_denied", path=str(path), reason=reason_of(error)) from error
+    with file, storage_errors(path):
+        return file.read()
 
 
 def _digest(path: Path) -> str | None:
