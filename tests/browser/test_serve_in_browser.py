@@ -130,6 +130,19 @@ def test_unreadable_file_is_told_and_the_others_are_predicted(page: Page, photos
     assert page.run("document.querySelectorAll('.card').length") == 0
 
 
+def test_other_language_holds_for_all_that_is_shown(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_bytes(b"<html></html>")
+    drop(page, tmp_path / "page.png")
+    error = "document.querySelector('.card .error')?.textContent"
+    until(page, f"{error}?.includes('Download the photo')")
+    assert page.run("document.querySelector('.card .notice button')") is None  # the same file would be refused again
+    choose(page, "Language", "zh")
+    until(page, f"/[\u4e00-\u9fff]/.test({error} || '')")
+    choose(page, "语言", "en")
+    until(page, f"{error}?.includes('Download the photo')")
+    page.console[:] = [line for line in page.console if "415" not in line]  # the browser tells of each refusal
+
+
 def test_more_images_than_the_page_keeps_are_counted(page: Page, photos: list[Path]) -> None:
     page.run(
         "(d => { for (let i = 0; i < 203; i += 1) d.items.add(new File(['GIF89a'], `${i}.gif`, { type: 'image/gif' }));"
@@ -167,7 +180,7 @@ def test_page_is_accessible_and_fits_a_phone(page: Page, photos: list[Path], lan
     choose(page, page.run("document.querySelector('.pick span').textContent"), language)
     until(page, f"document.documentElement.lang.startsWith({language!r})")
     page.run("document.querySelectorAll('details').forEach(e => { e.open = true; })")
-    until(page, "document.querySelectorAll('.api tbody tr').length > 5")
+    until(page, "document.querySelectorAll('.api dt').length > 5")
     assert serious_problems(page) == []
     assert page.run("document.documentElement.scrollWidth") == 390
     assert not page.run("/\\btry\\.[a-z]+/.test(document.body.textContent)")
@@ -181,7 +194,7 @@ def test_server_with_a_token_asks_for_it(browser: Page, photos: list[Path], tmp_
     ) as server:
         browser.resize(1100, 900)
         browser.visit(f"{server.address}/shop/")
-        for token, wanted in (("wrong", "field small"), ("a-token", "drop")):
+        for token, wanted in (("wrong", "error"), ("a-token", "drop")):
             until(browser, "document.querySelector('input[type=password]') !== null")
             browser.run("document.querySelector('input[type=password]').select()")
             type_text(browser, token)

@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 import pytest
 
 from muslin.messages import LANGUAGES
+from muslin.server.openapi import OPERATIONS
 from muslin.server.page_routes import PAGE
 from muslin.web.page_files import SHARED, page_texts
 from server_process import Served, running_server
@@ -61,6 +62,14 @@ def test_every_text_is_there_in_each_language_and_used() -> None:
     assert {key for key in asked if key.startswith("try.")} <= tables[0].keys()
     shared = set(re.findall(r"""\bt\(["']([^"'.]+)["']""", OWN))
     assert shared <= page_texts((SHARED, PAGE), "en").keys()
+
+
+def test_every_request_is_described_on_the_page() -> None:
+    texts = json.loads((PAGE / "texts/en/serve.json").read_text())
+    prefix = "try.does."
+    described = {key.removeprefix(prefix): text for key, text in texts.items() if key.startswith(prefix)}
+    summaries = {f"{method} {path}": operation.summary for (method, path), operation in OPERATIONS.items()}
+    assert described == {key: text for key, text in summaries.items() if "{version}" not in key}
 
 
 def test_chinese_texts_use_the_words_of_the_studio() -> None:

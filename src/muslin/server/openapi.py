@@ -133,34 +133,38 @@ def _protocol_operations() -> dict[tuple[str, str], Operation]:
         ("GET", "/v2"): Operation(
             "The server's metadata.", _json(object_of(name=STRING, version=STRING, extensions=list_of(STRING)))
         ),
-        ("GET", "/v2/health/live"): Operation("Whether the server answers.", _json(ANY_OBJECT), is_open=True),
+        ("GET", "/v2/health/live"): Operation("Whether the server responds.", _json(ANY_OBJECT), is_open=True),
         ("GET", "/v2/health/ready"): Operation("Whether all models are ready.", _json(ANY_OBJECT), is_open=True),
+        ("POST", "/v2/repository/index"): Operation(
+            "All models with their versions.",
+            _json(list_of(object_of(name=ref("ModelName"), version=ref("Digest"), state=STRING))),
+        ),
     }
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         operations |= {
             ("GET", model): Operation("A model's inputs and outputs.", _json(ref("ModelMetadata"))),
-            ("GET", f"{model}/config"): Operation("A model in the terms of Triton.", _json(ANY_OBJECT)),
+            ("GET", f"{model}/config"): Operation("A model's configuration in Triton's terms.", _json(ANY_OBJECT)),
             ("GET", f"{model}/ready"): Operation(
                 "Whether a model is ready.", _json(object_of(name=STRING, ready=BOOLEAN))
             ),
             ("POST", f"{model}/infer"): Operation(
-                "The outputs for the images of a request.", INFERRED, INFERENCE, headers=HEADER_LENGTH
+                "The model's outputs for the images of a request.", INFERRED, INFERENCE, headers=HEADER_LENGTH
             ),
         }
     return operations
 
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("GET", "/openapi.json"): Operation("This description.", _json(ANY_OBJECT), is_open=True),
-    ("GET", "/metrics"): Operation("Metrics in the form that Prometheus reads.", {TEXT: STRING}),
+    ("GET", "/openapi.json"): Operation("This API as an OpenAPI document.", _json(ANY_OBJECT), is_open=True),
+    ("GET", "/metrics"): Operation("Metrics in the Prometheus format.", {TEXT: STRING}),
     ("POST", "/v1/predict"): Operation(
-        "The predictions for images, or for products from their photos.", _json(ref("Predicted")),
+        "Predictions for images, or for products with several photos.", _json(ref("Predicted")),
         {FORM: IMAGES_FORM, "image/*": FILE, BYTES: FILE}, PREDICT_QUERY,
     ),
     ("GET", "/v1/models"): Operation("All models.", _json(object_of(models=list_of(ref("Model"))))),
     ("GET", "/v1/models/{name}"): Operation("A model's targets, input and digest.", _json(ref("Model"))),
     ("POST", "/v1/models/{name}"): Operation(
-        "Serve another model file under this name. The server must have a token.",
+        "Replaces the model with the file in the body. The server must have a token.",
         _json(request_of(("model", "digest", "former_digest"), model=STRING, digest=STRING, former_digest=STRING)),
         {BYTES: FILE},
     ),

@@ -1,16 +1,15 @@
 // How a program asks this server: commands to copy, and the requests that it answers.
 
 import { ErrorNotice } from "./components/notices.js";
-import { Table } from "./components/table.js";
 import { Component, html } from "./html.js";
 import { t } from "./texts.js";
 import { description, storedToken } from "./requests.js";
 
 const METHODS = ["get", "put", "post", "delete"];
 
-/** [{request, does}, …] of an OpenAPI description. */
-const requestsOf = ({ paths }) => Object.entries(paths).flatMap(([path, methods]) => METHODS.filter((one) => methods[one])
-  .map((one) => ({ request: `${one.toUpperCase()} ${path}`, does: methods[one].summary ?? methods[one].description ?? "" })));
+/** ["GET /v1/models", …] of an OpenAPI description, without those that repeat others for a model's version. */
+const requestsOf = ({ paths }) => Object.entries(paths).filter(([path]) => !path.includes("{version}"))
+  .flatMap(([path, methods]) => METHODS.filter((one) => methods[one]).map((one) => `${one.toUpperCase()} ${path}`));
 
 export class Api extends Component {
   load = async (event) => {
@@ -27,8 +26,9 @@ export class Api extends Component {
       <h3>${t("try.shell")}</h3><pre tabindex="0">${curl}</pre>
       <h3>Python</h3><pre tabindex="0">${python}</pre>
       <${ErrorNotice} error=${error} />
-      ${found && html`<${Table} caption=${t("try.requests")} rows=${found} rowKey=${(row) => row.request}
-        columns=${[{ name: "request", words: t("try.request") }, { name: "does", words: t("try.does") }]} />`}
+      ${found && html`<h3>${t("try.requests")}</h3>
+        <dl>${found.map((request) => html`<div key=${request}><dt><code>${request}</code></dt><dd>${t(`try.does.${request}`)}</dd></div>`)}</dl>
+        <p class="soft">${t("try.versions")}</p>`}
       <p><a href="openapi.json">${t("try.openapi")}</a></p></details>`;
   }
 }

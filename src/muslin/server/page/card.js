@@ -3,7 +3,7 @@
 import { Button } from "./components/controls.js";
 import { ErrorNotice } from "./components/notices.js";
 import { html } from "./html.js";
-import { messageText, number, percent, t, tn } from "./texts.js";
+import { listed, messageText, number, percent, sentences, t, tn } from "./texts.js";
 
 const SHOWN = 4; // classes with bars, and photos of a product
 
@@ -14,7 +14,7 @@ export function spokenPrediction({ files, found, error }) {
   return `${files[0].file.name}: ${words.join("; ") || messageText(found.result.error)}`;
 }
 
-const labelOf = (found) => (found.labels ? found.labels.join(", ") || t("try.noLabel") : found.label);
+const labelOf = (found) => (found.labels ? listed(found.labels) || t("try.noLabel") : found.label);
 const keyOf = (found) => found.decision.replaceAll(" ", "_");
 
 export function Card({ card, retry, remove }) {
@@ -23,11 +23,14 @@ export function Card({ card, retry, remove }) {
   return html`<li class="card" aria-busy=${state === "running"}>
     <div class="photos">${files.slice(0, SHOWN).map((one) => html`<img key=${one.url} src=${one.url} alt="" loading="lazy" onerror=${hide} />`)}</div>
     <div class="words"><h3 title=${name}>${name}</h3>
-      ${state === "failed" && html`<${ErrorNotice} error=${error} retry=${retry} />`}
-      ${state !== "failed" && !found && html`<p class="soft">${t("loading")}</p>`}
+      ${state === "failed" && html`<${ErrorNotice} error=${error} retry=${mayPass(error) ? retry : null} />`}
+      ${state !== "failed" && !found && html`<p class="soft">${t(`try.state.${state}`)}</p>`}
       ${state !== "failed" && found && html`<${Found} ...${found} />`}</div>
     <button type="button" class="quiet cross" aria-label=${`${t("try.remove")}: ${name}`} onclick=${remove}>×</button></li>`;
 }
+
+/** Whether the same request can succeed later: the server was full, has stopped or does not respond. */
+const mayPass = ({ status }) => !(status >= 400 && status < 500 && status !== 408 && status !== 429);
 
 /** A browser cannot show every format that a model reads. */
 const hide = (event) => { event.target.hidden = true; };
@@ -47,7 +50,7 @@ function Target({ name, found }) {
   const ranked = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]);
   return html`${name && html`<h4>${name}</h4>`}
     <p class="verdict"><strong>${labelOf(found)}</strong> <span class="number">${percent(found.probability)}</span> <span class=${`decision ${key}`}>${t(`try.decision.${key}`)}</span></p>
-    <p class="soft">${t(`try.why.${key}`)}${key === "review" && others.length > 0 && html` ${t("try.shortlist", { classes: others.join(", ") })}`}</p>
+    <p class="soft">${sentences(t(`try.why.${key}`), key === "review" && others.length > 0 && t("try.shortlist", { classes: listed(others) }))}</p>
     <${Bars} ranked=${ranked.slice(0, SHOWN)} />
     ${ranked.length > SHOWN && html`<details><summary>${tn("try.others", ranked.length - SHOWN)}</summary><${Bars} ranked=${ranked.slice(SHOWN)} /></details>`}`;
 }

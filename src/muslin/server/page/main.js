@@ -2,7 +2,7 @@
 
 import { Preferences, applyTheme, stored } from "./components/preferences.js";
 import { html, render } from "./html.js";
-import { loadLanguage, t } from "./texts.js";
+import { language, loadLanguage, t } from "./texts.js";
 import { TryIt } from "./try_it.js";
 
 const main = Object.assign(document.createElement("main"), { id: "main", tabIndex: -1 });
@@ -19,7 +19,7 @@ function draw() {
   render(html`<a class="skip" href="#main" onclick=${skip}>${t("skip")}</a>
     <span class="brand">muslin <span>serve</span></span><span class="grow"></span>
     <${Preferences} onlanguage=${setLanguage} />`, header);
-  render(html`<${TryIt} />`, main);
+  render(html`<${TryIt} language=${language} />`, main);
   render(html`${t("try.footer")}`, footer);
   document.title = `${t("try.title")} · muslin serve`;
 }

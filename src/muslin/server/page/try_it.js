@@ -27,6 +27,12 @@ export class TryIt extends Component {
     this.load();
   }
 
+  componentDidUpdate({ language }) {
+    if (language === this.props.language) return;
+    if (this.state.models) this.queue.again(this.options); // notes and reasons come in the page's language
+    else if (this.state.error?.status !== 401) this.load();
+  }
+
   componentWillUnmount() {
     removeEventListener("paste", this.paste);
     this.queue.clear();
@@ -45,7 +51,7 @@ export class TryIt extends Component {
   }
 
   take = (files) => {
-    const given = Array.from(files).filter((file) => file.size), images = given.slice(0, MAX_CARDS);
+    const given = Array.from(files), images = given.slice(0, MAX_CARDS);
     if (!images.length) return;
     this.setState({ given: given.length });
     this.queue.add(images, this.state.together && images.length > 1);
@@ -107,9 +113,10 @@ export class TryIt extends Component {
 class Token extends Component {
   render({ enter }, { token = "" }) {
     const send = (event) => { event.preventDefault(); enter(token); };
-    return html`<form class="toolbar" onsubmit=${send}>
-      <${Field} label=${t("try.token")} type="password" live autocomplete="off" value=${token} onchange=${(value) => this.setState({ token: value })} note=${storedToken() && t("try.tokenRefused")} />
-      <button type="submit" class="main" disabled=${!token.trim()}>${t("try.enter")}</button></form>`;
+    return html`<p>${t("try.tokenNeeded")}</p><form class="toolbar" onsubmit=${send}>
+      <${Field} label=${t("try.token")} type="password" live autocomplete="off" value=${token} onchange=${(value) => this.setState({ token: value })} />
+      <button type="submit" class="main" disabled=${!token.trim()}>${t("try.enter")}</button></form>
+      ${storedToken() && html`<p class="error" role="alert">${t("try.tokenRefused")}</p>`}`;
   }
 }
 

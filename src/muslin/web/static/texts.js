@@ -32,8 +32,14 @@ export function tOr(key, otherwise, values) {
   return key in texts ? t(key, values) : otherwise;
 }
 
+/** Sentences one after the other; what is empty is left out. */
+export const sentences = (...parts) => parts.filter(Boolean).join(language === "zh" ? "" : " ");
+
+/** Names in a row. */
+export const listed = (names) => names.join(language === "zh" ? "、" : ", ");
+
 /** The text of a server's message with its hint; the server has put both in the page's language. */
-export const messageText = (message) => (typeof message === "string" ? message : [message.message, message.hint].filter(Boolean).join(language === "zh" ? "" : " "));
+export const messageText = (message) => (typeof message === "string" ? message : sentences(message.message, message.hint));
 
 export const count = (n) => n.toLocaleString(language);
 export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)}\u00a0%`;
