@@ -43,7 +43,7 @@ def test_each_request_is_a_line_of_json_without_a_persons_data(small_model: Path
     first = requests[0]
     assert (first["request_id"], first["route"], first["images"], first["model"]) == ("a-1", "/v1/predict", 1, "small")
     assert set(first["stages"]) == {"receive", "decode", "predict", "respond"}
-    assert [line.get("error") for line in requests[1:]] == ["route_missing", "parameter_unknown", "token_missing"]
+    assert [line.get("error") for line in requests[1:]] == ["route_missing", "parameter_unknown", "token_wrong"]
     assert not [secret for secret in SECRETS if secret in text]
 
 
@@ -119,6 +119,11 @@ def test_an_event_is_a_code_with_its_parameters() -> None:
     line = json.loads(event_line(Message("worker_killed", pid=7)))
     assert (line["event"], line["params"]) == ("worker_killed", {"pid": 7})
     assert json.loads(event_line("serving"))["message"] == "serving"
+
+
+def test_an_event_to_look_at_is_a_warning() -> None:
+    events = [Message("worker_killed", pid=7), Message("model_replaced", name="a", digest="d", former="c"), "serving"]
+    assert [json.loads(event_line(event))["level"] for event in events] == ["warning", "info", "info"]
 
 
 def test_frames_name_files_without_their_folders() -> None:

@@ -74,7 +74,11 @@ _limits = (
             callback=_named,
         ),
         option("--log", "Format of the log. Default: `text`.", dest="log_format", type=click.Choice(["text", "json"])),
-        option("--threads N", "Threads of a model. Default: the physical cores.", type=click.IntRange(1, 1024)),
+        option(
+            "--threads N",
+            "Threads of a model in each worker. Default: the physical cores, shared out among the workers.",
+            type=click.IntRange(1, 1024),
+        ),
         make=given,
     ),
 )

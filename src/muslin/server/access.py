@@ -280,6 +280,8 @@ class Guard:
     def _check_token(self, headers: Headers) -> None:
         sent = headers.get(b"authorization", ())
         scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
-        is_own = hmac.compare_digest(token.strip().encode("latin-1"), self._token or b"")
-        if scheme.lower() != "bearer" or not is_own:
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
             raise MuslinError("token_missing")
+        if not hmac.compare_digest(token.encode("latin-1"), self._token or b""):
+            raise MuslinError("token_wrong")

@@ -34,6 +34,9 @@ CLOSE_S = 1.0
 
 LOG_FORMATS = ("json", "text")
 
+WARNINGS = frozenset({"model_kept", "worker_killed", "worker_replaced"})
+"""Codes of events after which somebody should look."""
+
 
 class RequestLog:
     """Writes the lines in a thread of its own.
@@ -64,9 +67,9 @@ class RequestLog:
         else:
             self._add(_request_text(record))
 
-    def event(self, message: str) -> None:
+    def event(self, message: str, level: str | None = None) -> None:
         """A line about something other than a request."""
-        self._add(event_line(message) if self._is_json else message)
+        self._add(event_line(message, level) if self._is_json else message)
 
     def fault(self, error: BaseException, request_id: str = "") -> None:
         """A line about a bug: where it is, and of what kind. Its text could quote what a client sent."""
@@ -125,9 +128,11 @@ def event_log(log_format: str, log: Log) -> Log:
     return log if log_format == "text" else lambda sentence: write_line(event_line(sentence))
 
 
-def event_line(message: str, level: str = "info") -> str:
-    """JSON about something other than a request, such as a model that was replaced."""
-    values = _stamped(level, message.code if isinstance(message, Message) else "log") | {"message": str(message)}
+def event_line(message: str, level: str | None = None) -> str:
+    """JSON about something other than a request, such as a model that was replaced; the level is that of its code."""
+    code = message.code if isinstance(message, Message) else "log"
+    level = level or ("warning" if code in WARNINGS else "info")
+    values = _stamped(level, code) | {"message": str(message)}
     return json_text(values | ({"params": plain(message.params)} if isinstance(message, Message) else {}))
 
 
@@ -145,7 +150,9 @@ class _LogHandler(logging.Handler):
         if record.exc_info and record.exc_info[1]:
             self._log.fault(record.exc_info[1])
         else:
-            self._log.event(f"{record.name}: {record.msg}")  # without the values of its placeholders
+            self._log.event(
+                f"{record.name}: {record.msg}", record.levelname.lower()
+            )  # without its placeholders' values
 
 
 def fault_frames(error: BaseException) -> list[str]:
