@@ -261,6 +261,25 @@ def shop_of(*targets: Target) -> Dataset:
     return Dataset("shop", "table", images, targets, {each.name: labels[each.name] for each in targets}, ids, parts)
 
 
+def test_decisions_on_images_that_are_gone_are_left_out_and_told(tmp_path: Path) -> None:
+    opened(tmp_path).decide([label(name, name, "shirt") for name in ("a", "gone")], "Li")
+    opened(tmp_path).decide([NewImageDecision(name, "exclude", "train", name) for name in ("b", "gone too")], "Li")
+    opened(tmp_path).decide([label("old", "c", "cape")], "Li")
+    pixels = PixelImages(np.zeros((3, 2, 2, 1), np.uint8))
+    ids, parts = np.array(["a", "b", "c"], object), np.array(["train"] * 3, object)
+    found = Dataset("shop", "table", pixels, (LABEL,), {"label": np.zeros(3, np.int64)}, ids, parts)
+    files = {key: tmp_path / str(path) for key, path in decision_files(tmp_path, "imports/shop").items()}
+    said: list[str] = []
+    edited, excluded, corrections = edit_dataset(found, TrainOptions(**files, leaves_out_unknown=True), said.append)
+    assert (list(edited.ids), edited.labels["label"].tolist()) == (["a", "c"], [2, 0])
+    assert (excluded, [each.id for each in corrections or ()]) == ([("train", "b")], ["a"])
+    message = said[0]
+    assert isinstance(message, Message)
+    assert (message.code, message.params["names"]) == ("edits_left_out", ["gone", "c", "gone too"])
+    with refuses("excluded_samples_unknown", DataError):
+        edit_dataset(found, TrainOptions(**files), no_log)
+
+
 def test_an_undo_of_nothing_is_refused(tmp_path: Path) -> None:
     with refuses("decision_unknown", DataError, number=7):
         opened(tmp_path).decide([NewImageDecision("1", "undo", "", "a", undoes=7)], "Li")

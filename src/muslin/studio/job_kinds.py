@@ -115,6 +115,7 @@ def _check_train(root: Path, body: Body) -> dict[str, Any]:
         "recipe": recipe,
         "settings": settings,
         "time_budget_s": budget_s,
+        "leaves_out_unknown": True,  # a page cannot edit the decisions on images that are gone
         "snapshots": body.get("snapshots") is not False,
         "name": _new_name(body),
     }  # fmt: skip
@@ -217,7 +218,7 @@ def offer(job: Job, params: Params) -> dict[str, Any]:
     def on_offers(offers: TrainingOffers) -> None:
         job.report(None, at_once=True, offers=asdict(offers))
 
-    names = ("test", "read_options", "exclude", "corrections", "seed")
+    names = ("test", "read_options", "exclude", "corrections", "leaves_out_unknown", "seed")
     options = TrainOptions(**{name: params[name] for name in names})
     return asdict(offer_recipes(params["data"], options, Callbacks(job.log, should_stop=job.should_stop), on_offers))
 
@@ -258,7 +259,7 @@ def audit(job: Job, params: Params) -> dict[str, Any]:
 
     folder = Path("audits", params["data"])  # two folders can hold data sets of one name
     names = ("test", "seed", "read_options")
-    data, options = _decided_data(params), {name: params[name] for name in names}
+    data, options = _decided_data(job, params), {name: params[name] for name in names}
     if data is not None:
         options = {"seed": params["seed"]}
     source = params["data"] if data is None else data
@@ -272,20 +273,27 @@ def audit(job: Job, params: Params) -> dict[str, Any]:
     return {"folder": folder.as_posix()} | found.summary()
 
 
-def _decided_data(params: Params) -> Any:
+def _decided_data(job: Job, params: Params) -> Any:
     """The data set with the decisions of the data room, as a training takes it; None where nobody has decided."""
     from muslin.data import read
-    from muslin.messages import no_log
     from muslin.workflows.training_plan import TrainOptions, edit_dataset
 
     files = decision_files(Path.cwd(), params["data"])
     if not any(files.values()):
         return None
     dataset = read(params["data"], test=params["test"], **params["read_options"])
+
+    def log(line: str) -> None:  # the audit logs the rest of what was read and edited
+        if isinstance(line, Message) and line.code == "edits_left_out":
+            job.log(line)
+
     options = TrainOptions(
-        corrections=files["corrections"], exclude=files["exclude"], read_options=params["read_options"]
+        exclude=files["exclude"],
+        corrections=files["corrections"],
+        leaves_out_unknown=True,
+        read_options=params["read_options"],
     )
-    return edit_dataset(dataset, options, no_log)[0]  # the audit logs what was read and edited
+    return edit_dataset(dataset, options, log)[0]
 
 
 def tag(job: Job, params: Params) -> dict[str, Any]:

@@ -7,7 +7,13 @@ from typing import Any
 
 from muslin.data import photos
 from muslin.data.audit import exclusions
-from muslin.data.audit.corrections import Correction, correct_labels, corrections_of, read_corrections
+from muslin.data.audit.corrections import (
+    Correction,
+    correct_labels,
+    corrections_of,
+    known_corrections,
+    read_corrections,
+)
 from muslin.data.dataset import Dataset
 from muslin.data.photos import MAX_UNREADABLE, PhotoImages
 from muslin.data.reader import check_read
@@ -17,7 +23,7 @@ from muslin.learn import recipes
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
-from muslin.messages import Log, Message
+from muslin.messages import Log, Message, examples
 from muslin.storage.local_path import check_local
 from muslin.workflows import time_budget
 from muslin.workflows.calibration_choice import choose_folds
@@ -43,6 +49,8 @@ class TrainOptions:
         exclude: a CSV that names samples to exclude, by part and id, such as an audit's `exclude.csv`. The run keeps a
             copy.
         corrections: a CSV that corrects labels, such as an audit's `corrections.csv`. The run keeps a copy.
+        leaves_out_unknown: whether rows of these two on images or labels that the data no longer have are left out and
+            logged, and not refused.
         max_unreadable: maximum share of unreadable photos; they are left out and listed.
         snapshots: whether the run keeps the network after each epoch. The weights are the same with and without.
     """
@@ -55,6 +63,7 @@ class TrainOptions:
     read_options: Mapping[str, Any] = field(default_factory=dict)
     exclude: str | Path | None = None
     corrections: str | Path | None = None
+    leaves_out_unknown: bool = False
     max_unreadable: float = MAX_UNREADABLE
     snapshots: bool = False
 
@@ -142,19 +151,38 @@ def edit_dataset(
     dataset: Dataset, options: TrainOptions, log: Log
 ) -> tuple[Dataset, list[tuple[str, str]] | None, list[Correction] | None]:
     """`dataset` with the labels corrected and without the samples to exclude, and what the two files say."""
+    excluded, corrections = _read_edits(dataset, options, log)
+    if corrections is not None:
+        dataset = correct_labels(dataset, corrections, str(options.corrections))
+        log(dataset.fixes[-1])
+    if excluded is not None:
+        dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
+        log(dataset.fixes[-1])
+    return dataset, excluded, corrections
+
+
+def _read_edits(
+    dataset: Dataset, options: TrainOptions, log: Log
+) -> tuple[list[tuple[str, str]] | None, list[Correction] | None]:
+    """The samples to exclude and the corrections; None where there is no file, or nothing of it is left."""
     excluded, corrections = None, None
     if options.corrections is not None:
         corrections = read_corrections(Path(options.corrections))
         if options.read_options.get("target"):
             corrections = corrections_of(dataset, corrections, log) or None
-    if corrections is not None:
-        dataset = correct_labels(dataset, corrections, str(options.corrections))
-        log(dataset.fixes[-1])
     if options.exclude is not None:
         excluded = exclusions.read_exclusions(Path(options.exclude))
-        dataset = exclusions.exclude_samples(dataset, excluded, str(options.exclude))
-        log(dataset.fixes[-1])
-    return dataset, excluded, corrections
+    if not options.leaves_out_unknown:
+        return excluded, corrections
+    known = set(known_corrections(dataset, corrections or ()))
+    there = exclusions.known_samples(dataset, excluded or ())
+    left_out = [each.id for each in corrections or () if each not in known]
+    left_out += [id_ for part, id_ in excluded or () if (part, id_) not in there]
+    if left_out:
+        log(Message("edits_left_out", **examples(left_out)))
+    excluded = [each for each in excluded or () if each in there]
+    corrections = [each for each in corrections or () if each in known]
+    return excluded or None, corrections or None
 
 
 def _choose_before_decoding(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from muslin.data.audit.exclusions import read_sample_rows, sample_indices
+from muslin.data.audit.exclusions import known_indices, read_sample_rows, sample_indices
 from muslin.data.audit.labels import YES_NO
 from muslin.data.dataset import Dataset, Target
 from muslin.errors import DataError, unknown
@@ -64,6 +64,22 @@ def corrections_of(dataset: Dataset, corrections: Sequence[Correction], log: Log
     if others:
         log(Message("corrections_of_other_targets", n=len(others), names=sorted(set(others))))
     return [each for each in corrections if not each.target or each.target in targets]
+
+
+def known_corrections(dataset: Dataset, corrections: Sequence[Correction]) -> list[Correction]:
+    """The corrections of images and labels that the data have."""
+    indices = known_indices(dataset, [(each.part, each.id) for each in corrections])
+    return [
+        each for each, index in zip(corrections, indices, strict=True) if index is not None and _is_known(dataset, each)
+    ]
+
+
+def _is_known(dataset: Dataset, correction: Correction) -> bool:
+    try:
+        _label(_target(dataset, correction, ""), correction.label, correction.row, "")
+    except DataError:
+        return False
+    return True
 
 
 def correct_labels(dataset: Dataset, corrections: Sequence[Correction], path: str) -> Dataset:

@@ -89,28 +89,39 @@ def read_sample_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 def sample_indices(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> list[int]:
     """The index in `dataset` of each sample named by part and id; an empty part stands for any.
 
-    Where `muslin.data.dataset.join` has put parts before the ids, an id without one is of the training set, so that
-    decisions on the training data hold beside any test set.
-
     Args:
         path: where the names are from, for errors.
 
     Raises:
         DataError: a name that the data do not have.
     """
-    ids = [str(id_) for id_ in dataset.ids]
-    index_of = {_written(id_): i for i, id_ in enumerate(ids)} | {id_: i for i, id_ in enumerate(ids)}
-    indices, unknown = [], []
-    for part, id_ in names:
-        index = index_of.get(id_, index_of.get(f"{part or 'train'}/{id_}"))
-        if index is None or (part and (dataset.parts is None or dataset.parts[index] != part)):
-            unknown.append(f"{part}/{id_}" if part else id_)
-        else:
-            indices.append(index)
+    indices = known_indices(dataset, names)
+    unknown = [f"{part}/{id_}" if part else id_ for (part, id_), i in zip(names, indices, strict=True) if i is None]
     if unknown:
         count, first = len(unknown), unknown[:3]
         raise DataError("excluded_samples_unknown", path=path, dataset=dataset.name, count=count, names=first)
+    return [index for index in indices if index is not None]
+
+
+def known_indices(dataset: Dataset, names: Sequence[tuple[str, str]]) -> list[int | None]:
+    """The index in `dataset` of each sample named by part and id, None of one that the data do not have.
+
+    An empty part stands for any. Where `muslin.data.dataset.join` has put parts before the ids, an id without one is of
+    the training set, so that decisions on the training data hold beside any test set.
+    """
+    ids = [str(id_) for id_ in dataset.ids]
+    index_of = {_written(id_): i for i, id_ in enumerate(ids)} | {id_: i for i, id_ in enumerate(ids)}
+    indices: list[int | None] = []
+    for part, id_ in names:
+        index = index_of.get(id_, index_of.get(f"{part or 'train'}/{id_}"))
+        is_known = index is not None and (not part or (dataset.parts is not None and dataset.parts[index] == part))
+        indices.append(index if is_known else None)
     return indices
+
+
+def known_samples(dataset: Dataset, names: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the samples, named by part and id, that the data have."""
+    return {name for name, index in zip(names, known_indices(dataset, names), strict=True) if index is not None}
 
 
 def exclude_samples(dataset: Dataset, names: Sequence[tuple[str, str]], path: str) -> Dataset:
