@@ -2,14 +2,28 @@
 
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import overload
 from server_process import WAIT_S, Served, gray
+
+
+@contextmanager
+def on_cores(cores: Iterable[int]) -> Iterator[None]:
+    """What this thread starts in the block runs on these cores alone, and so does the thread."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def memory_mb(server: Served) -> int:

@@ -16,6 +16,7 @@ import pytest
 from muslin.data.dataset import Target
 from muslin.models.bundle import open_bundle, seal
 from muslin.models.prediction_digest import prediction_digest
+from muslin.server.openapi import SCHEMAS
 from server_process import WAIT_S, Served, gray, running_server
 from small_models import small_bundle
 
@@ -86,6 +87,7 @@ def test_posted_model_is_served_by_all_and_lies_on_disk(
     response = post(served, files["second"].read_bytes())
     assert response.status_code == 200
     assert (response.json()["digest"], response.json()["former_digest"]) == (digests["second"], digests["first"])
+    assert response.json().keys() == SCHEMAS["ReplacedModel"]["properties"].keys()
     assert used_digests(served) == {digests["second"]}
     assert served.predict(gray(250)).json()["results"][0]["predictions"]["label"]["label"] == "Sandal"
     path = shop_file(tmp_path)

@@ -33,7 +33,10 @@ def shadowed(small_model: Path, candidate: Path) -> Iterator[Served]:
 def agreement(server: Served) -> dict[tuple[str, str], int]:
     """How many images the shadow was compared on, by predicted class and whether it agrees."""
     text = server.client.get("/metrics").text
-    pattern = r'muslin_shadow_predictions_total\{agrees="(\w+)",class="(\w+)",model="shirts",target="label"\} (\d+)'
+    pattern = (
+        r"muslin_shadow_predictions_total"
+        r'\{agrees="(\w+)",class="(\w+)",model="shirts",shadow="\w+",target="label"\} (\d+)'
+    )
     return {(name, agrees): int(count) for agrees, name, count in re.findall(pattern, text)}
 
 
@@ -53,6 +56,9 @@ def test_shadow_is_compared_by_class_and_not_returned(shadowed: Served, candidat
     model = shadowed.client.get("/v1/models/shirts").json()
     assert model["digest"] == response["digest"]
     assert model["shadow_digest"] == prediction_digest(open_bundle(candidate))
+    assert model["shadow_agreement"] == {
+        "label": {"Trouser": {"predictions": 1, "agreeing": 1}, "Bag": {"predictions": 2, "agreeing": 0}}
+    }
 
 
 def test_shadow_is_compared_on_tensors_of_the_protocol(shadowed: Served) -> None:

@@ -66,8 +66,8 @@ COUNTS = {
     "predicted_classes": Count("Predictions, by predicted class.", ("model", "target", "class")),
     "unreadable_images": Count("Images that could not be read, by the error's code.", ("model", "code")),
     "shadow_predictions": Count(
-        "Predictions of a shadow, by class of the model in use, and whether it predicts the same.",
-        ("model", "target", "class", "agrees"),
+        "Predictions of a shadow, by its digest, the class of the model in use, and whether it predicts the same.",
+        ("model", "shadow", "target", "class", "agrees"),
     ),
     "shadow_skipped_images": Count(
         "Images that were not compared, because the shadow was too slow or could not read them.", ("model",)
@@ -217,6 +217,11 @@ def metrics_text(collector: Collector) -> bytes:
     registry = CollectorRegistry()
     registry.register(collector)
     return generate_latest(registry)
+
+
+def counted(collector: Collector, name: str) -> list[tuple[dict[str, str], float]]:
+    """The labels and values of a metric of COUNTS without bounds. Reads files: not for an event loop."""
+    return [child for metric in collector.collect() if metric.name == f"muslin_{name}" for child in _values(metric)]
 
 
 class _AllWorkers(Collector):

@@ -34,6 +34,11 @@ PROBABILITY = NUMBER | {"minimum": 0, "maximum": 1}
 GUARANTEE: Schema = {"enum": list(GUARANTEES)}
 JSON, BYTES, TEXT, FORM = "application/json", "application/octet-stream", "text/plain", "multipart/form-data"
 
+MODEL: Mapping[str, Schema] = {
+    "model": ref("ModelName"), "digest": ref("Digest"), "targets": map_of(ref("Target")), "input": ANY_OBJECT,
+    "graph": STRING, "max_batch": COUNT,
+}  # fmt: skip
+
 Parameter = Mapping[str, Any]
 Content = Mapping[str, Schema]
 """Schema by media type."""
@@ -45,9 +50,13 @@ SCHEMAS: dict[str, Schema] = {
     "Error": object_of(error=ref("Message")),
     "Target": object_of(kind={"enum": ["multiclass", "multilabel"]}, classes=list_of(STRING)),
     "Model": object_of(
-        model=ref("ModelName"), digest=ref("Digest"), targets=map_of(ref("Target")), input=ANY_OBJECT, graph=STRING,
-        max_batch=COUNT, shadow_digest=or_null(ref("Digest")),
+        **MODEL, shadow_digest=or_null(ref("Digest")), shadow_agreement=or_null(map_of(map_of(ref("Agreement")))),
     ),
+    "ReplacedModel": object_of(**MODEL, former_digest=ref("Digest")),
+    "Agreement": object_of(predictions=COUNT, agreeing=COUNT) | {
+        "description": "Of a target's class: the model's predictions since its shadow was loaded, and those that the"
+        " shadow shares."
+    },
     "Prediction": request_of(
         ("label", "probability", "decision"),
         label=STRING, probability=PROBABILITY, runner_up=or_null(STRING), runner_up_probability=or_null(PROBABILITY),
@@ -162,10 +171,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {FORM: IMAGES_FORM, "image/*": FILE, BYTES: FILE}, PREDICT_QUERY,
     ),
     ("GET", "/v1/models"): Operation("All models.", _json(object_of(models=list_of(ref("Model"))))),
-    ("GET", "/v1/models/{name}"): Operation("A model's targets, input and digest.", _json(ref("Model"))),
+    ("GET", "/v1/models/{name}"): Operation(
+        "A model's targets, input and digest, and how often its shadow agrees.", _json(ref("Model"))
+    ),
     ("POST", "/v1/models/{name}"): Operation(
         "Replaces the model with the file in the body. The server must have a token.",
-        _json(request_of(("model", "digest", "former_digest"), model=STRING, digest=STRING, former_digest=STRING)),
+        _json(ref("ReplacedModel")),
         {BYTES: FILE},
     ),
     **_protocol_operations(),

@@ -103,14 +103,14 @@ class Predicting:
 
     async def list_models(self, request: Request) -> Response:
         """Every model, as of `describe_model`."""
-        return json_response({"models": [self._described(model) for model in self._models.values()]})
+        shadows = await self._shadows.described()
+        return json_response({"models": [_beside_shadow(model, shadows) for model in self._models.values()]})
 
     async def describe_model(self, request: Request) -> Response:
-        """A model's name and digest, its targets with their classes, the image that it takes, and its graph."""
-        return json_response(self._described(self._models.find(request.path_params["name"])))
-
-    def _described(self, model: ServedModel) -> dict[str, Any]:
-        return described(model) | {"shadow_digest": self._shadows.digest(model.name)}
+        """A model's name and digest, its targets with their classes, the image that it takes, and its graph; and how
+        often its shadow predicts the same."""
+        model = self._models.find(request.path_params["name"])
+        return json_response(_beside_shadow(model, await self._shadows.described()))
 
 
 def described(model: ServedModel) -> dict[str, Any]:
@@ -124,6 +124,10 @@ def described(model: ServedModel) -> dict[str, Any]:
         "graph": predictor.graph,
         "max_batch": model.batcher.max_batch,
     }
+
+
+def _beside_shadow(model: ServedModel, shadows: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    return described(model) | {"shadow_digest": None, "shadow_agreement": None} | shadows.get(model.name, {})
 
 
 def query_of(scope: Scope) -> Mapping[str, str]:

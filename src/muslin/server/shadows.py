@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from muslin.data.dataset import Target
 from muslin.errors import MuslinError
@@ -9,7 +10,7 @@ from muslin.evaluation.selective import Triage
 from muslin.models.model_output import Values
 from muslin.models.prediction import UnnamedImages
 from muslin.server.decoding import Decoder, SentImage
-from muslin.server.metrics import Metrics
+from muslin.server.metrics import Metrics, counted
 from muslin.server.models import ModelTable, ServedModel
 from muslin.server.results import stacked_pixels
 
@@ -30,10 +31,26 @@ class Shadows:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
 
-    def digest(self, name: str) -> str | None:
-        """That of the model's shadow, if it has one."""
-        shadow = self._shadows.get(name)
-        return shadow.digest if shadow else None
+    async def described(self) -> dict[str, dict[str, Any]]:
+        """What there is to tell of each shadow, as JSON values, by the name of the model that it shadows.
+
+        In all workers, since it was loaded: of each target and class that the model predicted, how many predictions
+        there were, and how many the shadow shares.
+        """
+        if not self._shadows:
+            return {}
+        agreement: dict[str, dict[str, dict[str, dict[str, int]]]] = {name: {} for name in self._shadows}
+        for labels, value in await asyncio.to_thread(counted, self._metrics.collector(), "shadow_predictions"):
+            name = labels["model"]
+            if labels["shadow"] == self._shadows[name].digest:
+                of_target = agreement[name].setdefault(labels["target"], {})
+                counts = of_target.setdefault(labels["class"], {"predictions": 0, "agreeing": 0})
+                counts["predictions"] += int(value)
+                counts["agreeing"] += int(value) * (labels["agrees"] == "true")
+        return {
+            name: {"shadow_digest": shadow.digest, "shadow_agreement": agreement[name]}
+            for name, shadow in self._shadows.items()
+        }
 
     def observe(self, model: ServedModel, images: Iterable[SentImage], values: Values) -> None:
         """Compare later what the shadow predicts for images.
@@ -71,18 +88,24 @@ class Shadows:
             others = {target.name: target for target in shadow.predictor.targets}
             for target in model.predictor.targets:
                 if target.name in others:
-                    self._count(model.name, target, in_use, others[target.name], candidate)
+                    self._count(shadow, target, in_use, others[target.name], candidate)
         finally:
             self._waiting -= len(images)
 
     def _count(
-        self, model: str, target: Target, in_use: Mapping[str, Triage], other: Target, candidate: Mapping[str, Triage]
+        self,
+        shadow: ServedModel,
+        target: Target,
+        in_use: Mapping[str, Triage],
+        other: Target,
+        candidate: Mapping[str, Triage],
     ) -> None:
         for expected, found in zip(
             _labels(target, in_use[target.name]), _labels(other, candidate[target.name]), strict=True
         ):
             for name in expected:
-                self._metrics.count("shadow_predictions", model, target.name, name, str(name in found).lower())
+                agrees = str(name in found).lower()
+                self._metrics.count("shadow_predictions", shadow.name, shadow.digest, target.name, name, agrees)
 
 
 def _labels(target: Target, decided: Triage) -> list[set[str]]:
