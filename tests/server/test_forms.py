@@ -20,13 +20,13 @@ def test_form_of_httpx_is_read_as_it_was_made() -> None:
     ]
 
 
-def test_preamble_quoted_boundary_and_odd_headers_are_read() -> None:
+def test_quoted_boundary_and_odd_headers_are_read() -> None:
     body = (
-        b"ignore me\r\n--a b\r\ncontent-disposition: form-data; filename*=UTF-8''d%C3%A9.png; name=image\r\n\r\nx"
+        b"--a b\r\ncontent-disposition: form-data; filename=a;name=image\r\n\r\nx"
         b'\r\n--a b\r\nContent-Disposition: form-data; name="two\\""\r\n\r\n\r\n--a b--\r\nepilogue'
     )
     found = parse_form('multipart/form-data; boundary="a b"', body, 5)
-    assert found == [FormField("image", "dé.png", "", b"x"), FormField('two"', None, "", b"")]
+    assert found == [FormField("image", "a", "", b"x"), FormField('two"', None, "", b"")]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_preamble_quoted_boundary_and_odd_headers_are_read() -> None:
         (KIND, b"--b0und\r\nContent-Disposition: form-data; name=a\r\n", "cut_off"),
         (KIND, b"--b0und\r\nContent-Disposition: form-data; name=a\r\n\r\nabc", "cut_off"),
         (KIND, b"--b0und\r\nContent-Disposition: form-data; name=a\r\n\r\nabc\r\n--b0und", "cut_off"),
+        (KIND, b"ignore me\r\n--b0und--", "cut_off"),
+        (f"{KIND}{300 * 'x'}", b"--b0und--", "boundary_missing"),
+        (
+            KIND,
+            b"--b0und\r\nContent-Disposition: form-data; name=a\r\n\r\n%b\r\n--b0und--" % (9 * b"\r\n--b0undX"),
+            "cut_off",
+        ),
         (KIND, b"--b0und\r\nX: %b\r\n\r\nabc\r\n--b0und--" % (9000 * b"x"), "cut_off"),
         (KIND, b"--b0und\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--b0und--", "nameless"),
     ],
