@@ -27,8 +27,19 @@ def on_cores(cores: Iterable[int]) -> Iterator[None]:
 
 
 def memory_mb(server: Served) -> int:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    """Of the largest process of a server, which is a worker where it has several."""
+    return max(_memory_mb(pid) for pid in [server.process.pid, *worker_pids(server)])
+
+
+def _memory_mb(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
     return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) >> 10
+
+
+def worker_pids(server: Served) -> list[int]:
+    """The processes of its workers; none where it is a single process."""
+    pid = server.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def flooded(server: Served, clients: int, seconds: float) -> tuple[dict[str, int], list[float]]:

@@ -1,0 +1,40 @@
+"""Many slow connections do not stop a client that is fast."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from flooded_server import memory_mb
+from server_process import Served, gray, running_server
+from slow_http import KINDS, slow_connections
+
+SHORT, LONG = (150, 3), (1000, 30)
+"""Connections, and seconds."""
+
+MAX_MORE_MB = 100
+
+
+def open_connections(server: Served) -> int:
+    folder = Path(f"/proc/{server.process.pid}/fd")
+    return sum("socket:" in str(link.readlink()) for link in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "kinds", [tuple(KINDS), *(pytest.param((kind,), marks=pytest.mark.long) for kind in KINDS)], ids="-".join
+)
+def test_slow_connections_take_nothing_from_a_fast_client(
+    small_model: Path, is_long: bool, kinds: tuple[str, ...]
+) -> None:
+    count, seconds = LONG if is_long else SHORT
+    with running_server(str(small_model), "--log", "json") as server:
+        expected = server.predict(gray(200)).json()["results"]
+        before, most = memory_mb(server), 0
+        with slow_connections(server.address, kinds, count, seconds):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                response = server.predict(gray(200))
+                assert (response.status_code, response.json().get("results")) == (200, expected)
+                most = max(most, open_connections(server))
+        assert most > count // len(kinds) * len(kinds), "all were open together"
+        assert memory_mb(server) < before + MAX_MORE_MB
