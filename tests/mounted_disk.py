@@ -25,3 +25,20 @@ def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def disk_that_ignores_case(folder: Path) -> Iterator[Path]:
+    """A new folder on an NTFS on which FOO and foo are one file. It needs `lowntfs-3g` (Debian: ntfs-3g)."""
+    folder.mkdir()
+    image = folder.with_suffix(".ntfs")
+    with image.open("wb") as file:
+        file.truncate(300_000_000)
+    subprocess.run(["mkntfs", "-q", "-F", "-f", image], check=True, capture_output=True)
+    mounted = subprocess.run(["lowntfs-3g", "-o", "ignore_case", image, folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"this system lets us mount nothing: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mounted_disk import mounted_disk
+from mounted_disk import disk_that_ignores_case, mounted_disk
 from muslin.errors import MuslinError
 from muslin.studio.folder_contents import FolderContents
 from muslin.studio.imports import Imports, safe_name, wanted_suffixes
@@ -58,6 +59,18 @@ def test_names_that_differ_only_in_case_are_two_files(imports: Imports, tmp_path
     imports.add(piece(name, files))
     assert imports.finish(name)["images"] == 3
     assert {path: (tmp_path / "imports/shop" / path).read_bytes() for path in files} == files
+
+
+@pytest.mark.skipif(shutil.which("lowntfs-3g") is None, reason="no file system that ignores case: install ntfs-3g")
+def test_a_disk_that_ignores_case_keeps_both_files(tmp_path: Path) -> None:
+    files = {"shirt/a.jpg": jpeg(), "shirt/A.jpg": jpeg((1, 2, 3)), "Shirt/a.jpg": jpeg((9, 9, 9))}
+    with disk_that_ignores_case(tmp_path / "disk") as disk:
+        imports = Imports(disk)
+        name = imports.start("shop", 3, 100)["name"]
+        for _ in range(2):  # and sent again after a lost response
+            imports.add(piece(name, files))
+        assert imports.finish(name)["images"] == 3
+        assert {path.read_bytes() for path in disk.rglob("*.jpg")} == set(files.values())
 
 
 def test_one_table_or_archive_is_the_data_set_itself(imports: Imports, tmp_path: Path) -> None:

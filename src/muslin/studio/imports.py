@@ -4,7 +4,9 @@ While they arrive, they lie in `imports/NAME.incomplete`. Dropping the same file
 there is ever replaced, and nothing is read but the first bytes of each file.
 """
 
+import filecmp
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -211,8 +213,37 @@ class Imports:
             finally:
                 os.close(handle)
             if end == part.size:
-                os.replace(arriving, path)
+                os.replace(arriving, _place(folder, path, arriving))
         return end == part.size
+
+
+def _place(folder: Path, path: Path, arrived: Path) -> Path:
+    """Where a file goes: on a disk that ignores case, beside another one whose name differs only in case."""
+    place, number = path, 1
+    while os.path.lexists(place) and not (
+        _is_spelled_so(path, folder) if number == 1 else _has_content(place, arrived)
+    ):
+        number += 1
+        place = path.with_name(f"{path.stem} (case {number}){path.suffix}")
+    return place
+
+
+def _has_content(path: Path, arrived: Path) -> bool:
+    """Whether it is the same file, sent again after a lost response."""
+    return path.is_file() and filecmp.cmp(path, arrived, shallow=False)
+
+
+def _is_spelled_so(path: Path, folder: Path) -> bool:
+    """Whether a path that exists has these very letters below `folder`. Some systems write accents in another form."""
+    pieces = [
+        folder,
+        *(each for each in reversed(path.parents) if each.is_relative_to(folder) and each != folder),
+        path,
+    ]
+    return all(
+        unicodedata.normalize("NFC", below.name) in {unicodedata.normalize("NFC", name) for name in os.listdir(above)}
+        for above, below in itertools.pairwise(pieces)
+    )
 
 
 def _write_at(handle: int, part: Part, content: memoryview) -> None:
