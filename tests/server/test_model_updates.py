@@ -95,6 +95,22 @@ def test_posted_model_is_served_by_all_and_lies_on_disk(
     assert {entry.name for entry in path.parent.iterdir()} == {path.name, kept.name}
 
 
+def test_response_names_the_model_that_was_served_last(
+    served: Served, files: dict[str, Path], digests: dict[str, str]
+) -> None:
+    """Another one came while this one was being sent."""
+
+    def slowly() -> Iterator[bytes]:
+        yield b""
+        assert post(served, files["second"].read_bytes()).status_code == 200
+        yield files["third"].read_bytes()
+
+    response = httpx.post(
+        f"{served.address}/v1/models/clothes", content=slowly(), headers=HEADERS, timeout=WAIT_S, trust_env=False
+    )
+    assert (response.json()["digest"], response.json()["former_digest"]) == (digests["third"], digests["second"])
+
+
 def test_bad_model_leaves_the_old_one(served: Served, digests: dict[str, str], files: dict[str, Path]) -> None:
     content = files["second"].read_bytes()
     for bad in (b"", b"not a model", content[: len(content) // 2]):

@@ -48,5 +48,5 @@ class Replacing:
 
     async def _replace(self, model: ServedModel, file: BinaryIO) -> dict[str, object]:
         # a client that goes away does not stop what has begun
-        new = await asyncio.shield(asyncio.ensure_future(self._updates.replace(model.name, file)))
-        return described(new) | {"former_digest": model.digest}
+        new, former = await asyncio.shield(asyncio.ensure_future(self._updates.replace(model.name, file)))
+        return described(new) | {"former_digest": former.digest}

@@ -60,13 +60,16 @@ class ModelUpdates:
             digests = {model.name: model.digest for model in self._models.values()}
             self._folder.write_state({"ready": True, "models": digests})
 
-    async def replace(self, name: str, content: BinaryIO) -> ServedModel:
+    async def replace(self, name: str, content: BinaryIO) -> tuple[ServedModel, ServedModel]:
         """Serve another model under a name from now on, in all workers; its file is replaced.
 
         The old file stays beside it, with the model's digest in its name.
 
         Args:
             content: of a .muslin file.
+
+        Returns:
+            The new model, and the one that it replaced.
 
         Raises:
             BundleError: it is no model that can be used.
@@ -79,7 +82,7 @@ class ModelUpdates:
                 self._take(new, old)
             if self._folder:
                 await self._wait_for_workers(self._folder, new)
-        return new
+        return new, old
 
     def reload_soon(self) -> None:
         """Begin to read the files that changed."""
