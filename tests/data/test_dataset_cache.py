@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import os
 import shutil
 import socketserver
@@ -109,6 +110,18 @@ def test_a_download_is_cached(tiny, contents, cache, tmp_path):
     assert read(first.path).fingerprint == read(served).fingerprint
     assert [message.code for message in logged] == ["downloading"]
     assert logged[0].params["licence"] == "MIT"
+
+
+def test_a_download_says_how_far_it_is(tiny, contents, cache, tmp_path):
+    served, shares = put(tmp_path / "served", contents), []
+    sizes = [(served / f"{name}.gz").stat().st_size for name in tiny.files]
+    with serving_folder(served) as home:
+        row = replace(tiny, urls=(home,), download_bytes=sum(sizes))
+        obtain(row, cache=cache, on_progress=shares.append)
+        assert shares == [pytest.approx(done / sum(sizes)) for done in itertools.accumulate(sizes)]
+        (cache / "tiny" / f"{[*tiny.files][-1]}.gz").write_bytes(b"cut off")
+        obtain(row, cache=cache, on_progress=shares.append)  # what is there counts
+    assert shares[4:] == shares[:4]
 
 
 def test_the_cache_is_in_xdg_cache_home(tiny, contents, tmp_path, monkeypatch):

@@ -63,6 +63,7 @@ def obtain(
     timeout_s: float = 10,
     download: bool = True,
     log: Log = no_log,
+    on_progress: Callable[[float], object] = lambda share: None,
 ) -> LocalCopy:
     """A copy of a registered data set from the first place that has a good one.
 
@@ -75,6 +76,7 @@ def obtain(
         timeout_s: seconds to wait for a server that does not respond.
         download: whether to download it where no place on this computer has a good copy.
         log: called with a sentence before a download, and for a damaged copy that is skipped.
+        on_progress: called with the share of a download that is done, from 0 to 1, where its size is known.
 
     Raises:
         DataError: the name is unknown, or no place has a good copy; the message lists each place and the reason.
@@ -90,7 +92,7 @@ def obtain(
             tried.append(error.message)
     for url in row.urls if download else ():
         try:
-            path = _download(row, url, folder, timeout_s, log)
+            path = _download(row, url, folder, _Download(row, timeout_s, log, on_progress))
             return LocalCopy(path, f"{url}, stored in {folder}", verify(row, path), tuple(tried))
         except MuslinError as error:
             tried.append(error.message)
@@ -297,36 +299,54 @@ def photos_digest(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), len(photos)
 
 
-def _download(row: RegisteredDataset, url: str, folder: Path, timeout_s: float, log: Log) -> Path:
+def _download(row: RegisteredDataset, url: str, folder: Path, download: "_Download") -> Path:
     """Download the set to `folder`, where a file gets its name once its content is checked; path of the copy."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)  # before anything is downloaded
     remove_partial_files(folder)
     sha256 = row.photos_sha256
-    log(Message("downloading", title=row.title, size=row.size, licence=row.licence, url=url, sha256=sha256))
+    download.log(Message("downloading", title=row.title, size=row.size, licence=row.licence, url=url, sha256=sha256))
     if not row.files:
         path = folder / f"{row.name}.zip"
-        _download_file(url, path, lambda file: verify(row, file, url), MAX_ARCHIVE_BYTES, timeout_s, log)
+        download.file(url, path, lambda file: verify(row, file, url), MAX_ARCHIVE_BYTES)
         return path
     for file, sha256 in row.files.items():
         try:
-            verify_file(sha256, _file_in(folder, file))  # from an earlier attempt that failed at a later file
+            verify_file(sha256, there := _file_in(folder, file))  # from an earlier attempt that failed at a later file
         except DataError:
             address = f"{url.rstrip('/')}/{file}.gz"
             check = partial(verify_file, sha256, name=address)
-            _download_file(address, folder / f"{file}.gz", check, MAX_FILE_BYTES, timeout_s, log)
+            download.file(address, folder / f"{file}.gz", check, MAX_FILE_BYTES)
             (folder / file).unlink(missing_ok=True)  # a damaged copy, which would be found first
+        else:
+            download.add(there.stat().st_size)
     return folder
 
 
-def _download_file(
-    url: str, path: Path, check: Callable[[Path], object], max_bytes: int, timeout_s: float, log: Log
-) -> None:
-    count = logged = 0
-    with atomic_file(path, check=check) as file:
-        for block in fetch(url, timeout_s, max_bytes):
-            file.write(block)
-            count += len(block)
-            if count - logged >= LOG_EVERY_BYTES:
-                logged = count
-                log(Message("mb_downloaded", mb=count / 1e6))
+class _Download:
+    """The files of a set that are downloaded one after the other, and how far they are."""
+
+    def __init__(
+        self, row: RegisteredDataset, timeout_s: float, log: Log, on_progress: Callable[[float], object]
+    ) -> None:
+        self.log = log
+        self._timeout_s, self._on_progress = timeout_s, on_progress
+        self._bytes, self._of_bytes = 0, row.download_bytes
+
+    def add(self, count: int) -> None:
+        """So many bytes more are there."""
+        self._bytes += count
+        if self._of_bytes:
+            self._on_progress(min(1.0, self._bytes / self._of_bytes))
+
+    def file(self, url: str, path: Path, check: Callable[[Path], object], max_bytes: int) -> None:
+        """Download a file, which gets its name once `check` has not refused it."""
+        count = logged = 0
+        with atomic_file(path, check=check) as file:
+            for block in fetch(url, self._timeout_s, max_bytes):
+                file.write(block)
+                self.add(len(block))
+                count += len(block)
+                if count - logged >= LOG_EVERY_BYTES:
+                    logged = count
+                    self.log(Message("mb_downloaded", mb=count / 1e6))

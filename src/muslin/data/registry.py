@@ -22,6 +22,7 @@ class RegisteredDataset:
         page: the web page about it.
         urls: where to download it: folders that hold each of `files` as `NAME.gz`, or archives.
         size: size of the download, for a person; None where it is unknown.
+        download_bytes: about the same as a number, for the share that is done; None where it is unknown.
         name_pattern: regular expression for the name of a local copy, without `.zip` and the like, in any case.
         contents: names of which any in a folder shows that the folder is a copy.
         files: per file of a set of pixels the SHA-256 of its uncompressed content; empty for an archive.
@@ -47,6 +48,7 @@ class RegisteredDataset:
     size: str | None
     name_pattern: str
     contents: tuple[str, ...]
+    download_bytes: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     archive_sha256: str | None = None
     photos_sha256: str | None = None
@@ -84,6 +86,7 @@ FASHION_MNIST = RegisteredDataset(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ),
     size="about 31 MB",
+    download_bytes=30_878_645,
     name_pattern=r"fashion[-_]?mnist",
     contents=("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
     files={
@@ -110,6 +113,7 @@ CLOTHING_SMALL = RegisteredDataset(
         "https://github.com/alexeygrigorev/clothing-dataset-small/archive/11961516512414bf9f6c150a832cfd21b54a6b54.zip",
     ),
     size="about 107 MB",  # of the photos; GitHub packs an archive anew whenever it likes
+    download_bytes=107_000_000,
     name_pattern=r"clothing(-dataset)?-small(-master|-main|-[0-9a-f]{7,40})?",
     contents=("train/t-shirt",),
     # Both measured on a copy of that commit; its authors publish none.
@@ -141,6 +145,7 @@ CATS_DOGS = RegisteredDataset(
         "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip",
     ),
     size="824,887,076 bytes",
+    download_bytes=824_887_076,
     name_pattern=r"cats-dogs|cat-and-dog|kagglecatsanddogs(_\d+a?)?|PetImages",
     contents=("PetImages",),
     archive_sha256="b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",

@@ -334,7 +334,7 @@ def download(job: Job, params: Params) -> dict[str, Any]:
     """Obtain a registered data set as `muslin get` does."""
     from muslin.data.dataset_cache import obtain
 
-    copy = obtain(params["data"], log=job.log)
+    copy = obtain(params["data"], log=job.log, on_progress=job.report)
     return {"data": params["data"], "origin": copy.origin}
 
 
