@@ -283,7 +283,7 @@ def server() -> Iterator[str]:
     yield ""
     yield "What `muslin serve` answers, as its `/openapi.json` describes it, and what it measures at `/metrics`."
     yield from ("", "## Paths", "")
-    yield "Without a token, those marked *open* are answered. `Retry-After` comes with 503."
+    yield "Requests marked *open* need no token. `Retry-After` comes with 503."
     yield ""
     yield from ("| request | what it does | query | body | |", "| --- | --- | --- | --- | --- |")
     for (method, path), operation in OPERATIONS.items():

@@ -23,37 +23,45 @@ _places = (
     option("--workers N", "Processes that serve. Default: 1.", type=click.IntRange(1, 64)),
     option(
         "--token TEXT",
-        "What each request must carry as `Authorization: Bearer TEXT`. Better set MUSLIN_TOKEN, which other users of "
-        "this machine do not see.",
+        "Token that each request must send as `Authorization: Bearer TEXT`. Better set MUSLIN_TOKEN: other users of "
+        "this machine can see a command line.",
         envvar="MUSLIN_TOKEN",
     ),
-    option("--allow-host NAME...", "A name under which clients may address the server.", dest="allow_hosts"),
-    option("--root-path PATH", "Start of each path that a proxy takes away, such as `/muslin`."),
-    option("--trust-proxy ADDRESS...", "Address of a proxy whose X-Forwarded headers count.", dest="trust_proxy"),
+    option(
+        "--allow-host NAME...",
+        "Further host name that clients can use for the server. Repeat it for several.",
+        dest="allow_hosts",
+    ),
+    option("--root-path PATH", "Path prefix under which a proxy shows the server, such as `/muslin`."),
+    option(
+        "--trust-proxy ADDRESS...",
+        "Address of a proxy whose X-Forwarded headers are trusted. Repeat it for several.",
+        dest="trust_proxy",
+    ),
 )
 _limits = (
-    option("--max-batch N", "Maximum images in a run of a model. Default: as many as suit it.", type=click.IntRange(1)),
+    option("--max-batch N", "Maximum images in a batch. Default: as many as suit the model.", type=click.IntRange(1)),
     option(
         "--max-wait-ms MS",
-        "How long an image waits at most for others that are on their way. Default: 2.",
+        "Maximum time for which an image waits for others that are arriving. Default: 2.",
         type=click.FloatRange(0, 1000),
     ),
     option(
         "--max-image-mb MB",
-        "Maximum size of an image's file. Default: 20.",
+        "Maximum size of an image file. Default: 20.",
         type=click.FloatRange(0, 1000, min_open=True),
     ),
     option("--max-images N", "Maximum images in a request. Default: 64.", type=click.IntRange(1, 10_000)),
-    option("--max-requests N", "Maximum requests that are answered at a time. Default: 128.", type=click.IntRange(1)),
+    option("--max-requests N", "Maximum requests at a time. Default: 128.", type=click.IntRange(1)),
     option(
         "--request-seconds S",
-        "Maximum time for a request to arrive and to be answered. Default: 30.",
+        "Maximum time from the start of a request to its response. Default: 30.",
         dest="request_s",
         type=click.FloatRange(0, 3600, min_open=True),
     ),
     option(
         "--grace S",
-        "Time in which a stop finishes the requests that were taken. Default: 30.",
+        "Maximum time to finish requests when the server stops. Default: 30.",
         dest="grace_s",
         type=click.FloatRange(0, 3600),
     ),
@@ -69,7 +77,7 @@ _limits = (
         *shared.guarantee_options.options,
         option(
             "--shadow NAME=MODEL...",
-            "A candidate that predicts beside the model NAME. Its predictions are only compared.",
+            "A candidate that predicts beside the model NAME, only to be compared. Repeat it for several.",
             dest="shadows",
             callback=_named,
         ),
@@ -85,8 +93,8 @@ _limits = (
 def serve_command(model: tuple[str, ...], settings: dict[str, Any]) -> None:
     """Serve models over HTTP.
 
-    MODEL can be NAME=MODEL; without a name it has that of its file or folder. One model predicts for every request;
-    of several, a request names one.
+    MODEL is a .muslin file or the folder of a run. NAME=MODEL names it; otherwise it has the name of its file or
+    folder. With several models, each request names one.
     """
     from muslin.server.run import run_server
     from muslin.server.settings import Settings, models_by_name

@@ -21,7 +21,9 @@ from muslin.strict_json import json_text
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("url")
-@click.option("--model", "models", multiple=True, metavar="NAME", help="A model to check. Default: those listed.")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="A model to check. Default: all that the server lists."
+)
 @click.option(
     "--request",
     metavar="FILE",
@@ -36,7 +38,7 @@ from muslin.strict_json import json_text
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Seconds for which a reply is awaited.",
+    help="Seconds to wait for a reply.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def cli(
@@ -54,7 +56,7 @@ def cli(
         named["Authorization"] = f"Bearer {token}"
     for name, value in named.items():
         if not (name + value).isascii() or not (name + value).isprintable():
-            raise click.UsageError(f"The header {name} has other characters than ASCII's.")
+            raise click.UsageError(f"The header {name} can only have printable ASCII characters.")
     server = Server(url.rstrip("/"), named, timeout_s)
     report = check_server(server, models, read_request(request) if request else None)
     echo(json_text(report.to_dict(), indent=2) if as_json else "\n".join(report.lines()))
@@ -82,9 +84,9 @@ def read_request(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--request {path}: no JSON ({error}).") from None
+        raise click.UsageError(f"--request {path}: not JSON ({error}).") from None
     if not isinstance(found, dict):
-        raise click.UsageError(f"--request {path}: no JSON object.")
+        raise click.UsageError(f"--request {path}: not a JSON object.")
     try:
         given_inputs(found)
     except RuleBrokenError as error:

@@ -100,7 +100,7 @@ def is_number(text: bytes) -> bool:
     return True
 
 
-@rule("classification.wrong_count", "A count that is no whole number from 1 is refused", CLASSIFICATION, "extension")
+@rule("classification.wrong_count", "A count that is not a positive integer is refused", CLASSIFICATION, "extension")
 def wrong_counts(target: Target) -> None:
     tensor = classified_outputs(target)[0]
     for count in (-1, "x", 1.5, [2]):

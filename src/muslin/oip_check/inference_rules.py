@@ -91,7 +91,7 @@ def requested_output(target: Target) -> None:
             raise RuleBrokenError(f"The output {name} was requested, and {', '.join(found) or 'none'} came.")
 
 
-@rule("infer.nested", "Data in nested arrays mean the same as flat ones", TENSORS)
+@rule("infer.nested", "Nested arrays of data mean the same as flat ones", TENSORS)
 def nested_data(target: Target) -> None:
     if all(len(tensor.shape) < 2 for tensor in target.example):
         raise NotTriedError("The inputs have one dimension.")

@@ -156,7 +156,7 @@ def unknown_version_metadata(target: Target) -> None:
     expect_error(target.server.get(target.path(version=UNKNOWN)))
 
 
-@rule("model.case", "Names are case-sensitive: the model's in the other case is another model", TENSORS)
+@rule("model.case", "Names are case-sensitive: a model's name in another case is another model", TENSORS)
 def case_sensitive(target: Target) -> None:
     other = target.model.swapcase()
     if other == target.model:

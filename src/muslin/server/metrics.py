@@ -53,15 +53,15 @@ class Count(NamedTuple):
 COUNTS = {
     "requests": Count("Requests that were answered.", ("method", "route", "status")),
     "errors": Count("Requests that were refused or failed, by the error's code.", ("route", "code")),
-    "request_duration_seconds": Count("From a request's head to the end of its response.", ("route",), SECONDS),
-    "stage_duration_seconds": Count("What the time of predictions goes to.", ("stage",), SHORT_SECONDS),
-    "received_bytes": Count("Bytes of requests' bodies."),
-    "sent_bytes": Count("Bytes of responses' bodies."),
-    "batches": Count("Runs of the model, by why they began.", ("model", "reason")),
+    "request_duration_seconds": Count("Time from a request's head to the end of its response.", ("route",), SECONDS),
+    "stage_duration_seconds": Count("Time of each stage of a prediction.", ("stage",), SHORT_SECONDS),
+    "received_bytes": Count("Bytes of request bodies."),
+    "sent_bytes": Count("Bytes of response bodies."),
+    "batches": Count("Runs of the model, by the reason for their start.", ("model", "reason")),
     "batch_images": Count("Images in a run of the model.", ("model",), NUMBERS),
     "batch_requests": Count("Requests in a run of the model.", ("model",), NUMBERS),
     "batch_wait_seconds": Count("How long the oldest image of a run waited.", ("model",), SHORT_SECONDS),
-    "batch_run_seconds": Count("The model's own time of a run.", ("model",), SHORT_SECONDS),
+    "batch_run_seconds": Count("Time that the model takes for a run.", ("model",), SHORT_SECONDS),
     "decisions": Count("Predictions, by decision.", ("model", "target", "decision")),
     "predicted_classes": Count("Predictions, by predicted class.", ("model", "target", "class")),
     "unreadable_images": Count("Images that could not be read, by the error's code.", ("model", "code")),
@@ -73,11 +73,11 @@ COUNTS = {
         "Images that were not compared, because the shadow was too slow or could not read them.", ("model",)
     ),
     "model_loads": Count("Attempts to load a model file.", ("model", "result")),
-    "log_lines_dropped": Count("Lines for which the reader of the log was too slow."),
+    "log_lines_dropped": Count("Log lines that were dropped because their reader was too slow."),
 }
 GAUGES = {
     "model_workers": ("Worker processes that serve this file.", ("model", "digest")),
-    "requests_in_flight": ("Requests that are being answered.", ()),
+    "requests_in_flight": ("Requests in progress.", ()),
     "resident_memory_bytes": ("Memory of the worker processes.", ()),
     "out_of_scope_ratio": ("Share of the predictions since the start that are out of scope.", ("model", "target")),
 }
