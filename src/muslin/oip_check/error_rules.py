@@ -68,30 +68,30 @@ def having(**fields: Any) -> Callable[[dict[str, Any]], object]:
 def send_too_few(target: Target) -> Reply:
     """The accepted request without the first input's last element."""
     if not target.example[0].values:
-        raise NotTriedError("The first input has no elements.")
+        raise NotOfferedError("The first input has no elements.")
     return send_input(lambda tensor: tensor["data"].pop(), target)
 
 
 def send_too_many(target: Target) -> Reply:
     """The accepted request with the first input's last element twice."""
     if not target.example[0].values:
-        raise NotTriedError("The first input has no elements.")
+        raise NotOfferedError("The first input has no elements.")
     return send_input(lambda tensor: tensor["data"].append(tensor["data"][-1]), target)
 
 
 def send_value(value: object, target: Target) -> Reply:
     """The accepted request with `value` as the first input's first element."""
     if not target.example[0].values:
-        raise NotTriedError("The first input has no elements.")
+        raise NotOfferedError("The first input has no elements.")
     if target.example[0].datatype == "BYTES" and isinstance(value, str):
-        raise NotTriedError("The input's data type is BYTES, of which a text is a value.")
+        raise NotOfferedError("The input's data type is BYTES, of which a text is a value.")
     return send_input(lambda tensor: tensor["data"].__setitem__(0, value), target)
 
 
 def send_out_of_range(target: Target) -> Reply:
     """The accepted request with an integer that the first input's data type does not have."""
     if "INT" not in target.example[0].datatype:
-        raise NotTriedError("The first input's data type is none of integers.")
+        raise NotOfferedError("The first input's data type is none of integers.")
     return send_value(2**64, target)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from muslin.oip_check.connection import Reply, model_path
-from muslin.oip_check.rules import OPENAPI, TENSORS, NotOfferedError, NotTriedError, RuleBrokenError, field, rule
+from muslin.oip_check.rules import OPENAPI, TENSORS, NotOfferedError, RuleBrokenError, field, rule
 from muslin.oip_check.server_rules import UNKNOWN, check_probe_body
 from muslin.oip_check.target import Target
 from muslin.oip_check.tensors import DATATYPES, UNDECODED
@@ -160,6 +160,6 @@ def unknown_version_metadata(target: Target) -> None:
 def case_sensitive(target: Target) -> None:
     other = target.model.swapcase()
     if other == target.model:
-        raise NotTriedError("The name has no letters.")
+        raise NotOfferedError("The name has no letters.")
     if target.server.get(model_path(other)).status < 400:
         raise RuleBrokenError(f"There are metadata for {other!r}.")

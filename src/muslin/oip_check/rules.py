@@ -26,7 +26,7 @@ class RuleBrokenError(Exception):
 
 
 class NotOfferedError(Exception):
-    """The server does not have what the rule is about, and need not."""
+    """The server or the model does not have what the rule is about, and need not."""
 
 
 class NotTriedError(Exception):

@@ -16,7 +16,9 @@ from muslin.oip_check.tensors import (
     difference,
     example_values,
     image_tensor,
+    kind_difference,
     output_tensor,
+    with_decoded_images,
 )
 
 VARIABLE_SIZE = 32
@@ -123,7 +125,11 @@ class Target:
     @cached_property
     def is_deterministic(self) -> bool:
         """Whether the same request gave the same outputs twice."""
-        return outputs_difference(self.infer(self.example), self.answer) is None
+        return outputs_difference(self.infer(self.example), self.answer, difference) is None
+
+    def difference(self, found: Answer, expected: Answer) -> str | None:
+        """How two responses that should be the same differ, or None; of a random model in names, types and shapes."""
+        return outputs_difference(found, expected, difference if self.is_deterministic else kind_difference)
 
     @property
     def _candidates(self) -> Iterator[Callable[[int], Inputs]]:
@@ -259,7 +265,7 @@ def given_inputs(request: dict[str, Any]) -> Callable[[int], Inputs]:
         RuleBrokenError: it is no inference request.
     """
     rows = [row for row in field(request, "inputs", list, "The request") if isinstance(row, dict)]
-    given = tuple(output_tensor(row) for row in rows)
+    given = tuple(with_decoded_images(output_tensor(row)) for row in rows)
 
     def make(variant: int) -> Inputs:
         return tuple(_varied(tensor) for tensor in given) if variant else given
@@ -274,11 +280,13 @@ def _varied(tensor: Tensor) -> Tensor:
     return replace(tensor, values=example_values(tensor.datatype, len(tensor.values), 1))
 
 
-def outputs_difference(found: Answer, expected: Answer) -> str | None:
+def outputs_difference(
+    found: Answer, expected: Answer, tensor_difference: Callable[[Tensor, Tensor], str | None]
+) -> str | None:
     """How two responses differ in their outputs, or None."""
     if found.outputs.keys() != expected.outputs.keys():
         return f"outputs {list(found.outputs)} and {list(expected.outputs)}"
     for name, tensor in found.outputs.items():
-        if reason := difference(tensor, expected.outputs[name]):
+        if reason := tensor_difference(tensor, expected.outputs[name]):
             return f"output {name}: {reason}"
     return None

@@ -209,10 +209,17 @@ def _byte_strings(content: bytes, where: str) -> list[bytes]:
     return values
 
 
+def kind_difference(found: Tensor, expected: Tensor) -> str | None:
+    """How two outputs differ in data type or shape, or None."""
+    if (found.datatype, found.shape) == (expected.datatype, expected.shape):
+        return None
+    return f"{found.datatype} {list(found.shape)} and {expected.datatype} {list(expected.shape)}"
+
+
 def difference(found: Tensor, expected: Tensor) -> str | None:
     """How two outputs differ, or None."""
-    if (found.datatype, found.shape) != (expected.datatype, expected.shape):
-        return f"{found.datatype} {list(found.shape)} and {expected.datatype} {list(expected.shape)}"
+    if reason := kind_difference(found, expected):
+        return reason
     for index, (one, other) in enumerate(zip(found.values, expected.values, strict=True)):
         if found.is_numeric and math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             continue
@@ -245,6 +252,30 @@ def example_image(variant: int) -> bytes:
     buffer = io.BytesIO()
     Image.frombytes("RGB", (size, size), pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def with_decoded_images(tensor: Tensor) -> Tensor:
+    """A tensor whose texts are images in base64, with the images as its values; any other as it is."""
+    if tensor.datatype != "BYTES" or not tensor.values:
+        return tensor
+    try:
+        images = tuple(base64.b64decode(value, validate=True) for value in tensor.values)
+    except ValueError:
+        return tensor
+    if not all(map(is_image, images)):
+        return tensor
+    return replace(tensor, values=images, json_values=tuple(value.decode() for value in tensor.values))
+
+
+def is_image(content: bytes) -> bool:
+    """Whether these are the bytes of an image file."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)):
+            return True
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def image_tensor(name: str, shape: tuple[int, ...], variant: int) -> Tensor:
