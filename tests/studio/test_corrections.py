@@ -64,6 +64,18 @@ def test_a_data_set_named_excluded_has_files_of_its_own(tmp_path: Path) -> None:
         assert tmp_path / str(files["corrections"]) == each.labels_path
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "衣" * 85, f"imports/{'衣' * 85}"])
+def test_a_data_set_with_the_longest_name_has_decisions(tmp_path: Path, name: str) -> None:
+    names = [name, name[:-1] + "y"]
+    for each in names:
+        found = Corrections(tmp_path.resolve(), each, (LABEL,))
+        found.decide([label("1", each, "shirt"), NewImageDecision("2", "exclude", "train", f"not {each}")], "Li")
+    for each in names:
+        files = decision_files(tmp_path, each)
+        assert [row.id for row in read_corrections(tmp_path / str(files["corrections"]))] == [each]
+        assert read_exclusions(tmp_path / str(files["exclude"])) == [("train", f"not {each}")]
+
+
 def test_the_last_label_counts_and_undo_brings_back(tmp_path: Path) -> None:
     found = opened(tmp_path)
     [first] = found.decide([label("1", "a", "shirt")], "Li")
