@@ -58,7 +58,7 @@ def test_binary_data_follow_the_json() -> None:
     assert read({"inputs": [sent]}, b"\3\0\0\0GIF").images == [b"GIF"]
 
 
-def test_binary_outputs_are_those_of_the_request_unless_an_output_says_otherwise() -> None:
+def test_binary_data_of_an_output_overrides_that_of_the_request() -> None:
     outputs = [{"name": "a"}, {"name": "b", "parameters": {"binary_data": False}}]
     parameters = {"binary_data_output": True}
     assert read({"inputs": [image()], "parameters": parameters}).is_binary
