@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 import pytest
 
 from muslin.messages import LANGUAGES
+from muslin.server.app import PAGE
 from muslin.server.openapi import OPERATIONS
-from muslin.server.page_routes import PAGE
 from muslin.web.page_files import SHARED, page_texts
 from server_process import Served, running_server
 

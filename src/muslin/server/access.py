@@ -10,18 +10,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muslin.errors import MuslinError
-from muslin.server.hosts import (
-    Headers,
-    HostNames,
-    Proxies,
-    checked_headers,
-    is_foreign,
-    is_host_name,
-    is_path_prefix,
-    last_value,
-)
+from muslin.server.hosts import Headers, HostNames, Proxies, checked_headers, is_host_name, is_path_prefix, last_value
 from muslin.server.settings import Settings
 from muslin.web.browser_policy import HEADERS
+from muslin.web.request_head import check_length, is_foreign
 from muslin.web.responses import RETRY_AFTER_S
 
 MAX_BODIES_BYTES = 400_000_000
@@ -269,13 +261,14 @@ class Guard:
         forwarded = last_value(headers, b"x-forwarded-host") if scope in self._proxies else ""
         if len(host) != 1 or host[0] not in self._hosts or (forwarded and forwarded not in self._hosts):
             raise MuslinError("host_unknown", "server")
-        if is_foreign(headers, forwarded or host[0]):
+        name = (forwarded or host[0]).lower()
+        own = f"http://{name}", f"https://{name}"  # a proxy may add the encryption
+        sites, modes = headers.get(b"sec-fetch-site", ()), headers.get(b"sec-fetch-mode", ())
+        if is_foreign(headers.get(b"origin", ()), own, sites, modes):
             raise MuslinError("origin_foreign")
         if self._token is not None and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDER):
             self._check_token(headers)
-        size = headers.get(b"content-length", ("0",))[0]
-        if not (size.isascii() and size.isdigit() and len(size) < 20) or int(size) > max_bytes:
-            raise MuslinError("request_size", maximum_mb=max_bytes / 1e6)
+        check_length(headers.get(b"content-length", ("0",))[0], max_bytes)
 
     def _check_token(self, headers: Headers) -> None:
         sent = headers.get(b"authorization", ())

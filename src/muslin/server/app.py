@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,13 +23,17 @@ from muslin.server.observer import Observer
 from muslin.server.open_inference.errors import protocol_response
 from muslin.server.open_inference.routes import OpenInference
 from muslin.server.openapi import allowed_methods, openapi_route
-from muslin.server.page_routes import page_routes
 from muslin.server.predict_routes import PREDICT, Predicting
 from muslin.server.request_log import RequestLog
 from muslin.server.request_record import record_of
 from muslin.server.responses import error_response, language_in
 from muslin.server.settings import Settings
 from muslin.server.shadows import Shadows
+from muslin.web.page_files import page_routes
+from muslin.web.responses import exception_handlers
+
+PAGE = Path(__file__).with_name("page")
+"""The files of the page on which a person tries the models; it needs nothing but this server."""
 
 
 def create_app(
@@ -48,11 +53,10 @@ def create_app(
         *OpenInference(settings, models, decoder, shadows, is_stopping).routes(),
         *Replacing(settings, models, updates).routes(),
         _metrics_route(metrics),
-        *page_routes(),
+        *page_routes(PAGE, "no-cache"),
         openapi_route(),
     ]
-    handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
-    app = PredictFirst(predicting, Starlette(routes=routes, exception_handlers=handlers))
+    app = PredictFirst(predicting, Starlette(routes=routes, exception_handlers=exception_handlers(handle_error)))
     return Observer(Guard(app, settings, refuse), metrics, log, refuse)
 
 
@@ -111,7 +115,3 @@ def refuse(scope: Scope, error: MuslinError) -> Response:
     if path_of(scope).startswith("/v2"):
         return protocol_response(error, error.status, language)
     return error_response(error, language)
-
-
-async def drop(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # which nobody receives

@@ -1,8 +1,7 @@
-"""Who a request says that it is for and from: names in the Host and Origin headers, and what proxies forward.
+"""Which server a request says that it is for: names in the Host header, and what proxies forward.
 
-A page of another site can make a browser send requests to this machine, but it can neither choose their Host header
-nor hide where they come from (https://owasp.org/www-community/attacks/csrf). A name of its own that it lets point to
-this machine (DNS rebinding) stands in the Host header, which an IP address there cannot be.
+A page of another site can let a name of its own point to this machine (DNS rebinding). That name then stands in the
+Host header, so only known names and IP addresses are accepted there.
 """
 
 import re
@@ -102,15 +101,3 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_foreign(headers: Headers, host: str) -> bool:
-    """Whether a page of another site makes a browser send this request.
-
-    A link on another page may lead here, as any bookmark does; nothing else of another site may send requests.
-    """
-    own = {f"http://{host}".lower(), f"https://{host}".lower()}  # a proxy may add the encryption
-    if any(origin.lower() not in own for origin in headers.get(b"origin", ())):
-        return True
-    sites = headers.get(b"sec-fetch-site", ())
-    return any(site not in ("same-origin", "none") for site in sites) and headers.get(b"sec-fetch-mode") != ["navigate"]

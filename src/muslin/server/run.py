@@ -1,18 +1,16 @@
 """Run a server, in one process or several, until it is told to stop."""
 
-import errno
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import replace
 
-from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 from muslin.messages import Log
 from muslin.server.access import check_access
 from muslin.server.request_log import RequestLog, event_log
 from muslin.server.service_manager import notify_ready
 from muslin.server.settings import Settings, check_settings
+from muslin.web.listening import listen
 
 MAX_PENDING = 1024  # connections that the system holds until they are accepted
 
@@ -30,7 +28,7 @@ def run_server(settings: Settings, log: Log) -> None:
     check_settings(settings)
     check_access(settings)
     log = event_log(settings.log_format, log)
-    listening = listen(settings)
+    listening = listen(settings.host, settings.port, MAX_PENDING)
     greeting = f"serving {', '.join(settings.models)}\n{address_of(listening)}  (Ctrl-C ends it)"
 
     def announce() -> None:
@@ -63,23 +61,6 @@ def _run_workers(settings: Settings, listening: socket.socket, announce: Callabl
             Supervisor(plan, listening, folder, events.event).run(announce)
         finally:
             events.close()
-
-
-def listen(settings: Settings) -> socket.socket:
-    """The socket that accepts connections.
-
-    Raises:
-        MuslinError: the port is in use or not allowed, or the host is not this machine's.
-    """
-    host = settings.host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, settings.port), family=family, backlog=MAX_PENDING)
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise MuslinError("port_in_use", port=settings.port) from error
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise MuslinError("host_not_here", host=host, reason=reason) from error
 
 
 def address_of(listening: socket.socket) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from muslin.errors import MuslinError
 from muslin.studio.imports import MAX_PIECE_BYTES
@@ -16,9 +15,9 @@ from muslin.studio.request_guard import Guard
 from muslin.studio.review_routes import ReviewRoom
 from muslin.studio.routes import routes
 from muslin.studio.uploads import MAX_UPLOAD_BYTES
-from muslin.web.page_files import MEDIA_TYPES, page_files, static_route
+from muslin.web.page_files import page_routes
 from muslin.web.requests import language_of
-from muslin.web.responses import error_response
+from muslin.web.responses import error_response, exception_handlers
 
 log = logging.getLogger("muslin.studio")
 
@@ -34,23 +33,10 @@ def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
         response.headers.update(getattr(error, "headers", None) or {})  # those of Starlette: which methods are allowed
         return response
 
-    async def drop(request: Request, error: Exception) -> Response:
-        return Response(status_code=400)  # which nobody receives
-
-    handlers = dict.fromkeys((MuslinError, HTTPException, Exception), handle_error) | {ClientDisconnect: drop}
-    app = Starlette(routes=[*_page_routes(token), *routes(folder, room)], exception_handlers=handlers)
+    page = page_routes(Path(__file__).with_name("static"), "no-store", {"{{token}}": token})
+    app = Starlette(routes=[*page, *routes(folder, room)], exception_handlers=exception_handlers(handle_error))
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
     return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES, "/api/imports/add": MAX_PIECE_BYTES})
-
-
-def _page_routes(token: str) -> list[Route]:
-    files = page_files(Path(__file__).with_name("static"))
-    index = files.pop("index.html")[1].replace(b"{{token}}", token.encode())
-
-    async def home(request: Request) -> Response:
-        return Response(index, media_type=MEDIA_TYPES[".html"], headers={"cache-control": "no-store"})
-
-    return [Route("/", home), Route("/favicon.ico", Response(status_code=204)), static_route(files)]
 
 
 def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:

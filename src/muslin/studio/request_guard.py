@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muslin.errors import MuslinError
 from muslin.web.browser_policy import HEADERS
+from muslin.web.request_head import check_length, is_foreign
 from muslin.web.requests import language_of
 from muslin.web.responses import error_response
 
@@ -80,9 +81,7 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             self._check_origin(scope["method"], headers)
-            size = headers.get("content-length", "0")
-            if not (size.isascii() and size.isdigit()) or int(size) > maximum:
-                raise MuslinError("request_size", maximum_mb=maximum / 1e6)
+            check_length(headers.get("content-length", "0"), maximum)
             if scope["method"] in ("GET", "HEAD"):  # no path reads their body
                 self._take_slot(slot)
         except MuslinError as error:
@@ -104,11 +103,8 @@ class Guard:
         hosts, tokens = headers.getlist("host"), headers.getlist("x-muslin-token")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             raise MuslinError("host_unknown", "studio")
-        if not set(headers.getlist("origin")) <= self._origins:
-            raise MuslinError("origin_foreign")
-        # A link on another page may lead here, as any bookmark does; nothing else of another site may send requests.
-        is_foreign = any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site"))
-        if is_foreign and headers.getlist("sec-fetch-mode") != ["navigate"]:
+        sites, modes = headers.getlist("sec-fetch-site"), headers.getlist("sec-fetch-mode")
+        if is_foreign(headers.getlist("origin"), self._origins, sites, modes):
             raise MuslinError("origin_foreign")
         is_own = len(tokens) == 1 and hmac.compare_digest(tokens[0].encode(), self._token.encode())
         if method not in ("GET", "HEAD") and not is_own:

@@ -1,13 +1,11 @@
 """Run the studio until Ctrl-C."""
 
-import errno
-import socket
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from muslin.errors import DataError, MuslinError
+from muslin.errors import DataError
 from muslin.messages import Log
 
 if TYPE_CHECKING:
@@ -48,13 +46,9 @@ def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser:
     from muslin.studio.app import studio
     from muslin.studio.data_sets import start_spare_process
     from muslin.web.connections import STOP_S, Connection, Server
+    from muslin.web.listening import listen
 
-    try:
-        listening = socket.create_server((HOST, port), backlog=MAX_PENDING)  # before the address is printed
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise MuslinError("port_in_use", port=port) from error
-        raise
+    listening = listen(HOST, port, MAX_PENDING)  # before the address is printed
     port = listening.getsockname()[1]
     address = f"http://{HOST}:{port}{page}"
     config = uvicorn.Config(

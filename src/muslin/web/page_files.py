@@ -58,7 +58,26 @@ def page_files(*folders: Path) -> Files:
     return files
 
 
-def static_route(files: Mapping[str, tuple[str, bytes]]) -> Route:
+def page_routes(folder: Path, cache_control: str, replacements: Mapping[str, str] = {}) -> list[Route]:
+    """`GET /`, the files below `/static/`, and no icon.
+
+    Args:
+        folder: of the page; its `index.html` is the page itself.
+        cache_control: how long a browser keeps the page.
+        replacements: texts in the page by what stands for them.
+    """
+    files = page_files(folder)
+    kind, index = files.pop("index.html")
+    for placeholder, text in replacements.items():
+        index = index.replace(placeholder.encode(), text.encode())
+
+    async def page(request: Request) -> Response:
+        return Response(index, media_type=kind, headers={"cache-control": cache_control})
+
+    return [Route("/", page), Route("/favicon.ico", Response(status_code=204)), _static_route(files)]
+
+
+def _static_route(files: Mapping[str, tuple[str, bytes]]) -> Route:
     """GET `/static/NAME` for the files of a page."""
 
     async def file(request: Request) -> Response:

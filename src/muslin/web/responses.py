@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from muslin.errors import MuslinError
@@ -17,6 +18,7 @@ from muslin.strict_json import json_text
 from muslin.web.requests import Body, language_of
 
 Handler = Callable[[Request], Awaitable[Response]]
+ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
 
 YEAR_S = 31_536_000
 RETRY_AFTER_S = 1
@@ -72,6 +74,15 @@ def localized(value: Any, language: str) -> Any:
     if isinstance(value, list | tuple):
         return [localized(inside, language) for inside in value]
     return value
+
+
+def exception_handlers(handle: ExceptionHandler) -> Mapping[Any, ExceptionHandler]:
+    """Of a Starlette application: `handle` makes the response to every error."""
+
+    async def drop(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # which nobody receives
+
+    return dict.fromkeys((MuslinError, HTTPException, Exception), handle) | {ClientDisconnect: drop}
 
 
 def error_response(error: MuslinError, language: str) -> Response:
