@@ -168,6 +168,9 @@ def test_keys_alone_are_enough(page: Page, photos: list[Path]) -> None:
     until(page, "document.querySelectorAll('.card').length === 1")
     assert page.run("document.activeElement.id") == "results"
     tab_to(page, "e.matches('.api summary')")
+    page.run("document.querySelector('.resultshead button').focus()")
+    press(page, "Enter")
+    until(page, "document.activeElement.matches('.drop button')")
     assert "bright.png: " in page.run("document.querySelector('p[role=status]').textContent")
 
 
@@ -202,6 +205,7 @@ def test_server_with_a_token_asks_for_it(browser: Page, photos: list[Path], tmp_
             until(browser, f"document.querySelector('.{wanted}') !== null")
         drop(browser, photos[0])
         until(browser, DONE.format(1))
+        until(browser, "document.activeElement.matches('.drop button')")
         assert "a-token" not in browser.run("document.documentElement.outerHTML")
         assert "Authorization: Bearer" in browser.run("document.querySelector('.api pre').textContent")
     browser.console[:] = [line for line in browser.console if "401" not in line]  # the browser tells of each refusal

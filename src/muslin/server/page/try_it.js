@@ -14,6 +14,9 @@ import { models, storeToken, storedToken } from "./requests.js";
 const PRECISIONS = [0.8, 0.9, 0.95, 0.98, 0.99];
 const hasCamera = Boolean(navigator.mediaDevices?.getUserMedia); // browsers offer it on this machine and over HTTPS only
 
+/** Where the work goes on when what had the focus is gone. */
+const focusWork = () => document.querySelector("input[type=password], .drop button")?.focus();
+
 export class TryIt extends Component {
   constructor() {
     super();
@@ -63,7 +66,7 @@ export class TryIt extends Component {
   };
 
   photo = (blob) => {
-    this.setState({ isCamera: false });
+    this.setState({ isCamera: false }, focusWork);
     this.take([new File([blob], t("try.photoName"), { type: blob.type })]);
   };
 
@@ -71,9 +74,10 @@ export class TryIt extends Component {
     this.setState(change, () => this.queue.again(this.options));
   }
 
-  enter = (token) => {
+  enter = async (token) => {
     storeToken(token.trim());
-    this.load();
+    await this.load();
+    this.setState({}, focusWork);
   };
 
   render(_, { models: found, error }) {
@@ -137,7 +141,7 @@ function Results({ queue, again }) {
     <section aria-labelledby="results" hidden=${!cards.length}>
       <div class="resultshead"><h2 id="results" tabindex="-1" ref=${title}>${t("try.results")}</h2>
         <span class="soft">${left ? tn("try.left", left) : ""}</span><span class="grow"></span>
-        <${Button} kind="quiet" onclick=${() => queue.clear()}>${t("try.clear")}<//></div>
+        <${Button} kind="quiet" onclick=${() => { queue.clear(); focusWork(); }}>${t("try.clear")}<//></div>
       <ul class="cards">${cards.map((card) => html`<${Card} key=${card.id} card=${card} retry=${() => retry(card)} remove=${() => remove(card)} />`)}</ul>
     </section>`;
 }
