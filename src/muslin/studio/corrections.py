@@ -25,6 +25,7 @@ from muslin.models.json_schema import AnyOf, Array, Choice, Number, check_schema
 from muslin.review.clock import now_text
 from muslin.storage.atomic import reserve, storage_errors, write_atomically
 from muslin.storage.boundary import is_below
+from muslin.storage.file_names import file_stem
 from muslin.storage.outputs import read_side_file
 from muslin.studio.data_sets import OpenData
 from muslin.studio.decision_journal import Appender, DecisionJournal
@@ -41,10 +42,6 @@ BYTES_PER_CHARACTER = 16
 
 ROW_BYTES = 1000
 """Of a decision's other columns, with room to spare."""
-
-MAX_NAME_BYTES = 200
-"""Of a data set's name in those of its files: file systems take 255, with `.excluded.csv` and what marks a file being
-written."""
 
 Subject = tuple[str, str, str]
 """What a decision is about: the image's id, the target ("" of an exclusion), and of a multilabel target the class."""
@@ -347,16 +344,10 @@ def corrected_labels(opened: OpenData, standing: Sequence[ImageDecision], target
 
 
 def _stem(name: str) -> str:
-    """How the files of a data set's decisions begin: the corrections of `X.excluded` are not the exclusions of `X`.
-
-    Of a name that leaves no room for what they end with, its beginning and a hash.
-    """
+    """How the files of a data set's decisions begin: the corrections of `X.excluded` are not the exclusions of `X`."""
     stem = f"{name}_" if name.rstrip("_").endswith(".excluded") else name
     above, slash, last = stem.rpartition("/")
-    if len(content := os.fsencode(last)) > MAX_NAME_BYTES:
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        last = f"{content[: MAX_NAME_BYTES - 20].decode(errors='ignore')}-{digest}"
-    return f"{above}{slash}{last}"
+    return f"{above}{slash}{file_stem(last)}"
 
 
 def _is_record(value: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from muslin.errors import BundleError, DataError, MuslinError, StorageError
 from muslin.messages import Message
 from muslin.models.json_schema import Object, check_schema
+from muslin.storage.file_names import file_stem
 from muslin.studio.corrections import decision_files
 from muslin.studio.job_process import Job, Params, Work
 from muslin.studio.model_files import MODEL_SUFFIXES, file_within, path_within
@@ -323,7 +324,7 @@ def _tagged_files(params: Params) -> Iterator[Path]:
 
     path = Path(params["name"] or Path(params["data"]).name)
     suffix = path.suffix if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl") else ".csv"
-    stem = path.name.removesuffix(path.suffix) if path.suffix == suffix else path.name
+    stem = file_stem(path.name.removesuffix(path.suffix) if path.suffix == suffix else path.name)
     for number in itertools.count(1):
         out = Path("tagged", f"{stem}{'' if number == 1 else f'-{number}'}{suffix}")
         if not out.exists() or out.with_name(out.name + JOURNAL_SUFFIX).exists():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from muslin.errors import MuslinError
+from muslin.storage.file_names import file_stem
 from muslin.studio.job_process import Job, Params
 
 
@@ -36,7 +37,7 @@ def _review_store(params: Params, data: str) -> tuple[Path, bool]:
     from muslin.review.store import Store
 
     digest = hashlib.sha256(Path(params["model"]).read_bytes()).hexdigest()
-    stem = Path(params["name"] or Path(params["data"]).name.partition(".")[0]).name
+    stem = file_stem(Path(params["name"] or Path(params["data"]).name.partition(".")[0]).name)
     for number in itertools.count(1):
         place = Path("reviews", f"{stem}{'' if number == 1 else f'-{number}'}.db")
         if not place.exists():

@@ -25,6 +25,7 @@ from muslin.learn.recipes import RECIPES, Recipe, recipe_from_dict
 from muslin.library_errors import reason_of
 from muslin.models.json_schema import check_schema, parse_json
 from muslin.storage.atomic import atomic_file, is_partial_file, storage_errors, write_atomically
+from muslin.storage.file_names import file_stem
 from muslin.strict_json import json_text
 from muslin.workflows.run_schema import HISTORY_ROW, RECORD, RESULTS, UNSAFE_IN_RECORD
 
@@ -240,7 +241,7 @@ def new_run_folder(out: str | Path | None, name: str) -> Path:
         with storage_errors(Path(out)):
             Path(out).mkdir(parents=True, exist_ok=True)
         return Path(out)
-    stem = f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"runs/{file_stem(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
     for folder in map(Path, itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))):
         with storage_errors(folder), suppress(FileExistsError):  # another training can start in the same second
             folder.mkdir(parents=True)
