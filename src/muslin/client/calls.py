@@ -67,7 +67,7 @@ def predictions_of(batch: Sequence[Upload], answer: Json | None) -> list[ServedP
     """One per image of the batch, in order; `answer` is that of its `predict_call`.
 
     Raises:
-        KeyError, TypeError, ValueError: it is no such answer.
+        KeyError, TypeError, ValueError: it has other fields.
     """
     sent = [upload for upload in batch if upload.error is None]
     found: Iterator[ServedPrediction] = iter(())
@@ -102,7 +102,7 @@ def product_of(product: str, photos: Sequence[Upload], answer: Json | None) -> S
     """`answer` is that of its `product_call`; photos that were not sent stand among the others with their errors.
 
     Raises:
-        KeyError, TypeError, ValueError: it is no such answer.
+        KeyError, TypeError, ValueError: it has other fields.
     """
     if answer is None:
         unread = predictions_of(photos, None)
@@ -155,7 +155,7 @@ def models_of(answer: Json) -> list[ModelDescription]:
     """Of the answer to MODELS.
 
     Raises:
-        KeyError, TypeError: it is no such answer.
+        KeyError, TypeError: it has other fields.
     """
     return [ModelDescription.of(each) for each in answer["models"]]
 

@@ -29,7 +29,7 @@ class ServedMessage(Message):
         """From `Message.to_dict`, as JSON.
 
         Raises:
-            KeyError, TypeError: it is no such object.
+            KeyError, TypeError: it has other fields.
         """
         return cls(str(answer["code"]), str(answer["message"]), str(answer.get("hint") or ""), answer.get("params"))
 
@@ -104,7 +104,7 @@ class ServedTargetPrediction:
         """From JSON.
 
         Raises:
-            KeyError, TypeError: it is no such object.
+            KeyError, TypeError: it has other fields.
         """
         labels = answer.get("labels")
         return cls(
@@ -144,7 +144,7 @@ class ServedPrediction:
         """From JSON, under the name that the image has here.
 
         Raises:
-            KeyError, TypeError: it is no such object.
+            KeyError, TypeError: it has other fields.
         """
         notes = tuple(ServedMessage.of(note) for note in answer.get("notes", ()))
         return cls(image, _targets(answer), notes, _error(answer), model, digest)
@@ -176,7 +176,7 @@ class ServedProduct:
         """From JSON, with its photos and the `model` and `digest` of the response.
 
         Raises:
-            KeyError, TypeError: it is no such object.
+            KeyError, TypeError: it has other fields.
         """
         reasons = tuple(ServedMessage.of(reason) for reason in answer.get("reasons", ()))
         return cls(product, tuple(photos), _targets(answer), reasons, _error(answer), served["model"], served["digest"])
@@ -201,7 +201,7 @@ class ModelDescription:
         """From JSON.
 
         Raises:
-            KeyError, TypeError: it is no such object.
+            KeyError, TypeError: it has other fields.
         """
         return cls(str(answer["model"]), str(answer["digest"]), dict(answer))
 

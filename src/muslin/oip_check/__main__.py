@@ -79,7 +79,7 @@ def read_request(path: Path) -> dict[str, Any]:
     """The inference request in a file.
 
     Raises:
-        click.UsageError: it is no JSON object.
+        click.UsageError: it is not a JSON object.
     """
     try:
         found = json.loads(path.read_bytes())

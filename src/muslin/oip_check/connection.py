@@ -67,7 +67,7 @@ class Server:
         try:
             parts = urlsplit(self.url)
             is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is no number
+        except ValueError:  # a port that is not a number
             is_usable = False
         if not is_usable:
             raise MuslinError("oip_url", url=self.url)

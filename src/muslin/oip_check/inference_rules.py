@@ -47,7 +47,7 @@ def version_in_path(target: Target) -> None:
     for version in offered_versions(target):
         answer = target.infer(target.example, version)
         if (found := answer.content.get("model_version", version)) != version:
-            raise RuleBrokenError(f"The version {version!r} was asked, and {found!r} answered.")
+            raise RuleBrokenError(f"The request was for version {version!r}, and {found!r} responded.")
 
 
 @rule("infer.id", "A response has the id of its request")

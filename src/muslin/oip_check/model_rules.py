@@ -11,7 +11,7 @@ from muslin.oip_check.tensors import DATATYPES, UNDECODED
 
 def expect_error(reply: Reply) -> None:
     """Raises:
-    RuleBrokenError: the reply is no error of the protocol, `{"error": "…"}` with an error's status.
+    RuleBrokenError: the reply is not an error of the protocol, `{"error": "…"}` with an error's status.
     """
     if reply.status < 400:
         raise RuleBrokenError(f"The reply has the status {reply.status}, expected an error's.")
@@ -103,14 +103,14 @@ def declared_tensors(target: Target) -> None:
 
 def check_declared(row: Any, which: str) -> None:
     """Raises:
-    RuleBrokenError: the row is no metadata of a tensor.
+    RuleBrokenError: the row is not metadata of a tensor.
     """
     if not isinstance(row, dict):
-        raise RuleBrokenError(f"An entry of {which} is no object.")
+        raise RuleBrokenError(f"An entry of {which} is not an object.")
     where = f"{which}, {field(row, 'name', str, which)}"
     datatype = field(row, "datatype", str, where)
     if datatype not in (*DATATYPES, *UNDECODED):
-        raise RuleBrokenError(f"{where}: {datatype!r} is no data type of the protocol.")
+        raise RuleBrokenError(f"{where}: {datatype!r} is not a data type of the protocol.")
     for size in field(row, "shape", list, where):
         if type(size) is not int or size < -1:
             raise RuleBrokenError(
@@ -136,7 +136,7 @@ def metadata_properties(target: Target) -> None:
         raise NotOfferedError("The metadata have no properties.")
     for name, value in field(target.metadata, "properties", dict).items():
         if not isinstance(value, str):
-            raise RuleBrokenError(f"The property {name} is no string.")
+            raise RuleBrokenError(f"The property {name} is not a string.")
 
 
 @rule("model.metadata_version", "Each version that the metadata name has metadata of its own")

@@ -51,7 +51,7 @@ def server_metadata(target: Target) -> None:
 def server_extensions(target: Target) -> None:
     for name in field(target.server.get("/v2").json_object(), "extensions", list):
         if not isinstance(name, str):
-            raise RuleBrokenError(f"extensions has an entry that is no string: {json.dumps(name)[:100]}.")
+            raise RuleBrokenError(f"extensions has an entry that is not a string: {json.dumps(name)[:100]}.")
 
 
 @rule("server.unknown_path", "A path that the protocol does not have is an error, and no 5xx", OPENAPI, "recommended")

@@ -194,7 +194,7 @@ def _outputs(found: dict[str, Any], content: bytes) -> dict[str, Tensor]:
     position = 0
     for output in field(found, "outputs", list):
         if not isinstance(output, dict):
-            raise RuleBrokenError("An output is no JSON object.")
+            raise RuleBrokenError("An output is not a JSON object.")
         size = binary_size(output)
         part = None if size is None else content[position : position + size]
         if size is not None and position + size > len(content):
@@ -213,7 +213,7 @@ def binary_size(output: dict[str, Any]) -> int | None:
     """`binary_data_size` of an output; None where it stands in the JSON.
 
     Raises:
-        RuleBrokenError: it is no whole number from 0, or `data` is there too.
+        RuleBrokenError: it is not a whole number from 0, or `data` is there too.
     """
     parameters = output.get("parameters")
     if not isinstance(parameters, dict) or "binary_data_size" not in parameters:
@@ -262,7 +262,7 @@ def given_inputs(request: dict[str, Any]) -> Callable[[int], Inputs]:
     """The inputs of a request that a user gave; the variant has the same shapes and other values.
 
     Raises:
-        RuleBrokenError: it is no inference request.
+        RuleBrokenError: it is not an inference request.
     """
     rows = [row for row in field(request, "inputs", list, "The request") if isinstance(row, dict)]
     given = tuple(with_decoded_images(output_tensor(row)) for row in rows)

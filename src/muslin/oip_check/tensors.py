@@ -42,7 +42,7 @@ class Tensor:
     """A tensor with its values in row-major order: bool, int, float, or bytes for BYTES.
 
     Attributes:
-        json_values: what stands for `values` in JSON, where they are no texts: an image in base64.
+        json_values: what stands for `values` in JSON, where they are not texts: an image in base64.
     """
 
     name: str
@@ -103,7 +103,7 @@ def output_tensor(output: dict[str, Any], content: bytes | None = None) -> Tenso
     where = f"Output {name}"
     datatype = field(output, "datatype", str, where)
     if datatype not in (*DATATYPES, *UNDECODED):
-        raise RuleBrokenError(f"{where}: {datatype!r} is no data type of the protocol.")
+        raise RuleBrokenError(f"{where}: {datatype!r} is not a data type of the protocol.")
     shape = output_shape(output, where)
     values: Sequence[Any]
     if content is None:

@@ -73,8 +73,8 @@ def check_access(settings: Settings) -> None:
     """Refuse settings with which no request could be answered.
 
     Raises:
-        MuslinError: a token that no header can carry, a prefix that is no path, a host that is no name, or a proxy
-            that is no address.
+        MuslinError: a token that no header can carry, a prefix that is not a path, a host that is not a name, or a
+            proxy that is not an address.
     """
     if settings.token and not _TOKEN.fullmatch(settings.token):
         raise MuslinError("serve_token_characters")

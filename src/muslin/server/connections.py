@@ -81,7 +81,7 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, unless a response is under way."""
+        """Refuse what is not HTTP, unless a response is under way."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             body = json_text({"error": MuslinError("http_malformed").to_dict(on_page=True)}).encode()
             self.transport.write(MALFORMED % (len(body), body))

@@ -72,7 +72,7 @@ class ModelUpdates:
             The new model, and the one that it replaced.
 
         Raises:
-            BundleError: it is no model that can be used.
+            BundleError: it is not a model that can be used.
             StorageError: its file cannot be written, or another model is being put into the same folder.
         """
         with locked_folder(self._models[name].path.parent, "model_being_replaced"):

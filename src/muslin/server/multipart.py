@@ -15,7 +15,7 @@ class FormField(NamedTuple):
     """One field of a form.
 
     Attributes:
-        filename: the file's name; None for a field that is no file.
+        filename: the file's name; None for a field that is not a file.
         kind: its Content-Type; "" where it has none.
     """
 

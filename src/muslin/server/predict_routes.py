@@ -165,7 +165,7 @@ def guarantee_in(query: Mapping[str, str], settings: Settings) -> Guarantee:
     """That of the query, or of the settings.
 
     Raises:
-        MuslinError: the precision is no number.
+        MuslinError: the precision is not a number.
     """
     precision = settings.precision
     if "precision" in query:

@@ -27,7 +27,7 @@ def is_foreign(origins: Iterable[str], own: Collection[str], sites: Iterable[str
 
 
 def check_length(content_length: str, max_bytes: int) -> None:
-    """Refuse a request whose Content-Length is no number, or more than its body may have.
+    """Refuse a request whose Content-Length is not a number, or more than its body may have.
 
     Raises:
         MuslinError: it is.

@@ -65,7 +65,7 @@ def read_array(array: bytes, shape: Sequence[int]) -> NDArray[np.uint8] | None:
         None where it is anything else; `tensors.read_pixels` then finds what is wrong.
     """
     count = math.prod(shape)
-    if len(array) < 2 * count:  # so that a small text with a large shape is no work
+    if len(array) < 2 * count:  # so that a small text with a large shape is little work
         return None
     parts = list(map(_read_part, _parts(array)))
     if b"".join(part.frame for part in parts) not in (_frame([count]), _frame(shape)):
@@ -106,7 +106,7 @@ def _read_part(part: bytes) -> _Part:
     is_later = np.zeros(len(codes), bool)  # a digit that is not the first of its number
     np.logical_and(is_digit[1:], is_digit[:-1], out=is_later[1:])
     frame = np.where(is_digit, np.uint8(_ZERO), codes)[~(is_later | _IS_BLANK[codes])]
-    has_zero_first = (digits[:-1] == 0) & ~is_later[:-1] & is_later[1:]  # 07 is no JSON
+    has_zero_first = (digits[:-1] == 0) & ~is_later[:-1] & is_later[1:]  # 07 is not JSON
     has_four_digits = is_later[1:-2] & is_later[2:-1] & is_later[3:]
     values = np.where(is_digit, digits, 0).astype(np.uint16)
     before = np.where(is_later[1:], values[:-1], 0)  # the digit before each

@@ -39,7 +39,7 @@ def read_pixels(data: Any, shape: Sequence[int], name: str) -> NDArray[np.uint8]
     """A UINT8 tensor's values in JSON as uint8 of `shape`.
 
     Raises:
-        InferenceError: there are more or fewer, or one is no integer from 0 to 255.
+        InferenceError: there are more or fewer, or one is not an integer from 0 to 255.
     """
     values = _flat(data, shape, name)
     if not set(map(type, values)) <= {int}:
