@@ -72,3 +72,17 @@ def test_head_request_has_no_body(served: Served) -> None:
     assert response.startswith(b"HTTP/1.1 200 ")
     assert response.endswith(b"\r\n\r\n")
     assert response.count(b"\r\n\r\n") == 1
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_request_for_another_protocol_is_answered_in_http_1(served: Served, protocol: bytes, is_chunked: bool) -> None:
+    image, upgrade = gray(60), b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %b\r\n" % protocol
+    framed = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(image), image)
+    if not is_chunked:
+        framed = b"Content-Length: %d\r\n\r\n%b" % (len(image), image)
+    upgraded = HEAD % host_of(served) + upgrade + framed
+    last = HEAD % host_of(served) + b"Connection: close\r\n" + framed
+    for pieces in ([upgraded, upgraded, last], [upgraded[:90], upgraded[90:-20], upgraded[-20:] + upgraded + last]):
+        statuses = [part[:3] for part in exchange(served, *pieces).split(b"HTTP/1.1 ")[1:]]
+        assert statuses == [b"200", b"200", b"200"]

@@ -5,6 +5,7 @@ import select
 from contextlib import suppress
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from muslin.errors import MuslinError
@@ -50,7 +51,8 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
             return
         if self._is_in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(HEAD_TOO_LARGE)
             self.transport.close()
@@ -67,12 +69,41 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
         else:
             self._await_client(REQUEST_HEAD_S)
 
+    def _feed(self, data: bytes) -> None:
+        """Give data to the parser. A request for another protocol, as Java's HTTP client sends it with every first
+        request, is answered in this one (RFC 9110, 7.8); the parser would take its body for that protocol's.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as pause:
+                if not self._asks_for_upgrade():  # CONNECT
+                    return self.send_400_response("")
+                data = self._head_without_upgrade() + data[pause.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            except httptools.HttpParserError:
+                return self.send_400_response("")
+
+    def _asks_for_upgrade(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
+    def _head_without_upgrade(self) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
     def on_headers_complete(self) -> None:
+        if self._asks_for_upgrade():
+            return  # it is read again
         self._is_in_head, self._head_bytes = False, 0
         super().on_headers_complete()
         self.cycle.transport = self._joined
 
     def on_message_complete(self) -> None:
+        if self._asks_for_upgrade():
+            return
         self._is_in_head = True
         super().on_message_complete()
 
