@@ -62,7 +62,7 @@ class WorkerPool:
         process = self._free.get()
         self._free.put(process if process and process.is_alive else _Process(self._arguments))
 
-    def run(self, params: Mapping[str, Any], content: bytes = b"") -> tuple[Params, bytearray]:
+    def run(self, params: Mapping[str, Any], content: bytes | memoryview = b"") -> tuple[Params, bytearray]:
         """The function's result for `params`, which are JSON values, and `content`.
 
         Raises:
@@ -115,7 +115,9 @@ class _Process:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def run(self, params: Mapping[str, Any], content: bytes, max_clock_s: float) -> tuple[Params, bytearray]:
+    def run(
+        self, params: Mapping[str, Any], content: bytes | memoryview, max_clock_s: float
+    ) -> tuple[Params, bytearray]:
         assert self._process.stdin
         assert self._process.stdout
         timer = threading.Timer(max_clock_s, self._process.kill)

@@ -74,6 +74,12 @@ def test_head_request_has_no_body(served: Served) -> None:
     assert response.count(b"\r\n\r\n") == 1
 
 
+def test_many_requests_for_another_protocol_are_all_answered(served: Served) -> None:
+    upgrade = b"GET /v2 HTTP/1.1\r\nHost: %b\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n" % host_of(served)
+    last = b"GET /v2 HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % host_of(served)
+    assert exchange(served, 1500 * upgrade + last).count(b"HTTP/1.1 200 ") == 1501
+
+
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_request_for_another_protocol_is_answered_in_http_1(served: Served, protocol: bytes, is_chunked: bool) -> None:

@@ -1,5 +1,6 @@
 """`POST /v1/predict`: what it takes, what it gives, and what it refuses."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,16 @@ def test_unknown_path_and_method_are_refused_as_json(served: Served) -> None:
 
 def _predictor(path: Path) -> Predictor:
     return Predictor.open(path)
+
+
+def test_compressed_body_is_refused_where_it_is_not_unpacked(served: Served) -> None:
+    headers = {"Content-Type": "image/png", "Content-Encoding": "gzip"}
+    response = served.client.post("/v1/predict", content=gzip.compress(gray(9)), headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (415, "content_encoded")
+    headers["Content-Encoding"] = "identity"
+    assert served.client.post("/v1/predict", content=gray(9), headers=headers).status_code == 200
+
+
+def test_no_address_redirects_to_another(served: Served) -> None:
+    response = served.client.get("/v1/models/")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "route_missing")

@@ -66,3 +66,9 @@ def test_shadow_is_compared_on_tensors_of_the_protocol(shadowed: Served) -> None
     response = shadowed.client.post("/v2/models/shirts/infer", json={"inputs": [tensor]})
     assert response.status_code == 200, response.text
     assert wait_for(shadowed, 2) == {("Trouser", "true"): 1, ("Bag", "false"): 1}
+
+
+def test_images_that_would_fill_the_memory_are_not_compared(shadowed: Served) -> None:
+    large = gray(DARK) + bytes(17_000_000)
+    assert shadowed.predict(large, large, large, large).status_code == 200
+    assert 'muslin_shadow_skipped_images_total{model="shirts"} 4.0' in shadowed.client.get("/metrics").text

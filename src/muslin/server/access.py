@@ -26,8 +26,8 @@ Retry-After says, would otherwise take the time of those that are answered, and 
 MODELS_FOLDER = "/v1/models/"
 """Paths to which whole models are sent. Their bodies go to the disk, so they are not part of MAX_BODIES_BYTES."""
 
-MAX_MODEL_BYTES = 1_000_000_000
-"""Of a model that is sent; the largest networks of the studio have a tenth of it."""
+MAX_MODEL_BYTES = 500_000_000
+"""Of a model that is sent; the largest networks of the studio have a fifth of it."""
 
 MODEL_TIMES = 10
 """How many times longer than others such a request may take: a model is large, and opening it takes seconds."""
@@ -268,6 +268,9 @@ class Guard:
             raise MuslinError("origin_foreign")
         if self._token is not None and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDER):
             self._check_token(headers)
+        encoding = headers.get(b"content-encoding", ("",))[-1].strip()
+        if encoding.lower() not in ("", "identity") and not path.startswith("/v2/"):  # whose routes decompress
+            raise MuslinError("content_encoded", found=encoding)
         check_length(headers.get(b"content-length", ("0",))[0], max_bytes)
 
     def _check_token(self, headers: Headers) -> None:

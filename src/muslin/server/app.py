@@ -56,7 +56,9 @@ def create_app(
         *page_routes(PAGE, "no-cache"),
         openapi_route(),
     ]
-    app = PredictFirst(predicting, Starlette(routes=routes, exception_handlers=exception_handlers(handle_error)))
+    routed = Starlette(routes=routes, exception_handlers=exception_handlers(handle_error))
+    routed.router.redirect_slashes = False  # to an address that a client behind a proxy may not reach
+    app = PredictFirst(predicting, routed)
     return Observer(Guard(app, settings, refuse), metrics, log, refuse)
 
 

@@ -74,17 +74,19 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
         request, is answered in this one (RFC 9110, 7.8); the parser would take its body for that protocol's.
         """
         while data:
+            rest = b""
             try:
                 self.parser.feed_data(data)
-                return
             except httptools.HttpParserUpgrade as pause:
                 if not self._asks_for_upgrade():  # CONNECT
-                    return self.send_400_response("")
-                data = self._head_without_upgrade() + data[pause.args[0] :]
+                    self.send_400_response("")
+                    return
+                rest = self._head_without_upgrade() + data[pause.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
             except httptools.HttpParserError:
-                return self.send_400_response("")
+                self.send_400_response("")
+            data = rest
 
     def _asks_for_upgrade(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"

@@ -26,6 +26,10 @@ class SentImage(NamedTuple):
     name: str
     content: bytes | Pixels
 
+    @property
+    def n_bytes(self) -> int:
+        return len(self.content) if isinstance(self.content, bytes) else self.content.nbytes
+
 
 class _Request:
     """The images of one request: those that are decoded, and how many are not."""
@@ -114,6 +118,4 @@ def decode_sent(image: SentImage, preprocessing: Preprocessing, max_bytes: int) 
 
 
 def _weight(job: _Job) -> float:
-    content = job.image.content
-    size = len(content) if isinstance(content, bytes) else content.nbytes
-    return 1 / _TOGETHER_IMAGES + size / _TOGETHER_BYTES
+    return 1 / _TOGETHER_IMAGES + job.image.n_bytes / _TOGETHER_BYTES

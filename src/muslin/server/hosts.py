@@ -13,8 +13,8 @@ from starlette.types import Scope
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 NAMES = (
-    b"host", b"origin", b"authorization", b"content-length", b"sec-fetch-site", b"sec-fetch-mode", b"accept-language",
-    b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix",
+    b"host", b"origin", b"authorization", b"content-length", b"content-encoding", b"sec-fetch-site",
+    b"sec-fetch-mode", b"accept-language", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix",
 )  # fmt: skip
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-][a-z0-9._-]*)(?::[0-9]{1,5})?")

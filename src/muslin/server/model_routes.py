@@ -2,6 +2,8 @@
 
 import asyncio
 import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 from typing import BinaryIO
 
 from starlette.requests import Request
@@ -38,15 +40,29 @@ class Replacing:
         if not self._has_token:
             raise MuslinError("replace_without_token")
         try:
-            with storage_errors(model.path), tempfile.TemporaryFile(dir=model.path.parent) as file:
-                async for piece in request.stream():
-                    file.write(piece)
-                file.seek(0)
-                return json_response(await self._replace(model, file))
+            with storage_errors(model.path):
+                file = await _received(request, model.path.parent)
+                # a client that goes away does not stop what has begun
+                new, former = await asyncio.shield(asyncio.ensure_future(self._replace(model.name, file)))
         except StorageError as error:
             raise without_path(error, model.name) from error
+        return json_response(described(new) | {"former_digest": former.digest})
 
-    async def _replace(self, model: ServedModel, file: BinaryIO) -> dict[str, object]:
-        # a client that goes away does not stop what has begun
-        new, former = await asyncio.shield(asyncio.ensure_future(self._updates.replace(model.name, file)))
-        return described(new) | {"former_digest": former.digest}
+    async def _replace(self, name: str, file: BinaryIO) -> tuple[ServedModel, ServedModel]:
+        with file:
+            return await self._updates.replace(name, file)
+
+
+async def _received(request: Request, folder: Path) -> BinaryIO:
+    """A file without a name that holds the body of a request.
+
+    Args:
+        folder: on whose disk it takes place.
+    """
+    with ExitStack() as opened:
+        file = opened.enter_context(tempfile.TemporaryFile(dir=folder))
+        async for piece in request.stream():
+            file.write(piece)
+        file.seek(0)
+        opened.pop_all()
+        return file

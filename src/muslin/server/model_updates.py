@@ -17,6 +17,7 @@ from typing import BinaryIO
 from muslin.errors import BundleError, MuslinError, StorageError
 from muslin.messages import Log, Message
 from muslin.models.bundle import open_bundle
+from muslin.models.first_run import first_run
 from muslin.models.prediction_digest import prediction_digest
 from muslin.server.models import ModelTable, ServedModel, file_stamp, open_model
 from muslin.server.processes import POLL_S, WorkerFolder
@@ -51,7 +52,7 @@ class ModelUpdates:
     ) -> None:
         self._settings, self._models, self._folder, self._log = settings, models, folder, log
         self._on_load, self._on_failure = on_load, on_failure
-        self._lock = asyncio.Lock()
+        self._lock, self._first_run = asyncio.Lock(), asyncio.Lock()
         self._reloads: set[asyncio.Task[None]] = set()
 
     def announce(self) -> None:
@@ -66,7 +67,7 @@ class ModelUpdates:
         The old file stays beside it, with the model's digest in its name.
 
         Args:
-            content: of a .muslin file.
+            content: an open file on the disk, with a .muslin file's content. It is tried in a process with limits.
 
         Returns:
             The new model, and the one that it replaced.
@@ -75,6 +76,8 @@ class ModelUpdates:
             BundleError: it is not a model that can be used.
             StorageError: its file cannot be written, or another model is being put into the same folder.
         """
+        async with self._first_run:  # one at a time, because of its memory
+            await asyncio.to_thread(first_run, content, name)
         with locked_folder(self._models[name].path.parent, "model_being_replaced"):
             async with self._lock:
                 old = self._models[name]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from muslin.data.dataset import Target
@@ -14,7 +15,7 @@ from muslin.server.metrics import Metrics, counted
 from muslin.server.models import ModelTable, ServedModel
 from muslin.server.results import stacked_pixels
 
-MAX_WAITING = 256
+MAX_WAITING, MAX_WAITING_BYTES = 256, 64_000_000
 """Images that wait for the shadows. More are not compared: a slow candidate holds up nobody and takes no memory."""
 
 
@@ -29,7 +30,7 @@ class Shadows:
     def __init__(self, shadows: ModelTable, decoder: Decoder, metrics: Metrics) -> None:
         self._shadows, self._decoder, self._metrics = shadows, decoder, metrics
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
 
     async def described(self) -> dict[str, dict[str, Any]]:
         """What there is to tell of each shadow, as JSON values, by the name of the model that it shadows.
@@ -63,13 +64,20 @@ class Shadows:
         if shadow is None:
             return
         kept = list(images)
-        if self._waiting + len(kept) > MAX_WAITING:
+        n_bytes = sum(image.n_bytes for image in kept)
+        if self._waiting + len(kept) > MAX_WAITING or self._waiting_bytes + n_bytes > MAX_WAITING_BYTES:
             self._metrics.count("shadow_skipped_images", model.name, by=len(kept))
             return
         self._waiting += len(kept)
+        self._waiting_bytes += n_bytes
         task = asyncio.get_running_loop().create_task(self._compare(model, shadow, kept, values))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._end, len(kept), n_bytes))
+
+    def _end(self, images: int, n_bytes: int, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._waiting -= images
+        self._waiting_bytes -= n_bytes
 
     async def _compare(
         self, model: ServedModel, shadow: ServedModel, images: Sequence[SentImage], values: Values
@@ -89,8 +97,6 @@ class Shadows:
             for target in model.predictor.targets:
                 if target.name in others:
                     self._count(shadow, target, in_use, others[target.name], candidate)
-        finally:
-            self._waiting -= len(images)
 
     def _count(
         self,

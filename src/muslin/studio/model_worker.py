@@ -8,11 +8,10 @@ from muslin.errors import BundleError
 from muslin.explain.inspection import InspectedModel
 from muslin.models.bundle import read_bundle
 from muslin.models.container import locating_errors
+from muslin.models.first_run import MAX_OPENING_MB, MAX_OPENING_S
 from muslin.models.predictor import Predictor
 from muslin.workers import WorkerEnded, WorkerPool
 
-MAX_OPENING_S = 20
-MAX_OPENING_MB = 2000
 MAX_MODEL_BYTES = 500_000_000
 PROCESSES = 2
 """Models opened at the same time."""

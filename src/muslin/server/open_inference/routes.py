@@ -5,6 +5,7 @@ A model's version is its digest, so that a client that names one never gets the 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,10 @@ from muslin.strict_json import json_text
 LONG_BYTES = 2**16
 """Of a body that is read in less than a millisecond."""
 
+DECOMPRESSED_TOGETHER = 4
+"""Requests with a Content-Encoding until their predictions are there; others wait. A body of 100 KB can become as large
+as a request may be, 100 MB: together they then take as much memory as all bodies may."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -54,6 +59,7 @@ class OpenInference:
     ) -> None:
         self._settings, self._models, self._decoder = settings, models, decoder
         self._shadows, self._is_stopping = shadows, is_stopping
+        self._decompressing = asyncio.Semaphore(DECOMPRESSED_TOGETHER)
 
     def routes(self) -> list[Route]:
         of_model = (("", self.metadata), ("/config", self.configuration), ("/ready", self.model_ready))
@@ -112,14 +118,15 @@ class OpenInference:
         record.use_model(model.name, model.digest)
         body = await request.body()
         record.end_stage("receive")
-        with model.batcher.expecting() as arrival:
-            sent = await self._read(request, body, self._limits(model))
-            outputs = outputs_of(model.predictor.targets)
-            wanted = [(outputs[each.name], each) for each in requested_outputs(sent, outputs)]
-            guarantee = self._guarantee(sent)
-            model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
-            pixels = await self._pixels(sent, model, record)
-            values = await model.batcher.submit(pixels, arrival)
+        async with nullcontext() if _encoding_of(request) == "identity" else self._decompressing:
+            with model.batcher.expecting() as arrival:
+                sent = await self._read(request, body, self._limits(model))
+                outputs = outputs_of(model.predictor.targets)
+                wanted = [(outputs[each.name], each) for each in requested_outputs(sent, outputs)]
+                guarantee = self._guarantee(sent)
+                model.predictor.rules.for_predictions(*guarantee)  # refuses a bad one before any work
+                pixels = await self._pixels(sent, model, record)
+                values = await model.batcher.submit(pixels, arrival)
         record.end_stage("predict")
         self._shadows.observe(model, (SentImage("image", content) for content in sent.images), values)
         decided = model.predictor.decide(UnnamedImages(len(sent.images)), values, *guarantee)
@@ -137,7 +144,7 @@ class OpenInference:
 
     async def _read(self, request: Request, body: bytes, limits: InputLimits) -> InferenceRequest:
         """A request's body; a long one is read in a thread."""
-        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        encoding = _encoding_of(request)
         length = request.headers.get(HEADER_LENGTH)
 
         def read() -> InferenceRequest:
@@ -179,6 +186,11 @@ class OpenInference:
         """That of a request, or of the settings."""
         precision = self._settings.precision if sent.precision is None else sent.precision
         return Guarantee(precision, sent.guarantee or self._settings.guarantee)
+
+
+def _encoding_of(request: Request) -> str:
+    """How the body of a request is compressed; `identity` where it is not."""
+    return request.headers.get("content-encoding", "identity").strip().lower()
 
 
 def inference_response(about: Mapping[str, Any], tensors: Iterable[tuple[Tensor, bool]]) -> Response:
