@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import struct
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from asgi_client import ask
 from muslin.data.audit.corrections import read_corrections
 from muslin.errors import MuslinError
+from muslin.studio.data_findings import audit_folder
 from muslin.studio.data_room import DataRoom
 from muslin.studio.data_routes import data_routes
 from muslin.studio.data_sets import DataSets
@@ -196,6 +198,26 @@ def test_data_sets_of_one_name_have_audits_of_their_own(room: DataRoom, root: Pa
     audit(root / "first/same", out=root / "audits/first/same", checks=["identical"])
     found = {name: page.ask("findings", data=f"{name}/same")["findings"][0]["images"] for name in ("first", "second")}
     assert {name: len(images) for name, images in found.items()} == {"first": 2, "second": 3}
+
+
+def test_data_sets_within_each_other_have_audits_of_their_own(room: DataRoom, root: Path) -> None:
+    from muslin.storage.outputs import Output
+    from muslin.workflows.audit import audit
+
+    names = ("shop/train", "shop", "shop/train")  # again, after the one around it
+    for name in names:
+        audit(root / name, out=Output(root / audit_folder(name), overwrite=True), checks=["identical"])
+    page = Page(room)
+    for name in names:
+        found = page.ask("findings", data=name)
+        assert found["audit"] == {"folder": f"audits/{name}.audit", "is_old": False}
+    place = root / audit_folder("shop") / "audit.json"
+    place.unlink()
+    os.mkfifo(place)  # which would be waited for
+    with pytest.raises(MuslinError) as refused:
+        page.ask("findings")
+    assert refused.value.code == "audit_damaged"
+    place.unlink()
 
 
 def test_files_left_out_are_counted_and_named_with_the_reason(tmp_path: Path) -> None:

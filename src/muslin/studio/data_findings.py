@@ -7,6 +7,8 @@ from muslin.data.audit.findings import KINDS
 from muslin.errors import BundleError, DataError
 from muslin.messages import Message
 from muslin.models.json_schema import parse_json
+from muslin.storage.boundary import UNBOUNDED
+from muslin.storage.file_names import file_stem
 from muslin.studio.data_sets import OpenData
 
 FOLDER = "audits"
@@ -16,34 +18,53 @@ MAX_SAMPLES = 12
 """Images of one finding that are shown: a cluster of copies can have thousands."""
 
 
+def audit_folder(name: str) -> Path:
+    """Where a studio's audit of a data set lies, below its folder.
+
+    The name is the whole one, so that data sets of one name in two folders have two, and the folder of none lies within
+    that of another.
+    """
+    return Path(FOLDER, name).with_name(f"{file_stem(Path(name).name)}.audit")
+
+
 def findings_of(root: Path, opened: OpenData) -> dict[str, Any]:
     """Per kind its findings, worst first, each with the indices of its images; none where there was no audit.
 
-    The studio's audits lie below the data's whole name, so that data sets of one name in two folders have two. Those of
-    the command line lie below its last part, which counts only where the audit has the same images.
+    The last audit counts, also one of the command line. That lies below the last part of the data's name, and counts
+    where it has the same images.
 
     Raises:
         DataError: the audit's file is damaged.
     """
-    for name in dict.fromkeys((opened.name, Path(opened.name).name)):
-        path = root / FOLDER / name / "audit.json"
+    own = (audit_folder(opened.name), Path(FOLDER, opened.name))
+    places = {*own, Path(FOLDER, Path(opened.name).name)}
+    for folder in sorted(places, key=lambda place: _changed(root / place / "audit.json"), reverse=True):
+        path = root / folder / "audit.json"
         try:
-            with path.open("rb") as file:
+            with UNBOUNDED.open(path) as file:
                 content = file.read(MAX_AUDIT_BYTES)
             record = parse_json(content)
-            if name != opened.name and not _is_of(record, opened):
+            if folder not in own and not _is_of(record, opened):
                 continue
             found = [_finding(opened, each) for each in record["findings"][:MAX_FINDINGS]]
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (BundleError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise DataError("audit_damaged", path=f"{FOLDER}/{name}/audit.json") from error
+            raise DataError("audit_damaged", path=(folder / "audit.json").as_posix()) from error
         return _findings(root, path, record, found)
     return {"audit": None, "counts": {}, "skipped": {}, "findings": []}
 
 
+def _changed(path: Path) -> float:
+    """When a file was changed; 0 for none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _is_of(record: Any, opened: OpenData) -> bool:
-    """Whether an audit that `muslin audit` named after the last folder alone is one of these data."""
+    """Whether an audit of the command line is one of these data."""
     ids = [str(sample["id"]) for each in record["findings"] for sample in each["samples"]]
     return bool(record["overview"]["images"] == len(opened)) and None not in map(opened.index_of, ids)
 

@@ -256,9 +256,10 @@ def training_callbacks(job: Job) -> Any:
 def audit(job: Job, params: Params) -> dict[str, Any]:
     """Audit as `muslin audit` does; the audit's folder and its summary."""
     from muslin.storage.outputs import Output
+    from muslin.studio.data_findings import audit_folder
     from muslin.workflows.audit import audit as run_audit
 
-    folder = Path("audits", params["data"])  # two folders can hold data sets of one name
+    folder = audit_folder(params["data"])
     names = ("test", "seed", "read_options")
     data, options = _decided_data(job, params), {name: params[name] for name in names}
     if data is not None:
