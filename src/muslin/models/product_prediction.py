@@ -14,6 +14,7 @@ from muslin.evaluation.products import combine
 from muslin.evaluation.selective import DECISIONS, AcceptancePolicy, CalibrationData, calibrate_probabilities, triage
 from muslin.messages import Message, examples, plain
 from muslin.models.prediction import Prediction, TargetPrediction
+from muslin.text import percent
 
 _ACCEPT, _REVIEW, _OUT_OF_SCOPE = DECISIONS
 
@@ -167,4 +168,4 @@ def _labels_of(photos: Sequence[Prediction], target: str) -> Iterator[str]:
     each = [(photo.predictions[target], photo.image) for photo in photos]
     for prediction, image in sorted(each, key=lambda pair: -pair[0].probability):
         label = prediction.label if prediction.labels is None else "|".join(prediction.labels)
-        yield f"{image}: {label or '-'} {prediction.probability:.2f}"
+        yield f"{image}: {label or '-'} {percent(prediction.probability)}"
