@@ -1,11 +1,14 @@
 """Models that are replaced while a real server runs, by requests and by their files."""
 
+import os
 import re
 import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -41,34 +44,67 @@ def digests(files: dict[str, Path]) -> dict[str, str]:
     return {name: prediction_digest(open_bundle(path)) for name, path in files.items()}
 
 
+@dataclass(frozen=True)
+class Shop:
+    """A server with a token of the model `shop/clothes.muslin`.
+
+    Attributes:
+        path: of the model's file.
+        workers: how many processes.
+    """
+
+    server: Served
+    path: Path
+    workers: int
+
+    def post(self, content: bytes) -> httpx.Response:
+        return self.server.client.post("/v1/models/clothes", content=content)
+
+    def hang_up(self) -> None:
+        self.server.process.send_signal(signal.SIGHUP)
+
+    def used_digests(self) -> set[str]:
+        """The digests that responses name, on connections of their own, so that each worker is likely among them."""
+        with httpx.Client(base_url=self.server.address, headers=HEADERS, trust_env=False, timeout=WAIT_S) as client:
+            found = [client.get("/v1/models/clothes", headers={"connection": "close"}).json() for _ in range(16)]
+        return {model["digest"] for model in found}
+
+    def refused_files(self) -> int:
+        """How many times a worker could not use the file."""
+        metrics = self.server.client.get("/metrics").text
+        return sum(map(int, re.findall(r'muslin_model_loads_total{.*result="refused"} (\d+)', metrics)))
+
+
+@pytest.fixture(scope="module")
+def shops(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Shop]]:
+    """Gives the shop with a number of workers; tests share it, because a start takes seconds."""
+    with ExitStack() as stack:
+
+        @cache
+        def shop_of(workers: int) -> Shop:
+            path = tmp_path_factory.mktemp("shop") / "shop" / "clothes.muslin"
+            path.parent.mkdir()
+            shutil.copy(files["first"], path)
+            words = (str(path), "--workers", str(workers))
+            server = stack.enter_context(running_server(*words, environment={"MUSLIN_TOKEN": TOKEN}))
+            server.client.headers.update(HEADERS)
+            return Shop(server, path, workers)
+
+        yield shop_of
+
+
 @pytest.fixture
-def served(request: pytest.FixtureRequest, files: dict[str, Path], tmp_path: Path) -> Iterator[Served]:
-    """A server with a token of a copy of the first model, `shop/clothes.muslin`; its parameter are its workers."""
-    path = shop_file(tmp_path)
-    path.parent.mkdir()
-    shutil.copy(files["first"], path)
-    words = [str(path), "--log", "json", "--workers", str(getattr(request, "param", 1))]
-    with running_server(*words, environment={"MUSLIN_TOKEN": TOKEN}) as server:
-        server.client.headers.update(HEADERS)
-        yield server
+def shop(
+    request: pytest.FixtureRequest, shops: Callable[[int], Shop], files: dict[str, Path], digests: dict[str, str]
+) -> Shop:
+    """A shop that serves the first model; its parameter are its workers."""
+    shop = shops(getattr(request, "param", 1))
+    if shop.server.client.get("/v1/models/clothes").json()["digest"] != digests["first"]:
+        assert shop.post(files["first"].read_bytes()).status_code == 200
+    return shop
 
 
-alone_and_in_two_workers = pytest.mark.parametrize("served", [1, 2], ids=["one process", "two workers"], indirect=True)
-
-
-def shop_file(folder: Path) -> Path:
-    return folder / "shop" / "clothes.muslin"
-
-
-def post(server: Served, content: bytes) -> httpx.Response:
-    return server.client.post("/v1/models/clothes", content=content)
-
-
-def used_digests(server: Served) -> set[str]:
-    """The digests that responses name, on connections of their own, so that each worker is likely to be among them."""
-    with httpx.Client(base_url=server.address, headers=HEADERS, trust_env=False) as client:
-        found = [client.get("/v1/models/clothes", headers={"connection": "close"}).json() for _ in range(16)]
-    return {model["digest"] for model in found}
+alone_and_in_two_workers = pytest.mark.parametrize("shop", [1, 2], ids=["one process", "two workers"], indirect=True)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -80,88 +116,105 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 @alone_and_in_two_workers
 def test_posted_model_is_served_by_all_and_lies_on_disk(
-    served: Served, files: dict[str, Path], digests: dict[str, str], tmp_path: Path
+    shop: Shop, files: dict[str, Path], digests: dict[str, str]
 ) -> None:
-    response = post(served, files["second"].read_bytes())
+    response = shop.post(files["second"].read_bytes())
     assert response.status_code == 200
     assert (response.json()["digest"], response.json()["former_digest"]) == (digests["second"], digests["first"])
     assert response.json().keys() == SCHEMAS["ReplacedModel"]["properties"].keys()
-    assert used_digests(served) == {digests["second"]}
-    assert served.predict(gray(250)).json()["results"][0]["predictions"]["label"]["label"] == "Sandal"
-    path = shop_file(tmp_path)
-    assert path.read_bytes() == files["second"].read_bytes()
-    kept = path.with_name(f"clothes.{digests['first'][:16]}.muslin")
+    assert shop.used_digests() == {digests["second"]}
+    assert shop.server.predict(gray(250)).json()["results"][0]["predictions"]["label"]["label"] == "Sandal"
+    assert shop.path.read_bytes() == files["second"].read_bytes()
+    kept = shop.path.with_name(f"clothes.{digests['first'][:16]}.muslin")
     assert kept.read_bytes() == files["first"].read_bytes()
-    assert {entry.name for entry in path.parent.iterdir()} == {path.name, kept.name}
+    names = {shop.path.name, *(f"clothes.{digest[:16]}.muslin" for digest in digests.values())}
+    assert {entry.name for entry in shop.path.parent.iterdir()} <= names
 
 
 def test_response_names_the_model_that_was_served_last(
-    served: Served, files: dict[str, Path], digests: dict[str, str]
+    shop: Shop, files: dict[str, Path], digests: dict[str, str]
 ) -> None:
     """Another one came while this one was being sent."""
 
     def slowly() -> Iterator[bytes]:
         yield b""
-        assert post(served, files["second"].read_bytes()).status_code == 200
+        assert shop.post(files["second"].read_bytes()).status_code == 200
         yield files["third"].read_bytes()
 
     response = httpx.post(
-        f"{served.address}/v1/models/clothes", content=slowly(), headers=HEADERS, timeout=WAIT_S, trust_env=False
+        f"{shop.server.address}/v1/models/clothes", content=slowly(), headers=HEADERS, timeout=WAIT_S, trust_env=False
     )
     assert (response.json()["digest"], response.json()["former_digest"]) == (digests["third"], digests["second"])
 
 
-def test_bad_model_leaves_the_old_one(served: Served, digests: dict[str, str], files: dict[str, Path]) -> None:
+def test_bad_model_leaves_the_old_one(shop: Shop, digests: dict[str, str], files: dict[str, Path]) -> None:
     content = files["second"].read_bytes()
     for bad in (b"", b"not a model", content[: len(content) // 2]):
-        response = post(served, bad)
+        response = shop.post(bad)
         assert response.status_code == 422
         assert response.json()["error"]["params"]["path"] == "clothes"
-    assert used_digests(served) == {digests["first"]}
+    assert shop.used_digests() == {digests["first"]}
 
 
-def test_model_with_other_golden_images_is_refused(served: Served, digests: dict[str, str], tmp_path: Path) -> None:
+def test_model_with_other_golden_images_is_refused(shop: Shop, digests: dict[str, str], tmp_path: Path) -> None:
     bundle = small_bundle()
     wrong = {name: values[::-1] for name, values in bundle.golden_probabilities.items()}
     seal(replace(bundle, golden_probabilities=wrong), tmp_path / "wrong.muslin")
-    response = post(served, (tmp_path / "wrong.muslin").read_bytes())
+    response = shop.post((tmp_path / "wrong.muslin").read_bytes())
     assert (response.status_code, response.json()["error"]["code"]) == (422, "golden_mismatch")
-    assert used_digests(served) == {digests["first"]}
+    assert shop.used_digests() == {digests["first"]}
 
 
 def test_model_whose_file_cannot_be_written_is_refused(
-    served: Served, files: dict[str, Path], digests: dict[str, str], tmp_path: Path
+    shop: Shop, files: dict[str, Path], digests: dict[str, str]
 ) -> None:
-    folder = shop_file(tmp_path).parent
-    folder.rename(tmp_path / "moved")
+    folder = shop.path.parent
+    moved = folder.rename(folder.with_name("moved"))
     folder.touch()
-    response = post(served, files["second"].read_bytes())
+    try:
+        response = shop.post(files["second"].read_bytes())
+    finally:
+        folder.unlink()
+        moved.rename(folder)
     assert (response.status_code, response.json()["error"]["code"]) == (409, "path_occupied")
-    assert str(tmp_path) not in response.text
-    assert used_digests(served) == {digests["first"]}
+    assert str(folder.parent) not in response.text
+    assert shop.used_digests() == {digests["first"]}
 
 
 @alone_and_in_two_workers
-def test_hangup_reads_files_that_changed(
-    served: Served, files: dict[str, Path], digests: dict[str, str], tmp_path: Path
-) -> None:
-    path = shop_file(tmp_path)
-    shutil.copy(files["third"], path)
-    served.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: used_digests(served) == {digests["third"]})
-    path.write_bytes(b"not a model")
-    served.process.send_signal(signal.SIGHUP)
-    said = served.process.stderr
-    assert said
-    assert any('"model_kept"' in line for line in said)  # ends with the first such line
-    assert used_digests(served) == {digests["third"]}
-    shutil.copy(files["first"], path)
-    served.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: used_digests(served) == {digests["first"]})
+def test_hangup_reads_files_that_changed(shop: Shop, files: dict[str, Path], digests: dict[str, str]) -> None:
+    shutil.copy(files["third"], shop.path)
+    shop.hang_up()
+    wait_until(lambda: shop.used_digests() == {digests["third"]})
+    before = shop.refused_files()
+    shop.path.write_bytes(b"not a model")
+    shop.hang_up()
+    wait_until(lambda: shop.refused_files() == before + shop.workers)
+    assert shop.used_digests() == {digests["third"]}
+    shutil.copy(files["first"], shop.path)
+    shop.hang_up()
+    wait_until(lambda: shop.used_digests() == {digests["first"]})
 
 
-def test_unknown_model_is_not_replaced(served: Served, files: dict[str, Path]) -> None:
-    response = served.client.post("/v1/models/shoes", content=files["second"].read_bytes())
+@pytest.mark.parametrize("shop", [2], ids=["two workers"], indirect=True)
+def test_new_workers_serve_what_the_old_ones_did(shop: Shop, files: dict[str, Path], digests: dict[str, str]) -> None:
+    """Also where the model's file was damaged meanwhile."""
+    assert shop.post(files["second"].read_bytes()).status_code == 200
+    shop.path.write_bytes(b"not a model")
+    for pid in worker_numbers(shop.server):
+        os.kill(pid, signal.SIGKILL)
+    assert shop.used_digests() == {digests["second"]}
+    shutil.copy(files["second"], shop.path)
+
+
+def worker_numbers(server: Served) -> list[int]:
+    """The process numbers of its workers."""
+    pid = server.process.pid
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_unknown_model_is_not_replaced(shop: Shop, files: dict[str, Path]) -> None:
+    response = shop.server.client.post("/v1/models/shoes", content=files["second"].read_bytes())
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_unknown")
 
 
@@ -172,14 +225,16 @@ def test_server_without_a_token_replaces_nothing(files: dict[str, Path], digests
         assert server.client.get("/v1/models/first").json()["digest"] == digests["first"]
 
 
-def test_replaced_models_leave_no_threads(served: Served, files: dict[str, Path]) -> None:
+def test_replaced_models_leave_no_threads(shop: Shop, files: dict[str, Path], digests: dict[str, str]) -> None:
     def threads() -> int:
-        status = Path(f"/proc/{served.process.pid}/status").read_text()
+        status = Path(f"/proc/{shop.server.process.pid}/status").read_text()
         return int(re.findall(r"Threads:\s+(\d+)", status)[0])
 
     counts = []
-    for name in ("second", "third") * 5:
-        assert post(served, files[name].read_bytes()).status_code == 200
-        assert served.predict(gray(200)).status_code == 200
+    for name in ("second", "third") * 8:
+        shutil.copy(files[name], shop.path)
+        shop.hang_up()
+        wait_until(lambda digest=digests[name]: shop.used_digests() == {digest})
+        assert shop.server.predict(gray(200)).status_code == 200
         counts.append(threads())
     assert counts[-1] < counts[0] + 8, counts  # asyncio has threads of its own

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from muslin.server.processes import WorkerFolder
+from muslin.server.processes import HANG_S, WorkerFolder
 
 WAIT_S = 20
 GRACE_S = 5.0
@@ -28,7 +28,7 @@ from muslin.server.processes import Supervisor, WorkerFolder, WorkerPlan
 
 folder, argument, count = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
 listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-plan = WorkerPlan("tiny_worker:run", argument, count, argument["grace_s"])
+plan = WorkerPlan("tiny_worker:run", argument, count, argument["grace_s"], hang_s=argument["hang_s"])
 log = lambda message: print(message.code, message.params, flush=True)
 supervisor = Supervisor(plan, listening, WorkerFolder(folder, os.getpid()), log)
 supervisor.run(lambda: print(listening.getsockname()[1], flush=True))
@@ -63,7 +63,7 @@ def ask(connection: http.client.HTTPConnection, path: str = "/pid") -> int:
 @contextmanager
 def group(folder: Path, count: int, **argument: Any) -> Iterator[Group]:
     folder.mkdir(exist_ok=True)
-    arguments = [str(folder), json.dumps({"grace_s": GRACE_S} | argument), str(count)]
+    arguments = [str(folder), json.dumps({"grace_s": GRACE_S, "hang_s": HANG_S} | argument), str(count)]
     search = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     with subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, *arguments],
@@ -113,6 +113,17 @@ def test_killed_worker_is_replaced_while_another_answers(tmp_path: Path) -> None
         assert other in server.folder.states()
         assert dead not in server.folder.states()
         assert server.ask() != dead
+
+
+def test_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
+    with group(tmp_path, 2, hang_s=3.0) as server:
+        hung, other = server.folder.states()
+        os.kill(hung, signal.SIGSTOP)
+        assert server.process.stdout
+        assert words(server.process.stdout.readline()) >= {"worker_hung", str(hung)}
+        assert words(server.process.stdout.readline()) >= {"worker_replaced", "SIGKILL"}
+        wait_until(lambda: len(server.folder.states().keys() - {hung}) == 2)
+        assert other in server.folder.states()
 
 
 def test_hangup_reaches_each_worker_without_a_restart(tmp_path: Path) -> None:

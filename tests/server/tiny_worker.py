@@ -10,7 +10,7 @@ import uvicorn
 
 from muslin.messages import no_log
 from muslin.server.graceful_server import GracefulServer
-from muslin.server.processes import WorkerFolder, when_orphaned
+from muslin.server.processes import WorkerFolder, keep_beating, when_orphaned
 from muslin.web.connections import Connection
 
 
@@ -29,6 +29,7 @@ def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder
     def ready() -> None:
         folder.write_state({"ready": True, "hangups": hangups})
         when_orphaned(server.stop, folder)
+        keep_beating(folder)
 
     def hang_up() -> None:
         nonlocal hangups

@@ -19,6 +19,7 @@ from muslin.messages import Log, Message
 from muslin.models.bundle import open_bundle
 from muslin.models.first_run import first_run
 from muslin.models.prediction_digest import prediction_digest
+from muslin.server.model_copies import ModelCopies
 from muslin.server.models import ModelTable, ServedModel, file_stamp, open_model
 from muslin.server.processes import POLL_S, WorkerFolder
 from muslin.server.settings import Settings
@@ -35,6 +36,7 @@ class ModelUpdates:
     """Replaces the models of this process, and lets the other workers follow.
 
     Args:
+        copies: get each model that is served from now on.
         folder: of the workers; None where this process is the only one.
         log: called with a sentence for each model that is replaced, or kept because its file is bad.
         on_load: called with each model that is served from now on, and with the one that was.
@@ -45,12 +47,13 @@ class ModelUpdates:
         self,
         settings: Settings,
         models: ModelTable,
+        copies: ModelCopies,
         folder: WorkerFolder | None,
         log: Log,
         on_load: Callable[[ServedModel, ServedModel], object] = lambda new, old: None,
         on_failure: Callable[[str], object] = lambda name: None,
     ) -> None:
-        self._settings, self._models, self._folder, self._log = settings, models, folder, log
+        self._settings, self._models, self._copies, self._folder, self._log = settings, models, copies, folder, log
         self._on_load, self._on_failure = on_load, on_failure
         self._lock, self._first_run = asyncio.Lock(), asyncio.Lock()
         self._reloads: set[asyncio.Task[None]] = set()
@@ -99,7 +102,7 @@ class ModelUpdates:
             for old in list(self._models.values()):
                 if file_stamp(old.path) != old.stamp:
                     try:
-                        new = await asyncio.to_thread(open_model, old.name, old.path, self._settings)
+                        new = await asyncio.to_thread(self._read, old)
                     except MuslinError as error:
                         self._on_failure(old.name)
                         self._log(Message("model_kept", name=old.name, digest=old.digest, reason=error.message))
@@ -112,6 +115,11 @@ class ModelUpdates:
         self.announce()
         self._log(Message("model_replaced", name=new.name, digest=new.digest, former=old.digest))
 
+    def _read(self, old: ServedModel) -> ServedModel:
+        new = open_model(old.name, old.path, self._settings)
+        self._copies.keep(new)
+        return new
+
     def _write(self, old: ServedModel, content: BinaryIO) -> ServedModel:
         opened: list[ServedModel] = []
 
@@ -123,6 +131,7 @@ class ModelUpdates:
 
         with atomic_file(old.path, check) as file:
             shutil.copyfileobj(content, file)
+        self._copies.keep(opened[0])
         return opened[0]
 
     async def _wait_for_workers(self, folder: WorkerFolder, new: ServedModel) -> None:

@@ -75,16 +75,6 @@ class ModelTable(Mapping[str, ServedModel]):
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
         self._models = dict(models)
 
-    @classmethod
-    def of(cls, settings: Settings) -> "ModelTable":
-        """All models of `settings`; errors as of `open_model`."""
-        return cls({name: open_model(name, path, settings) for name, path in settings.models.items()})
-
-    @classmethod
-    def of_shadows(cls, settings: Settings) -> "ModelTable":
-        """The shadows of `settings`, by the names of the models that they shadow; errors as of `open_model`."""
-        return cls({name: open_model(name, path, settings) for name, path in settings.shadows.items()})
-
     def __getitem__(self, name: str) -> ServedModel:
         return self._models[name]
 

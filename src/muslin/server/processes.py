@@ -40,6 +40,16 @@ MAX_PAUSE_S = 30.0
 STOP_MARGIN_S = 5.0
 """Seconds beyond the grace after which a worker that has not stopped is killed."""
 
+HANG_S = 30.0
+"""Seconds without a sign of life after which a worker that served is killed and replaced. A busy one shows itself every
+second; one that stays away for as long as this answers nobody."""
+
+LOOKS = 10
+"""At a worker's signs of life in that time. They are counted, so that time in which the whole machine slept is none."""
+
+BEAT_S = 0.5
+"""Seconds between two signs of life of a worker."""
+
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that tells prometheus_client, when it is imported, in which folder all workers keep their metrics."""
 
@@ -68,6 +78,18 @@ class WorkerFolder:
         new = self.path / f".{os.getpid()}.new"
         new.write_text(json_text(dict(state)), encoding="utf-8")
         os.replace(new, self._file(os.getpid()))
+
+    def beat(self) -> None:
+        """Show that this process is alive: a new time of its file."""
+        with suppress(FileNotFoundError):  # the supervisor is gone
+            os.utime(self._file(os.getpid()))
+
+    def last_beat(self, pid: int) -> int | None:
+        """Differs once a worker has shown again that it is alive; None before it serves."""
+        try:
+            return self._file(pid).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def states(self) -> dict[int, State]:
         """What the workers that live say of themselves, by their process number."""
@@ -103,6 +125,7 @@ class WorkerPlan:
         count: how many processes.
         grace_s: seconds in which a worker finishes what it took, once it is told to stop.
         environment: variables that the workers have beyond those of this process.
+        hang_s: seconds without a sign of life after which a worker is replaced.
     """
 
     target: str
@@ -110,6 +133,7 @@ class WorkerPlan:
     count: int
     grace_s: float
     environment: Mapping[str, str] = field(default_factory=dict)
+    hang_s: float = HANG_S
 
 
 class Supervisor:
@@ -166,7 +190,7 @@ class Supervisor:
         pause_s = 0.0
         while not self._stop.is_set():
             process = self._start_worker()
-            status = await self._running[process]
+            status = await self._end(process)
             del self._running[process]
             assert process.stdin
             with suppress(BrokenPipeError):
@@ -183,6 +207,19 @@ class Supervisor:
             self._log(Message("worker_replaced", pid=process.pid, how=how, pause_s=pause_s or None))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause_s)
+
+    async def _end(self, process: "subprocess.Popen[bytes]") -> int:
+        """A worker's exit status, once it has ended; one that hangs is killed."""
+        end, beat, looks = self._running[process], None, 0
+        while not end.done():
+            await asyncio.wait([end], timeout=self._plan.hang_s / LOOKS)
+            last = self._folder.last_beat(process.pid)
+            looks = looks + 1 if last is not None and last == beat else 0
+            beat = last
+            if looks == LOOKS and not self._stop.is_set():
+                self._log(Message("worker_hung", pid=process.pid, seconds=self._plan.hang_s))
+                process.kill()
+        return end.result()
 
     def _start_worker(self) -> "subprocess.Popen[bytes]":
         handle = self._listening.fileno()
@@ -275,6 +312,15 @@ def main() -> None:
 def let_signals_in() -> None:
     """Accept the signals that came since this worker was started, once it has handlers for them."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+
+def keep_beating(folder: WorkerFolder) -> None:
+    """Let the supervisor see that this worker's event loop does not hang.
+
+    To be called in the running event loop, once the worker has described itself.
+    """
+    folder.beat()
+    asyncio.get_running_loop().call_later(BEAT_S, keep_beating, folder)
 
 
 def when_orphaned(action: Callable[[], object], folder: WorkerFolder) -> None:

@@ -11,9 +11,9 @@ from muslin.server.connections import FastConnection, allow_connections
 from muslin.server.decoding import Decoder
 from muslin.server.graceful_server import GracefulServer
 from muslin.server.metrics import Metrics
+from muslin.server.model_copies import ModelCopies
 from muslin.server.model_updates import ModelUpdates
-from muslin.server.models import ModelTable
-from muslin.server.processes import WorkerFolder, when_orphaned
+from muslin.server.processes import WorkerFolder, keep_beating, when_orphaned
 from muslin.server.request_log import RequestLog, log_libraries
 from muslin.server.settings import Settings
 from muslin.server.shadows import Shadows
@@ -41,15 +41,18 @@ def serve(
         DataError: the precision or the guarantee is out of range.
     """
     allow_connections()
-    models, metrics = ModelTable.of(settings), Metrics()
-    for model in models.values():
-        metrics.watch(model)
-    candidates = ModelTable.of_shadows(settings)
-    shadows = Shadows(candidates, Decoder(1, settings.max_image_bytes), metrics)
+    metrics = Metrics()
     request_log = RequestLog(settings.log_format, on_drop=metrics.lines_dropped)
     log_libraries(request_log)
-    updates = ModelUpdates(settings, models, folder, request_log.event, metrics.watch, metrics.model_refused)
-    of_shadows = ModelUpdates(settings, candidates, None, request_log.event)
+    copies, shadow_copies = (ModelCopies(folder.path / part if folder else None) for part in ("models", "shadows"))
+    log = request_log.event
+    models = copies.open(settings.models, settings, log)
+    for model in models.values():
+        metrics.watch(model)
+    candidates = shadow_copies.open(settings.shadows, settings, log)
+    shadows = Shadows(candidates, Decoder(1, settings.max_image_bytes), metrics)
+    updates = ModelUpdates(settings, models, copies, folder, log, metrics.watch, metrics.model_refused)
+    of_shadows = ModelUpdates(settings, candidates, shadow_copies, None, log)
     config = uvicorn.Config(
         create_app(settings, models, updates, shadows, metrics, request_log, lambda: server.is_stopping),
         log_config=None,
@@ -65,6 +68,7 @@ def serve(
     def begin() -> None:
         if folder:
             when_orphaned(server.stop, folder)
+            keep_beating(folder)
         updates.announce()
         when_ready()
 
@@ -72,7 +76,7 @@ def serve(
         updates.reload_soon()
         of_shadows.reload_soon()
 
-    server = GracefulServer(config, settings.grace_s, request_log.event, begin, reload)
+    server = GracefulServer(config, settings.grace_s, log, begin, reload)
     _collect_rarely()
     try:
         server.run(sockets=[listening])
