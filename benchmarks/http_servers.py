@@ -5,7 +5,8 @@
 
 FOLDER has an environment of each other server, called as the server: `fastapi` (with uvicorn[standard]),
 `litserve`, `bentoml` and `mlserver`, each with onnxruntime, pillow and python-multipart. The peers' programs are in
-`benchmarks/peer_servers`. All serve the same graph with one thread of ONNX Runtime.
+`benchmarks/peer_servers`. All serve the same graph with one thread of ONNX Runtime, and turn and scale photos as the
+model was trained; before anything is measured, their probabilities are compared with muslin's.
 
 - Cases: `fashion-mnist`, a PNG of 28×28 gray pixels; `photo`, a JPEG of 300×225 pixels, both for the network of the
   recipe `tutorial`; and `large-network`, the same JPEG for that of `small-photo`, whose arithmetic is most of the work.
@@ -294,6 +295,24 @@ def measured_windows(pid: int, port: int, message: bytes, connections: int, seco
     return {"connections": connections, "windows": len(rows), "is_stable": len(rows) < MAX_WINDOWS, **kept}
 
 
+def check_peers(folder: Path, image: bytes) -> None:
+    """Refuse to measure peers whose probabilities, before calibration, are not muslin's."""
+    from muslin.models.photo_reading import read_image
+    from muslin.models.predictor import Predictor
+
+    os.environ |= {"MODEL_FOLDER": str(folder)}
+    sys.path.insert(0, str(PEERS))
+    from model import Model
+
+    predictor, peer = Predictor.open(folder / "model.muslin"), Model()
+    read = read_image("image", image, predictor.bundle.preprocessing, None)
+    assert read.pixels is not None
+    (raw,) = predictor.run_graph(read.pixels[np.newaxis])["label"]
+    (result,) = peer.predict(peer.pixels(io.BytesIO(image))[np.newaxis])
+    if not np.allclose(list(result["probabilities"].values()), raw, rtol=0, atol=1e-6):
+        raise RuntimeError("the peers' preprocessing is not the model's")
+
+
 def model_ms(folder: Path, case: Case) -> float:
     """One run of the model alone, the median."""
     from muslin.models.predictor import Predictor
@@ -332,6 +351,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as temporary:
                 folder, image = Path(temporary), case.image()
                 write_model(case, folder)
+                check_peers(folder, image)
                 models[name] = model_ms(folder, case)
                 for server_name, server in chosen.items():
                     run = {"round": round_number + 1, "case": name, "server": server_name, "image_bytes": len(image)}

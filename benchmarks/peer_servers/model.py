@@ -1,4 +1,5 @@
-"""A model as one serves it with ONNX Runtime: a file's pixels as Pillow reads them, and the class of the highest score.
+"""A model as one serves it by hand with ONNX Runtime: a file's pixels as the model was trained on them, and the class
+of the highest score.
 
 The folder in the environment variable MODEL_FOLDER has `model.onnx` and `classes.json`.
 """
@@ -23,11 +24,25 @@ class Model:
 
     def pixels(self, file):
         """uint8 (height, width, channels) of an image's file, or of Pillow's image."""
-        image = file if isinstance(file, Image.Image) else Image.open(file)
-        image = image.convert("L" if self.channels == 1 else "RGB")
-        if image.size != (self.width, self.height):  # with the filter of muslin's `fit`, for the same predictions
-            image = ImageOps.pad(image, (self.width, self.height), Image.Resampling.LANCZOS)
-        return np.asarray(image, np.uint8).reshape(self.height, self.width, self.channels)
+        image = ImageOps.exif_transpose(file if isinstance(file, Image.Image) else Image.open(file))
+        mode = "L" if self.channels == 1 else "RGB"
+        image = image if image.mode == mode else image.convert(mode)
+        return self.fitted(image).reshape(self.height, self.width, self.channels)
+
+    def fitted(self, image):
+        """The whole image, scaled and centred on the colour of its edge, as muslin's transform `fit` does."""
+        if image.size == (self.width, self.height):
+            return np.asarray(image, np.uint8)
+        scale = min(self.width / image.width, self.height / image.height)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        scaled = np.asarray(image.resize(size, Image.Resampling.LANCZOS), np.uint8)
+        pixels = np.asarray(image, np.uint8)
+        edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        canvas = np.empty((self.height, self.width, *pixels.shape[2:]), np.uint8)
+        canvas[:] = np.median(edges, axis=0).round().astype(np.uint8)
+        top, left = (self.height - size[1]) // 2, (self.width - size[0]) // 2
+        canvas[top : top + size[1], left : left + size[0]] = scaled
+        return canvas
 
     def predict(self, batch):
         """The results for uint8 (n, height, width, channels)."""
