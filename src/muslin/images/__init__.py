@@ -1,6 +1,6 @@
 """Images: bytes → pixels within limits (`decoder`), and pixels → what a model takes (`transforms`)."""
 
-from muslin.images.decoder import SIGNATURES, DecodedImage, decode, encode_png, read_header
+from muslin.images.decoder import MAX_PIXELS, SIGNATURES, DecodedImage, decode, encode_png, read_header
 from muslin.images.transforms import (
     TRANSFORMS,
     TransformTrace,
@@ -14,6 +14,7 @@ from muslin.images.transforms import (
 )
 
 __all__ = [
-    "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize", "crop_to_box",
-    "decode", "decoding_side", "encode_png", "is_unchanged", "read_header", "shrink", "transform_decoded",
+    "MAX_PIXELS", "SIGNATURES", "TRANSFORMS", "DecodedImage", "TransformTrace", "apply_transform", "crop_resize",
+    "crop_to_box", "decode", "decoding_side", "encode_png", "is_unchanged", "read_header", "shrink",
+    "transform_decoded",
 ]  # fmt: skip

@@ -60,6 +60,9 @@ Pixels = NDArray[np.uint8]
 MAX_BYTES = 20_000_000
 """Size of a file; photos of phones are smaller."""
 
+MAX_PIXELS = 50_000_000
+"""Width times height of an image; cameras of phones make as many."""
+
 MAX_AVIF_PIXELS = 40_000_000
 """Decoding an AVIF takes 23 bytes per pixel, twice as many as other formats."""
 
@@ -94,7 +97,7 @@ class DecodedImage:
 def decode(
     source: bytes | str | Path,
     *,
-    max_pixels: int = 50_000_000,
+    max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
     min_side_px: int | None = None,
     max_full_pixels: int = MAX_FULL_DECODE_PIXELS,

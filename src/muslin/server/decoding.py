@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from muslin.errors import ImageError
-from muslin.images import DecodedImage, decode, decoding_side, is_unchanged, transform_decoded
+from muslin.images import MAX_PIXELS, DecodedImage, decode, decoding_side, is_unchanged, transform_decoded
+from muslin.messages import Message
 from muslin.models.bundle import Preprocessing
 from muslin.models.graph_runner import Pixels
 from muslin.models.photo_reading import ReadImage
@@ -16,6 +17,12 @@ from muslin.server.work_threads import WorkThreads
 
 _TOGETHER_BYTES, _TOGETHER_IMAGES = 2**16, 16
 """Small images that a thread decodes before it reports them: about a millisecond of work."""
+
+AT_ONCE_IMAGES, AT_ONCE_BYTES, AT_ONCE_PIXELS = 2, 2**13, 2**12
+"""What is decoded in the event loop: some 50 µs an image, which handing it to a thread and back takes too."""
+
+_AT_ONCE_KINDS = (b"\x89PNG", b"\xff\xd8\xff")
+"""How such a file begins. Others can have frames or layers beyond the pixels that their header names."""
 
 
 class SentImage(NamedTuple):
@@ -62,10 +69,23 @@ class Decoder:
 
     async def decode(self, images: Sequence[SentImage], preprocessing: Preprocessing) -> list[ReadImage]:
         """Each image with its pixels, or with the reason why it cannot be read. At least one image."""
+        at_once = self._decode_at_once(images, preprocessing)
+        if at_once is not None:
+            return at_once
         request = _Request(len(images), preprocessing, asyncio.get_running_loop().create_future())
         for place, image in enumerate(images):
             self._threads.add(_Job(image, place, request))
         return await request.done
+
+    def _decode_at_once(self, images: Sequence[SentImage], preprocessing: Preprocessing) -> list[ReadImage] | None:
+        """The images if they are few and small, for a model of small images; otherwise None."""
+        height, width, _ = preprocessing.shape
+        if len(images) > AT_ONCE_IMAGES or height * width > AT_ONCE_PIXELS:
+            return None
+        if not all(_may_be_small(image.content) for image in images):
+            return None
+        read = [decode_sent(image, preprocessing, self._max_bytes, AT_ONCE_PIXELS) for image in images]
+        return None if any(_is_too_large(image) for image in read) else read
 
     async def transform(self, pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
         """Images of the size that the model takes, uint8 (n, height, width, channels), transformed where needed."""
@@ -99,13 +119,17 @@ class Decoder:
                 request.done.set_result([image for image in request.decoded if image is not None])
 
 
-def decode_sent(image: SentImage, preprocessing: Preprocessing, max_bytes: int) -> ReadImage:
+def decode_sent(
+    image: SentImage, preprocessing: Preprocessing, max_bytes: int, max_pixels: int = MAX_PIXELS
+) -> ReadImage:
     """An image with its pixels, or with the reason why it cannot be read."""
     transform, shape = preprocessing.transform, preprocessing.shape
     try:
         if isinstance(image.content, bytes):
             side = decoding_side(transform, shape)
-            decoded = decode(image.content, name=image.name, max_bytes=max_bytes, min_side_px=side)
+            decoded = decode(
+                image.content, name=image.name, max_pixels=max_pixels, max_bytes=max_bytes, min_side_px=side
+            )
         else:
             decoded = DecodedImage(image.content, (), image.content.shape[:2])
         if decoded.pixels.shape == shape and is_unchanged(decoded.pixels[np.newaxis], transform):
@@ -115,6 +139,16 @@ def decode_sent(image: SentImage, preprocessing: Preprocessing, max_bytes: int) 
     except ImageError as error:
         return ReadImage(Prediction(image.name, {}, error=error.with_params(path=image.name).message))
     return ReadImage(Prediction(image.name, {}, (*decoded.notes, note) if note else decoded.notes), pixels)
+
+
+def _may_be_small(content: bytes | Pixels) -> bool:
+    return isinstance(content, bytes) and len(content) <= AT_ONCE_BYTES and content.startswith(_AT_ONCE_KINDS)
+
+
+def _is_too_large(image: ReadImage) -> bool:
+    """Whether an image has more pixels than allowed, of which none was decoded."""
+    error = image.prediction.error
+    return isinstance(error, Message) and error.code == "too_many_pixels"
 
 
 def _weight(job: _Job) -> float:
