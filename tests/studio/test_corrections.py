@@ -117,6 +117,9 @@ def test_a_decision_that_is_sent_again_counts_once(tmp_path: Path) -> None:
     assert again.is_repeated
     assert again.number == first.number
     assert len(opened(tmp_path).history()) == 1
+    twice = opened(tmp_path).decide([label("2", "b", "shirt"), label("2", "b", "shirt")], "Li")
+    assert [each.is_repeated for each in twice] == [False, True]
+    assert len({each.number for each in twice}) == 1
 
 
 def test_a_torn_end_of_the_journal_is_dropped(tmp_path: Path) -> None:

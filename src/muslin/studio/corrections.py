@@ -182,10 +182,10 @@ class Corrections:
 
     def _append(self, file: Appender, new: Sequence[NewImageDecision], who: str) -> list[ImageReceipt]:
         when, receipts, added = now_text(), [], []
-        number = self._last_number()
+        number, known = self._last_number(), dict(self._of_request)
         for each in new:
-            if each.request in self._of_request:
-                receipts.append(ImageReceipt(self._of_request[each.request], True, None))
+            if each.request in known:
+                receipts.append(ImageReceipt(known[each.request], True, None))
                 continue
             undone = self._decisions.get(each.undoes)
             if each.kind == "undo" and undone is None:
@@ -197,6 +197,7 @@ class Corrections:
             is_known = last is None or last.number <= each.after or last.number == each.undoes
             receipts.append(ImageReceipt(number, False, None if is_known else last))
             added.append(decision)
+            known[each.request] = number
         if added:
             self._record(file, added)
         return receipts
