@@ -181,6 +181,22 @@ def test_model_whose_file_cannot_be_written_is_refused(
     assert shop.used_digests() == {digests["first"]}
 
 
+@pytest.mark.parametrize(
+    "put",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)],
+    ids=["pipe", "device", "loop"],
+)
+def test_model_replaces_what_is_no_file(
+    shop: Shop, files: dict[str, Path], digests: dict[str, str], put: Callable[[Path], object]
+) -> None:
+    shop.path.unlink()
+    put(shop.path)
+    shop.hang_up()
+    assert shop.post(files["second"].read_bytes()).status_code == 200
+    assert (shop.path.is_symlink(), shop.path.read_bytes()) == (False, files["second"].read_bytes())
+    assert shop.used_digests() == {digests["second"]}
+
+
 @alone_and_in_two_workers
 def test_hangup_reads_files_that_changed(shop: Shop, files: dict[str, Path], digests: dict[str, str]) -> None:
     shutil.copy(files["third"], shop.path)

@@ -125,9 +125,10 @@ class ModelUpdates:
 
         def check(temporary: Path) -> None:
             opened.append(open_model(old.name, old.path, self._settings, temporary))
-            with suppress(FileNotFoundError):
-                shutil.copymode(old.path, temporary)
-                keep_file(old)
+            if old.path.is_file():  # it can be gone, and somebody can have put something else there
+                with suppress(FileNotFoundError):
+                    shutil.copymode(old.path, temporary)
+                    keep_file(old)
 
         with atomic_file(old.path, check) as file:
             shutil.copyfileobj(content, file)
@@ -173,7 +174,8 @@ def _digest_of(path: Path) -> str:
     try:
         return prediction_digest(open_bundle(path))
     except BundleError:  # someone put another file there
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def without_path(error: StorageError, name: str) -> StorageError:
