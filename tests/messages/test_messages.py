@@ -103,6 +103,13 @@ def test_pages_name_no_option_and_no_command(language: str) -> None:
     assert set(named) <= only_cli
 
 
+def test_chinese_messages_have_chinese_punctuation() -> None:
+    western = re.compile(r"[\u4e00-\u9fff][,:;?!(]|[,:;?!)][\u4e00-\u9fff]")
+    for code, row in table("zh").items():
+        for text in _page_texts(row):
+            assert not western.search(re.sub(r"\{[^{}]*\}", "{}", text)), code
+
+
 def test_page_texts_stand_beside_those_that_they_replace() -> None:
     for code, row in table("en").items():
         assert row.get("page_hints", {}).keys() <= row.get("hints", {}).keys(), code
