@@ -81,8 +81,9 @@ def test_a_bad_request_to_any_route_leaves_the_server_as_it_was(guarded: Served)
     for (_, path), operation in OPERATIONS.items():
         if operation.request:
             known = path.replace("{name}", "m").replace("{version}", "1")
-            for content in bad:
-                for kind in kinds:
+            tries_a_model = path == "/v1/models/{name}"  # whatever its kind, in a process of its own
+            for content in bad[:4] + bad[-1:] if tries_a_model else bad:
+                for kind in kinds[:1] if tries_a_model else kinds:
                     headers = {"Content-Type": kind.encode("latin-1")}
                     response = guarded.client.post(known, content=content, headers=headers)
                     assert 400 <= response.status_code < 500, (path, kind, content[:20])
