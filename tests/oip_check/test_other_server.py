@@ -14,7 +14,7 @@ import pytest
 
 from muslin.oip_check import check_server
 from muslin.oip_check.connection import Server
-from muslin.oip_check.rules import RuleBrokenError
+from muslin.oip_check.outcomes import RuleBrokenError
 
 MLSERVER = "mlserver==1.7.1"
 

@@ -13,7 +13,7 @@ import click
 from muslin.errors import MuslinError
 from muslin.oip_check.check import check_server
 from muslin.oip_check.connection import Server
-from muslin.oip_check.rules import RuleBrokenError
+from muslin.oip_check.outcomes import RuleBrokenError
 from muslin.oip_check.target import given_inputs
 from muslin.printing import echo, escaped_output, log
 from muslin.strict_json import json_text

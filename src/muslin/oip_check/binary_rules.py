@@ -7,7 +7,8 @@ from typing import Any
 from muslin.oip_check.connection import Reply
 from muslin.oip_check.inference_rules import expect_same
 from muslin.oip_check.model_rules import expect_error
-from muslin.oip_check.rules import BINARY, NotOfferedError, RuleBrokenError, rule
+from muslin.oip_check.outcomes import NotOfferedError, RuleBrokenError
+from muslin.oip_check.rules import BINARY, rule
 from muslin.oip_check.target import HEADER_LENGTH, Target, binary_size, infer_request, read_answer
 from muslin.oip_check.tensors import Tensor
 

@@ -7,8 +7,9 @@ from typing import Any
 from muslin.errors import MuslinError
 from muslin.oip_check import binary_rules, classification_rules, error_rules, inference_rules, model_rules, server_rules
 from muslin.oip_check.connection import Server
+from muslin.oip_check.outcomes import RuleBrokenError
 from muslin.oip_check.report import Report
-from muslin.oip_check.rules import RuleBrokenError, rules_in_order, run_rule
+from muslin.oip_check.rules import rules_in_order, run_rule
 from muslin.oip_check.target import Target
 
 RULE_MODULES = (server_rules, model_rules, inference_rules, binary_rules, classification_rules, error_rules)

@@ -5,7 +5,8 @@ import re
 from typing import Any
 
 from muslin.oip_check.model_rules import expect_error
-from muslin.oip_check.rules import CLASSIFICATION, NotOfferedError, NotTriedError, RuleBrokenError, rule
+from muslin.oip_check.outcomes import NotOfferedError, NotTriedError, RuleBrokenError
+from muslin.oip_check.rules import CLASSIFICATION, rule
 from muslin.oip_check.target import Answer, Target, infer_request
 from muslin.oip_check.tensors import TOLERANCE, Tensor
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from muslin.errors import MuslinError
-from muslin.oip_check.rules import RuleBrokenError
+from muslin.oip_check.outcomes import RuleBrokenError
 
 MAX_REPLY_BYTES = 256 * 2**20
 

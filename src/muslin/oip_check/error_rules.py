@@ -9,17 +9,8 @@ from typing import Any
 from muslin.oip_check.connection import Reply, model_path
 from muslin.oip_check.inference_rules import expect_same
 from muslin.oip_check.model_rules import expect_error, offered_versions
-from muslin.oip_check.rules import (
-    PROTOCOL,
-    TENSORS,
-    Level,
-    NotOfferedError,
-    NotTriedError,
-    Rule,
-    RuleBrokenError,
-    add_rule,
-    rule,
-)
+from muslin.oip_check.outcomes import NotOfferedError, NotTriedError, RuleBrokenError
+from muslin.oip_check.rules import PROTOCOL, TENSORS, Level, Rule, add_rule, rule
 from muslin.oip_check.server_rules import UNKNOWN
 from muslin.oip_check.target import Target, infer_request, read_answer
 

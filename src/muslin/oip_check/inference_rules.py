@@ -3,8 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from muslin.oip_check.json_fields import field, json_type
 from muslin.oip_check.model_rules import offered_versions
-from muslin.oip_check.rules import TENSORS, NotOfferedError, NotTriedError, RuleBrokenError, field, json_type, rule
+from muslin.oip_check.outcomes import NotOfferedError, NotTriedError, RuleBrokenError
+from muslin.oip_check.rules import TENSORS, rule
 from muslin.oip_check.target import Answer, Inputs, Target, infer_request, read_answer
 from muslin.oip_check.tensors import Tensor, difference, joined
 

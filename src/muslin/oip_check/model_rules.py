@@ -3,7 +3,9 @@
 from typing import Any
 
 from muslin.oip_check.connection import Reply, model_path
-from muslin.oip_check.rules import OPENAPI, TENSORS, NotOfferedError, RuleBrokenError, field, rule
+from muslin.oip_check.json_fields import field
+from muslin.oip_check.outcomes import NotOfferedError, RuleBrokenError
+from muslin.oip_check.rules import OPENAPI, TENSORS, rule
 from muslin.oip_check.server_rules import UNKNOWN, check_probe_body
 from muslin.oip_check.target import Target
 from muslin.oip_check.tensors import DATATYPES, UNDECODED

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from muslin.oip_check.outcomes import NotOfferedError, NotTriedError, RuleBrokenError
+
 if TYPE_CHECKING:
     from muslin.oip_check.target import Target
 
@@ -19,18 +21,6 @@ TENSORS = "https://kserve.github.io/website/docs/concepts/architecture/data-plan
 TRITON = "https://github.com/triton-inference-server/server/blob/main/docs/protocol"
 BINARY = f"{TRITON}/extension_binary_data.md"
 CLASSIFICATION = f"{TRITON}/extension_classification.md"
-
-
-class RuleBrokenError(Exception):
-    """The server breaks the rule; the text says how."""
-
-
-class NotOfferedError(Exception):
-    """The server or the model does not have what the rule is about, and need not."""
-
-
-class NotTriedError(Exception):
-    """The rule could not be tried; the text says what it lacked."""
 
 
 @dataclass(frozen=True)
@@ -127,25 +117,3 @@ def run_rule(row: Rule, target: "Target") -> Result:
     except NotTriedError as error:
         return Result(row, model, "not tried", str(error))
     return Result(row, model, "passed")
-
-
-def field(value: dict[str, Any], name: str, kind: type | tuple[type, ...], where: str = "The reply") -> Any:
-    """`value[name]`, which is of this JSON type.
-
-    Raises:
-        RuleBrokenError: it is missing, or of another type.
-    """
-    if name not in value:
-        raise RuleBrokenError(f"{where} has no {name}.")
-    found = value[name]
-    is_of_kind = isinstance(found, kind) and not (isinstance(found, bool) and kind is int)
-    if not is_of_kind:
-        raise RuleBrokenError(f"{where}: {name} is a JSON {json_type(found)}, expected {json_type(kind)}.")
-    return found
-
-
-def json_type(value: Any) -> str:
-    """The name of a value's JSON type, or of a Python type's."""
-    kind = value if isinstance(value, type) else type(value)
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
-    return names.get(kind, "null")

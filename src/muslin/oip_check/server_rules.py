@@ -3,7 +3,9 @@
 import json
 
 from muslin.oip_check.connection import Reply
-from muslin.oip_check.rules import OPENAPI, RuleBrokenError, field, rule
+from muslin.oip_check.json_fields import field
+from muslin.oip_check.outcomes import RuleBrokenError
+from muslin.oip_check.rules import OPENAPI, rule
 from muslin.oip_check.target import Target
 
 UNKNOWN = "oip-check-unknown"

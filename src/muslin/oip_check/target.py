@@ -8,7 +8,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from muslin.oip_check.connection import Reply, Server, model_path, parse_object
-from muslin.oip_check.rules import NotTriedError, RuleBrokenError, field
+from muslin.oip_check.json_fields import field
+from muslin.oip_check.outcomes import NotTriedError, RuleBrokenError
 from muslin.oip_check.tensors import (
     DATATYPES,
     MAX_ELEMENTS,

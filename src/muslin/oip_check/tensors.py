@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from muslin.oip_check.rules import RuleBrokenError, field, json_type
+from muslin.oip_check.json_fields import field, json_type
+from muslin.oip_check.outcomes import RuleBrokenError
 
 FORMATS = {
     "BOOL": "?",
