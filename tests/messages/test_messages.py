@@ -82,7 +82,7 @@ def test_chinese_row_can_be_filled(code: str) -> None:
     assert not re.search(r"\[\[|\]\]|plural", text)
 
 
-TERMINAL_ONLY = [SOURCE / name for name in ("web/connections.py", "studio/server.py")]
+TERMINAL_ONLY = [SOURCE / name for name in ("studio/connections.py", "studio/server.py")]
 """What a server says in the terminal from which it was started."""
 
 

@@ -16,13 +16,13 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from muslin.errors import MuslinError
-from muslin.server.access import Guard
+from muslin.server.access import AccessGuard
+from muslin.server.connections import FastConnection
 from muslin.server.metrics import Metrics, metrics_text
 from muslin.server.observer import Observer
 from muslin.server.request_log import RequestLog
 from muslin.server.request_record import record_of
 from muslin.server.settings import Settings
-from muslin.web.connections import Connection
 
 WAIT_S = 20
 
@@ -41,7 +41,7 @@ class GuardedApp:
     lines: list[str] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
-    guard: Guard | None = None
+    guard: AccessGuard | None = None
 
     def metrics_text(self) -> str:
         return metrics_text(self.metrics.collector()).decode()
@@ -81,11 +81,11 @@ def running_app(settings: Settings, log_format: str = "json", **limits: Any) -> 
     routes = [Route(path, echo, methods=["GET", "POST"]) for path in paths]
     routes += [Route("/hold", hold, methods=["POST"]), Route("/fail", fail)]
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys((MuslinError, Exception), handle))
-    running.guard = Guard(app, settings, refuse, **limits)
+    running.guard = AccessGuard(app, settings, refuse, **limits)
     log = RequestLog(log_format, write=running.lines.append, on_drop=running.metrics.lines_dropped)
     observer = Observer(running.guard, running.metrics, log, refuse)
     config = uvicorn.Config(
-        observer, port=0, log_level="critical", http=Connection, ws="none", lifespan="off", proxy_headers=False
+        observer, port=0, log_level="critical", http=FastConnection, ws="none", lifespan="off", proxy_headers=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -9,9 +9,9 @@ from typing import Any
 import uvicorn
 
 from muslin.messages import no_log
+from muslin.server.connections import FastConnection
 from muslin.server.graceful_server import GracefulServer
 from muslin.server.processes import WorkerFolder, keep_beating, when_orphaned
-from muslin.web.connections import Connection
 
 
 def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder) -> None:
@@ -37,7 +37,7 @@ def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder
         folder.write_state({"ready": True, "hangups": hangups})
 
     config = uvicorn.Config(
-        application, log_level="error", access_log=False, http=Connection, ws="none", lifespan="off"
+        application, log_level="error", access_log=False, http=FastConnection, ws="none", lifespan="off"
     )
     server = GracefulServer(config, argument["grace_s"], no_log, ready, hang_up)
     server.run(sockets=[listening])

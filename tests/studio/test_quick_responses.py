@@ -7,7 +7,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from muslin.web.connections import Connection
+from muslin.studio.connections import Connection
 
 
 def test_a_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from slow_clients import PATIENCE_S, slow_clients
 
-from muslin.web.connections import MAX_CONNECTIONS
+from muslin.studio.connections import MAX_CONNECTIONS
 from studio_server import studio_process, write_shop
 
 N_SILENT = 64

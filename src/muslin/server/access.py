@@ -116,7 +116,7 @@ class _Request:
         self.began = asyncio.get_running_loop().time()
 
 
-class Guard:
+class AccessGuard:
     """An ASGI application around another one, which refuses what `settings` do not allow.
 
     Args:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muslin.errors import MuslinError
 from muslin.machine import physical_cores
-from muslin.server.access import Guard
+from muslin.server.access import AccessGuard
 from muslin.server.decoding import Decoder
 from muslin.server.metrics import MEDIA_TYPE, Metrics, metrics_text
 from muslin.server.model_routes import Replacing
@@ -59,7 +59,7 @@ def create_app(
     routed = Starlette(routes=routes, exception_handlers=exception_handlers(handle_error))
     routed.router.redirect_slashes = False  # to an address that a client behind a proxy may not reach
     app = PredictFirst(predicting, routed)
-    return Observer(Guard(app, settings, refuse), metrics, log, refuse)
+    return Observer(AccessGuard(app, settings, refuse), metrics, log, refuse)
 
 
 def _metrics_route(metrics: Metrics) -> Route:

@@ -33,7 +33,7 @@ TICK_S = 0.02
 
 
 class GracefulServer(uvicorn.Server):
-    """A server in the main thread of its process, with connections of `muslin.web.connections.Connection`.
+    """A server in the main thread of its process, with connections of `FastConnection`.
 
     Attributes:
         is_stopping: whether a stop has begun; the server then is alive, but not ready.

@@ -95,7 +95,7 @@ SCHEMAS: dict[str, Schema] = {
 }  # fmt: skip
 
 
-class Operation(NamedTuple):
+class Endpoint(NamedTuple):
     """What one route does.
 
     Attributes:
@@ -136,45 +136,45 @@ def _json(schema: Schema) -> Content:
     return {JSON: schema}
 
 
-def _protocol_operations() -> dict[tuple[str, str], Operation]:
+def _protocol_operations() -> dict[tuple[str, str], Endpoint]:
     """The routes of the Open Inference Protocol."""
     operations = {
-        ("GET", "/v2"): Operation(
+        ("GET", "/v2"): Endpoint(
             "The server's metadata.", _json(object_of(name=STRING, version=STRING, extensions=list_of(STRING)))
         ),
-        ("GET", "/v2/health/live"): Operation("Whether the server responds.", _json(ANY_OBJECT), is_open=True),
-        ("GET", "/v2/health/ready"): Operation("Whether all models are ready.", _json(ANY_OBJECT), is_open=True),
-        ("POST", "/v2/repository/index"): Operation(
+        ("GET", "/v2/health/live"): Endpoint("Whether the server responds.", _json(ANY_OBJECT), is_open=True),
+        ("GET", "/v2/health/ready"): Endpoint("Whether all models are ready.", _json(ANY_OBJECT), is_open=True),
+        ("POST", "/v2/repository/index"): Endpoint(
             "All models with their versions.",
             _json(list_of(object_of(name=ref("ModelName"), version=ref("Digest"), state=STRING))),
         ),
     }
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         operations |= {
-            ("GET", model): Operation("A model's inputs and outputs.", _json(ref("ModelMetadata"))),
-            ("GET", f"{model}/config"): Operation("A model's configuration in Triton's terms.", _json(ANY_OBJECT)),
-            ("GET", f"{model}/ready"): Operation(
+            ("GET", model): Endpoint("A model's inputs and outputs.", _json(ref("ModelMetadata"))),
+            ("GET", f"{model}/config"): Endpoint("A model's configuration in Triton's terms.", _json(ANY_OBJECT)),
+            ("GET", f"{model}/ready"): Endpoint(
                 "Whether a model is ready.", _json(object_of(name=STRING, ready=BOOLEAN))
             ),
-            ("POST", f"{model}/infer"): Operation(
+            ("POST", f"{model}/infer"): Endpoint(
                 "The model's outputs for the images of a request.", INFERRED, INFERENCE, headers=HEADER_LENGTH
             ),
         }
     return operations
 
 
-OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("GET", "/openapi.json"): Operation("This API as an OpenAPI document.", _json(ANY_OBJECT), is_open=True),
-    ("GET", "/metrics"): Operation("Metrics in the Prometheus format.", {TEXT: STRING}),
-    ("POST", "/v1/predict"): Operation(
+OPERATIONS: dict[tuple[str, str], Endpoint] = {
+    ("GET", "/openapi.json"): Endpoint("This API as an OpenAPI document.", _json(ANY_OBJECT), is_open=True),
+    ("GET", "/metrics"): Endpoint("Metrics in the Prometheus format.", {TEXT: STRING}),
+    ("POST", "/v1/predict"): Endpoint(
         "Predictions for images, or for products with several photos.", _json(ref("Predicted")),
         {FORM: IMAGES_FORM, "image/*": FILE, BYTES: FILE}, PREDICT_QUERY,
     ),
-    ("GET", "/v1/models"): Operation("All models.", _json(object_of(models=list_of(ref("Model"))))),
-    ("GET", "/v1/models/{name}"): Operation(
+    ("GET", "/v1/models"): Endpoint("All models.", _json(object_of(models=list_of(ref("Model"))))),
+    ("GET", "/v1/models/{name}"): Endpoint(
         "A model's targets, input and digest, and how often its shadow agrees.", _json(ref("Model"))
     ),
-    ("POST", "/v1/models/{name}"): Operation(
+    ("POST", "/v1/models/{name}"): Endpoint(
         "Replaces the model with the file in the body. The server must have a token.",
         _json(ref("ReplacedModel")),
         {BYTES: FILE},
@@ -216,7 +216,7 @@ def openapi_route() -> Route:
     return Route("/openapi.json", show)
 
 
-def _described(path: str, operation: Operation) -> Schema:
+def _described(path: str, operation: Endpoint) -> Schema:
     error = ref("ProtocolError" if path.startswith("/v2") else "Error")
     refused = {"description": "The request is refused, with the reason.", "content": _content(_json(error))}
     later = refused | {

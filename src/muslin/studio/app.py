@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from muslin.errors import MuslinError
 from muslin.studio.imports import MAX_PIECE_BYTES
-from muslin.studio.request_guard import Guard
+from muslin.studio.request_guard import RequestGuard
 from muslin.studio.review_routes import ReviewRoom
 from muslin.studio.routes import routes
 from muslin.studio.uploads import MAX_UPLOAD_BYTES
@@ -22,7 +22,7 @@ from muslin.web.responses import error_response, exception_handlers
 log = logging.getLogger("muslin.studio")
 
 
-def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
+def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> RequestGuard:
     """The application for `folder` and the stores of `room`. It serves only requests to this machine's own names on
     `port`."""
     token = secrets.token_urlsafe(32)  # a secret that only pages served by this process know
@@ -36,7 +36,7 @@ def studio(folder: Path, port: int, room: ReviewRoom | None = None) -> Guard:
     page = page_routes(Path(__file__).with_name("static"), "no-store", {"{{token}}": token})
     app = Starlette(routes=[*page, *routes(folder, room)], exception_handlers=exception_handlers(handle_error))
     hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
-    return Guard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES, "/api/imports/add": MAX_PIECE_BYTES})
+    return RequestGuard(app, hosts, token, {"/api/images": MAX_UPLOAD_BYTES, "/api/imports/add": MAX_PIECE_BYTES})
 
 
 def _shown_error(request: Request, error: Exception, root: Path) -> MuslinError:

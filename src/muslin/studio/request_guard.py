@@ -24,7 +24,7 @@ MAX_BODIES_BYTES = 200_000_000  # of the bodies of all requests, until they are 
 REQUEST_BODY_S = 30.0  # seconds for a request's body to arrive
 
 
-class Guard:
+class RequestGuard:
     """An ASGI application around another one, which refuses requests that do not come from the studio's own page.
 
     Args:

@@ -44,8 +44,8 @@ def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser:
     import uvicorn
 
     from muslin.studio.app import studio
+    from muslin.studio.connections import STOP_S, Connection, StudioServer
     from muslin.studio.data_sets import start_spare_process
-    from muslin.web.connections import STOP_S, Connection, Server
     from muslin.web.listening import listen
 
     listening = listen(HOST, port, MAX_PENDING)  # before the address is printed
@@ -67,4 +67,4 @@ def _serve(folder: Path, room: "ReviewRoom", port: int, page: str, open_browser:
     log(f"serving {folder}\n{address}  (Ctrl-C ends it)")
     if open_browser:
         webbrowser.open(address)
-    Server(config, log).run(sockets=[listening])
+    StudioServer(config, log).run(sockets=[listening])

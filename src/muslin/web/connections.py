@@ -1,15 +1,8 @@
 """HTTP connections that cannot wait forever, so that a slow or silent client holds no place and no memory of others."""
 
 import asyncio
-import logging
 import socket
 from typing import Any
-
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from muslin.messages import Log
-from muslin.text import plural
 
 REQUEST_HEAD_S = 10.0
 """Seconds for the head of a request to arrive; a browser sends it at once."""
@@ -17,32 +10,7 @@ REQUEST_HEAD_S = 10.0
 READ_S = 30.0
 """Seconds for the client to read what is left of a response; on this machine it takes a fraction of one."""
 
-MAX_CONNECTIONS = 256
-"""Open connections. One more ends the one whose client has kept the studio waiting longest."""
-
-STOP_S = 60
-"""Seconds in which a stop finishes the requests that were accepted."""
-
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, which says what a stop waits for."""
-
-    def __init__(self, config: uvicorn.Config, log: Log) -> None:
-        super().__init__(config)
-        self._log = log
-        logging.getLogger("uvicorn.error").addFilter(_is_fault)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if count := len(self.server_state.tasks):
-            self._log(f"finishing {plural(count, 'request', 'requests')}  (Ctrl-C again ends at once)")
-        await super().shutdown(sockets)
-
-
-def _is_fault(record: logging.LogRecord) -> bool:
-    """Whether a log record is more than a request that a stop has cancelled."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class TimeLimits(asyncio.Protocol):
@@ -57,7 +25,7 @@ class TimeLimits(asyncio.Protocol):
     transport: Any
     connections: set[Any]
 
-    max_connections = MAX_CONNECTIONS
+    max_connections: int  # open ones; one more ends the one whose client has kept the server waiting longest
     patience_s = 0.0  # that a connection waits for its client before others may have its place
 
     _timer: asyncio.TimerHandle | None = None
@@ -123,7 +91,3 @@ class TimeLimits(asyncio.Protocol):
     def _end_if_late(self) -> None:
         if self._awaits_head_or_reading:  # the request guard awaits a body
             self.transport.abort()  # close() would wait until the client has read everything
-
-
-class Connection(TimeLimits, H11Protocol):
-    """uvicorn's HTTP/1.1 by h11."""
