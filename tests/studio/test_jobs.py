@@ -120,6 +120,21 @@ def test_a_training_says_how_many_features_it_has(tmp_path: Path) -> None:
     assert found["lines"][0].to_dict("zh")["message"] == "已用 mobilenet 提取 32,000 张照片中 8,000 张的特征"
 
 
+def test_a_table_of_several_targets_is_offered_trained_and_audited(shop: Path, tmp_path: Path) -> None:
+    shutil.copytree(shop / "photos", tmp_path / "multi/photos")
+    names = sorted(path.relative_to(tmp_path / "multi").as_posix() for path in tmp_path.rglob("*.png"))
+    lines = [f"{name},{('red', 'blue')[i % 2]},{('long', 'short')[i // 2 % 2]}" for i, name in enumerate(names)]
+    (tmp_path / "multi/t.csv").write_text("\n".join(["image,colour,length", *lines]))
+    jobs = Jobs(tmp_path)
+    data = DATA | {"data": "multi/t.csv"}
+    offered, trained, audited = (
+        ended(jobs, jobs.start(kind, "Ada", data)["id"]) for kind in ("offer", "train", "audit")
+    )
+    assert [job["error"] for job in (offered, trained, audited)] == [None] * 3
+    assert [*offered["result"]["targets"]] == ["colour", "length"]
+    assert [*Run(tmp_path / trained["result"]["run"]).record["test"]] == ["colour", "length"]
+
+
 def test_first_kernels_stand_in_rows_of_eight() -> None:
     kernels = np.arange(10 * 9, dtype=np.uint8).reshape(10, 1, 3, 3)
     sheet = kernels_in_rows(kernels)

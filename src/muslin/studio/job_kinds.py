@@ -7,10 +7,10 @@ imports what it needs itself.
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from muslin.errors import BundleError, DataError, MuslinError, StorageError
 from muslin.messages import Message
@@ -38,6 +38,8 @@ AUDIT_STEPS = {
     "write": (0.95, 1.0),
 }  # fmt: skip
 """Where in an audit its long steps begin and end, by the time that they take of some thousand photos."""
+
+T = TypeVar("T")
 
 NAME = re.compile(r"[^\W_][\w .()-]{0,80}")
 
@@ -201,7 +203,9 @@ def train(job: Job, params: Params) -> dict[str, Any]:
 
     options = TrainOptions(**{each.name: params[each.name] for each in fields(TrainOptions) if each.name in params})
     callbacks = training_callbacks(job)
-    plan = plan_training(params["data"], options, callbacks)
+    plan = _for_targets(
+        params, lambda reading: plan_training(params["data"], replace(options, read_options=reading), callbacks)
+    )
     out = params["name"] and f"runs/{params['name']}"
 
     def on_start(run: Any) -> None:
@@ -220,8 +224,28 @@ def offer(job: Job, params: Params) -> dict[str, Any]:
         job.report(None, at_once=True, offers=asdict(offers))
 
     names = ("test", "read_options", "exclude", "corrections", "leaves_out_unknown", "seed")
-    options = TrainOptions(**{name: params[name] for name in names})
-    return asdict(offer_recipes(params["data"], options, Callbacks(job.log, should_stop=job.should_stop), on_offers))
+    options, callbacks = (
+        TrainOptions(**{name: params[name] for name in names}),
+        Callbacks(job.log, should_stop=job.should_stop),
+    )
+    return asdict(
+        _for_targets(
+            params,
+            lambda reading: offer_recipes(params["data"], replace(options, read_options=reading), callbacks, on_offers),
+        )
+    )
+
+
+def _for_targets(params: Params, work: Callable[[dict[str, Any]], T]) -> T:
+    """`work` with the options of reading; with all targets, as the data room has them, where a table has several
+    columns that could be the label and nobody chose.
+    """
+    try:
+        return work(params["read_options"])
+    except DataError as error:
+        if error.code != "label_column_ambiguous":
+            raise
+    return work(params["read_options"] | {"all_targets": True})
 
 
 def resume(job: Job, params: Params) -> dict[str, Any]:
@@ -255,6 +279,10 @@ def training_callbacks(job: Job) -> Any:
 
 def audit(job: Job, params: Params) -> dict[str, Any]:
     """Audit as `muslin audit` does; the audit's folder and its summary."""
+    return _for_targets(params, lambda reading: _audit(job, {**params, "read_options": reading}))
+
+
+def _audit(job: Job, params: Params) -> dict[str, Any]:
     from muslin.storage.outputs import Output
     from muslin.studio.data_findings import audit_folder
     from muslin.workflows.audit import audit as run_audit
