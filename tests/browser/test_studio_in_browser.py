@@ -301,6 +301,8 @@ def test_axe_finds_no_serious_problem_on_any_page(page, address, width, scheme, 
         assert page.run("document.documentElement.scrollWidth") <= width, name
 
     page.visit(f"{address}/#lang={language}")
+    until(page, "document.querySelector('.row .thumbnails') !== null")
+    page.run("document.querySelector('.row .thumbnails').scrollIntoView()")  # what is out of sight is not loaded
     until(page, "document.querySelector('.row .thumbnails img') !== null")
     check("home")
     open_playground(page, address, f"&lang={language}&layer=first")

@@ -203,5 +203,4 @@ class Attempts:
             return pause_s
         if isinstance(error, httpx.TimeoutException):
             raise ServerError("serve_timeout", url=self._url) from error
-        reason = str(error) or type(error).__name__
-        raise ServerError("serve_unreachable", url=self._url, reason=reason) from error
+        raise ServerError("serve_unreachable", url=self._url, reason=reason_of(error)) from error

@@ -32,7 +32,7 @@ def check_server(server: Server, models: Sequence[str] = (), request: dict[str, 
     try:
         server.get("/v2/health/live")
     except RuleBrokenError as error:
-        raise MuslinError("oip_unreachable", url=server.url, reason=str(error)) from None
+        raise MuslinError("oip_unreachable", url=server.url, reason=error.args[0]) from None
     names = [*models] or listed_models(server)
     if not names:
         raise MuslinError("oip_no_models", url=server.url)
