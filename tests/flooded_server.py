@@ -45,7 +45,7 @@ def worker_pids(server: Served) -> list[int]:
 def flooded(server: Served, clients: int, seconds: float) -> tuple[dict[str, int], list[float]]:
     """What clients got, and the seconds that each probe took meanwhile."""
     port = int(server.address.rpartition(":")[2])
-    command = [sys.executable, overload.__file__, str(port), str(clients), str(seconds)]
+    command = ["nice", sys.executable, overload.__file__, str(port), str(clients), str(seconds)]  # a probe comes first
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout

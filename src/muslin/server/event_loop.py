@@ -7,7 +7,7 @@ hundreds of busy clients a turn took 80 ms, and a liveness probe half a second.
 import asyncio
 from selectors import DefaultSelector, SelectorKey
 
-EVENTS_PER_TURN = 32
+EVENTS_PER_TURN = 128
 
 Events = list[tuple[SelectorKey, int]]
 

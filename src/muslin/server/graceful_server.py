@@ -25,7 +25,7 @@ SILENCE_S = 1.0
 ACCEPT_PAUSE_S = 0.1
 """Seconds without new connections after the system had no place for one."""
 
-ACCEPTED_WHEN_BUSY = 32
+ACCEPTED_WHEN_BUSY = 128
 """Connections taken at a time while requests are being answered."""
 
 TICK_S = 0.02
