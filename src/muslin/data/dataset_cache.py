@@ -334,7 +334,7 @@ class _Download:
         self._bytes, self._of_bytes = 0, row.download_bytes
 
     def add(self, count: int) -> None:
-        """So many bytes more are there."""
+        """Count bytes that have arrived since the last call."""
         self._bytes += count
         if self._of_bytes:
             self._on_progress(min(1.0, self._bytes / self._of_bytes))

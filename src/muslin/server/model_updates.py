@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +18,7 @@ from muslin.messages import Log, Message
 from muslin.models.bundle import open_bundle
 from muslin.models.first_run import first_run
 from muslin.models.prediction_digest import prediction_digest
+from muslin.server.metrics import Metrics
 from muslin.server.model_copies import ModelCopies
 from muslin.server.models import ModelTable, ServedModel, file_stamp, open_model
 from muslin.server.processes import POLL_S, WorkerFolder
@@ -39,8 +39,7 @@ class ModelUpdates:
         copies: get each model that is served from now on.
         folder: of the workers; None where this process is the only one.
         log: called with a sentence for each model that is replaced, or kept because its file is bad.
-        on_load: called with each model that is served from now on, and with the one that was.
-        on_failure: called with the name of a model whose file is bad.
+        metrics: learn of each model that is served from now on, and of files that are bad; None for shadows.
     """
 
     def __init__(
@@ -50,11 +49,10 @@ class ModelUpdates:
         copies: ModelCopies,
         folder: WorkerFolder | None,
         log: Log,
-        on_load: Callable[[ServedModel, ServedModel], object] = lambda new, old: None,
-        on_failure: Callable[[str], object] = lambda name: None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings, self._models, self._copies, self._folder, self._log = settings, models, copies, folder, log
-        self._on_load, self._on_failure = on_load, on_failure
+        self._metrics = metrics
         self._lock, self._first_run = asyncio.Lock(), asyncio.Lock()
         self._reloads: set[asyncio.Task[None]] = set()
 
@@ -104,14 +102,16 @@ class ModelUpdates:
                     try:
                         new = await asyncio.to_thread(self._read, old)
                     except MuslinError as error:
-                        self._on_failure(old.name)
+                        if self._metrics:
+                            self._metrics.model_refused(old.name)
                         self._log(Message("model_kept", name=old.name, digest=old.digest, reason=error.message))
                     else:
                         self._take(new, old)
 
     def _take(self, new: ServedModel, old: ServedModel) -> None:
         self._models.put(new)
-        self._on_load(new, old)
+        if self._metrics:
+            self._metrics.watch(new, old)
         self.announce()
         self._log(Message("model_replaced", name=new.name, digest=new.digest, former=old.digest))
 

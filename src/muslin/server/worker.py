@@ -51,7 +51,7 @@ def serve(
         metrics.watch(model)
     candidates = shadow_copies.open(settings.shadows, settings, log)
     shadows = Shadows(candidates, Decoder(1, settings.max_image_bytes), metrics)
-    updates = ModelUpdates(settings, models, copies, folder, log, metrics.watch, metrics.model_refused)
+    updates = ModelUpdates(settings, models, copies, folder, log, metrics)
     of_shadows = ModelUpdates(settings, candidates, shadow_copies, None, log)
     config = uvicorn.Config(
         create_app(settings, models, updates, shadows, metrics, request_log, lambda: server.is_stopping),

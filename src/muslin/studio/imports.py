@@ -83,7 +83,7 @@ class Imports:
         return [{"name": name.removesuffix(INCOMPLETE)} | self._announced(self._folder / name) for name in names]
 
     def start(self, name: str, files: int, size: int) -> dict[str, Any]:
-        """Begin an import of so many files and bytes, or continue one of the same name, files and bytes.
+        """Begin an import with these counts of files and bytes, or continue one of the same name and counts.
 
         Returns:
             `name`, which differs where that is taken; `done`: per path of a complete file its size and time.
