@@ -11,7 +11,7 @@ from PIL import Image
 
 from garment_files import write_garment_folders
 from muslin.data import read
-from muslin.errors import DataError
+from muslin.errors import DataError, StoppedError
 from muslin.learn.recipes import LADDER, RECIPES
 from muslin.messages import no_log
 from muslin.workflows.training_data import Callbacks
@@ -25,8 +25,11 @@ def untimed(data: Path, **options: object) -> TrainingOffers:
     """The offers of a person who has left before any recipe is timed."""
     shown: list[TrainingOffers] = []
     callbacks = Callbacks(no_log, should_stop=lambda: True)
-    found = offer_recipes(str(data), TrainOptions(**options), callbacks, shown.append)  # type: ignore[arg-type]
-    assert shown == [found]
+    with pytest.raises(StoppedError) as error:
+        offer_recipes(str(data), TrainOptions(**options), callbacks, shown.append)  # type: ignore[arg-type]
+    (found,) = shown
+    assert error.value.code == "recipe_timing_stopped"
+    assert error.value.params == {"done": 0, "count": len(found.offers)}
     return found
 
 

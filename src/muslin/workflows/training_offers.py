@@ -10,7 +10,7 @@ import numpy as np
 from muslin.data import photos
 from muslin.data.dataset import Dataset, Split
 from muslin.data.photos import PhotoImages
-from muslin.errors import MuslinError
+from muslin.errors import MuslinError, StoppedError
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import choose_recipe
@@ -83,6 +83,7 @@ def offer_recipes(
 
     Raises:
         MuslinError: the data cannot be used.
+        StoppedError: `callbacks.should_stop` returned True before every recipe was timed.
     """
     source = {"data": data, "test": options.test and str(options.test), "read_options": dict(options.read_options)}
     dataset, _, _ = edit_dataset(read_source(source, callbacks.log), options, callbacks.log)
@@ -103,7 +104,7 @@ def offer_recipes(
     on_offers(found)
     for number, (offer, recipe) in enumerate(recipes):
         if callbacks.should_stop():
-            break
+            raise StoppedError("recipe_timing_stopped", done=number, count=len(recipes))
         try:
             timed = replace(offer, expected_s=expected_s(dataset, recipe, options.seed))
         except MuslinError as error:
