@@ -40,7 +40,7 @@ def start_result(question: str, note: str, arguments: list[str] | None = None) -
         "note": note,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": subprocess.run(head, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip(),
-        "machine": machine.description(),
+        "machine": machine.description() | {"instructions": machine.vector_instructions()},
         "load_before": os.getloadavg(),
         "versions": package_versions(),
     }

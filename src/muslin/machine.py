@@ -31,13 +31,26 @@ def processor() -> str:
 def has_int8_products() -> bool:
     """Whether the processor has instructions that add products of 8-bit numbers in 32 bits, so that 8 bits are fast and
     do not overflow: VNNI of x86, or the dot products of Arm. False where the system does not say."""
+    return bool(_flags() & {"avx512_vnni", "avx_vnni", "asimddp"})
+
+
+VECTOR_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
+"""Of x86 and of Arm, as Linux names them: they decide how fast training is."""
+
+
+def vector_instructions() -> list[str]:
+    """Those of VECTOR_INSTRUCTIONS that the processor has; none where the system does not say."""
+    flags = _flags()
+    return [name for name in VECTOR_INSTRUCTIONS if name in flags]
+
+
+def _flags() -> set[str]:
     try:
         text = CPU_INFO.read_text()
     except OSError:
-        return False
+        return set()
     lines = (line.partition(":") for line in text.splitlines())
-    flags = next((set(value.split()) for name, _, value in lines if name.strip() in ("flags", "Features")), set())
-    return bool(flags & {"avx512_vnni", "avx_vnni", "asimddp"})
+    return next((set(value.split()) for name, _, value in lines if name.strip() in ("flags", "Features")), set())
 
 
 def physical_cores() -> int:

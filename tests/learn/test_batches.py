@@ -27,7 +27,7 @@ def test_every_epoch_has_each_image_once_in_another_order():
 
 
 def test_epoch_resumed_in_the_middle_gives_the_same_batches():
-    r = plain(flip=True, translate_px=2, cutout_px=5)
+    r = plain(flip=True, translate_px=2, cutout=0.5)
     whole, rest = collect(r, epoch=3), collect(r, epoch=3, first_step=2)
     for (step, indices, batch), (step2, indices2, batch2) in zip(whole[2:], rest, strict=True):
         assert step == step2
@@ -68,10 +68,18 @@ def test_translate_moves_the_image_and_repeats_its_edge():
 def test_cutout_blanks_one_square_of_each_image():
     bright = np.full((60, 12, 12, 1), 200, dtype=np.uint8)
     bright[:, :6] = 100  # mean 150
-    for _, _, batch in epoch_batches(bright, plain(cutout_px=4), seed=0, epoch=0):
+    for _, _, batch in epoch_batches(bright, plain(cutout=0.33), seed=0, epoch=0):
         blank = (batch == 150).sum(axis=(1, 2, 3))
         assert blank.min() >= 1
         assert blank.max() <= 16
+
+
+@pytest.mark.parametrize("side_px", [28, 64])
+def test_cutout_blanks_the_same_share_of_images_of_any_size(side_px):
+    bright = np.full((40, side_px, side_px, 1), 200, dtype=np.uint8)
+    bright[:, : side_px // 2] = 100
+    (_, _, batch), *_ = epoch_batches(bright, plain(cutout=0.2857, batch_size=40), seed=0, epoch=0)
+    assert (batch == 150).sum(axis=(1, 2, 3)).max() == round(0.2857 * side_px) ** 2
 
 
 @pytest.mark.parametrize("seed", [0, 7])

@@ -64,7 +64,7 @@ def test_a_row_that_lacks_something_is_found() -> None:
 
 
 def test_networks_use_only_kinds_of_the_table() -> None:
-    widths = {"tutorial": (4, 4, 4), "whitened-4": (4, 4), "whitened-2": (4, 4)}
+    widths = {"tutorial": (4, 4, 4), "whitened-4": (4, 4), "whitened-2": (4, 4), "whitened-2-shortcuts": (4, 4)}
     used = {layer.kind for name, spec in NETWORKS.items() for layer in spec.build(widths.get(name, ()), 0.1)}
     assert used | {"softmax", "sigmoid", "normalised sigmoid"} == set(LAYER_KINDS)
 

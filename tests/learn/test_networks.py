@@ -35,6 +35,18 @@ def test_tutorial_has_the_shapes_and_parameters_of_the_article():
     assert described["multiply_adds"] == 389_376 + 2_230_272 + 25_600 + 320
 
 
+def test_shortcuts_add_the_first_result_of_a_block_to_the_last():
+    table = build_network("whitened-2-shortcuts", (16, 16, 1), TEN, widths=(8, 8))
+    net = Net(table, seed=0).eval()
+    outputs = {}
+    for name, module in net.layers.items():
+        module.register_forward_hook(lambda _, given, result, name=name: outputs.update({name: (given[0], result)}))
+    net(torch.rand(2, 1, 16, 16) * 255)
+    for block in ("block1", "block2"):
+        first, last = outputs[f"{block}_relu1"][1], outputs[f"{block}_norm3"][1]
+        assert torch.equal(outputs[f"{block}_relu3"][0], last + first)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_table_counts_the_parameters_that_torch_trains(name):
     table = of_recipe(name)

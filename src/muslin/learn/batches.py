@@ -83,8 +83,8 @@ def epoch_batches(
             batch = _random_crop(batch, recipe.min_crop_area, size, generator(seed, "crop", epoch, step))
         if recipe.translate_px:
             batch = _translate(batch, recipe.translate_px, generator(seed, "translate", epoch, step))
-        if recipe.cutout_px:
-            _cutout(batch, recipe.cutout_px, generator(seed, "cutout", epoch, step))
+        if side := round(recipe.cutout * min(batch.shape[1:3])):
+            _cutout(batch, side, generator(seed, "cutout", epoch, step))
         return step, indices, batch
 
     if isinstance(images, ResizedPhotos):

@@ -91,12 +91,16 @@ def _tutorial(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
     ]
 
 
-def _whitened(kernel_size: int, stride: int, directions: int, first_convolutions: int = 2) -> NetworkSpec:
+def _whitened(
+    kernel_size: int, stride: int, directions: int, *, first_convolutions: int = 2, convolutions: int = 2,
+    shortcuts: bool = False,
+) -> NetworkSpec:  # fmt: skip
     """The network of the CIFAR-10 speed records (Keller Jordan's airbench, 2024), for any size and channels.
 
     A frozen first layer makes patches of `kernel_size` px uncorrelated with equal variance, in at most as many
-    `directions` as a patch has numbers; then, for each width, two convolutions (in the first block
-    `first_convolutions`) with batch norm and ReLU, halving the image; then the largest value of each channel.
+    `directions` as a patch has numbers; then, for each width, `convolutions` (in the first block `first_convolutions`)
+    with batch norm and ReLU, halving the image; then the largest value of each channel. With `shortcuts` the last
+    convolution of a block is added to the result of its first (He et al., CVPR 2016).
     """
 
     def layers(widths: Sequence[int], dropout: float) -> list[LayerSpec]:
@@ -108,12 +112,14 @@ def _whitened(kernel_size: int, stride: int, directions: int, first_convolutions
             LayerSpec("relu", "stem_relu"),
         ]
         for block, width in enumerate(widths, 1):
-            name = f"block{block}"
-            for place in range(1, (first_convolutions if block == 1 else 2) + 1):
+            name, count = f"block{block}", first_convolutions if block == 1 else convolutions
+            for place in range(1, count + 1):
                 inside = [LayerSpec("convolution", f"{name}_conv{place}", width, 3, padding=1, bias=False)]
                 if place == 1:
                     inside.append(LayerSpec("max pool", f"{name}_pool", kernel_size=2, stride=2))
                 inside.append(LayerSpec("batch norm", f"{name}_norm{place}"))
+                if shortcuts and place == count:
+                    inside.append(LayerSpec("add", f"{name}_add", source=f"{name}_relu1"))
                 inside.append(LayerSpec("relu", f"{name}_relu{place}"))
                 rows += [replace(layer, block=block) for layer in inside]
         rows.append(LayerSpec("global max pool", "strongest"))
@@ -202,6 +208,7 @@ NETWORKS: dict[str, NetworkSpec] = {
     "whitened-4": _whitened(4, stride=2, directions=8, first_convolutions=1),
     # all directions: 12 of a colour patch, 4 of a gray one
     "whitened-2": _whitened(2, stride=1, directions=12),
+    "whitened-2-shortcuts": _whitened(2, stride=1, directions=12, first_convolutions=3, convolutions=3, shortcuts=True),
     "efficientnet-lite0": _efficientnet_lite(0, width=1.0, depth=1.0, image_size=224),
     "efficientnet-lite1": _efficientnet_lite(1, width=1.0, depth=1.1, image_size=240),
     "efficientnet-lite2": _efficientnet_lite(2, width=1.1, depth=1.2, image_size=260),

@@ -100,7 +100,7 @@ class SGDRecipe(Recipe):
     min_crop_area: float = 1.0
     low_res_scale: float = 1.0
     low_res_fraction: float = 0.0
-    cutout_px: int = 0
+    cutout: float = 0.0
     folds: int = 0
     activation: Literal["softmax", "sigmoid"] = "softmax"
 
