@@ -102,6 +102,10 @@ class ServerError(MuslinError, status=502):
     """A server that a client asked does not respond, or refused the request."""
 
 
+class ExecutionError(MuslinError, status=503):
+    """What was to run a shard of work cannot be opened, is not like the head, or ended again and again."""
+
+
 class StoppedError(MuslinError, status=503):
     """Work was asked to stop; what is done is kept, and can be gone on with."""
 

@@ -2,9 +2,13 @@
 
 import os
 import platform
+import re
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+
+VECTOR_FLAGS = re.compile(r"s?sse\S*|avx\S*|amx\S*|fma\S*|f16c|asimd\S*|fp\S*hp|sve\S*|sme\S*|bf16|i8mm")
+"""Of x86 and Arm, as Linux names them."""
 
 
 def description() -> dict[str, str | int | float]:
@@ -44,13 +48,24 @@ def vector_instructions() -> list[str]:
     return [name for name in VECTOR_INSTRUCTIONS if name in flags]
 
 
+def instructions() -> list[str]:
+    """What libraries choose their arithmetic by, so that the bits of results can depend on it: the processor's maker
+    and its instructions for vectors and matrices; its name where the system lists none."""
+    flags = sorted(flag for flag in _flags() if VECTOR_FLAGS.fullmatch(flag))
+    return [*sorted(_values("vendor_id", "CPU implementer")), *flags] if flags else [processor()]
+
+
 def _flags() -> set[str]:
+    """The processor's flags as Linux lists them; none where the system does not say."""
+    return {flag for line in _values("flags", "Features") for flag in line.split()}
+
+
+def _values(*names: str) -> set[str]:
     try:
-        text = CPU_INFO.read_text()
+        lines = [line.partition(":") for line in CPU_INFO.read_text().splitlines()]
     except OSError:
         return set()
-    lines = (line.partition(":") for line in text.splitlines())
-    return next((set(value.split()) for name, _, value in lines if name.strip() in ("flags", "Features")), set())
+    return {value.strip() for name, _, value in lines if name.strip() in names}
 
 
 def physical_cores() -> int:
