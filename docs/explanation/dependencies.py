@@ -162,10 +162,13 @@ def tables(folder: Path, project: Path) -> dict[str, str]:
     wanted, why, known = requirements(project), reasons(folder), recorded(folder)
     names = {group: [each.name for each in needed] for group, needed in wanted.items()}
     base = closure(names["base"], known)
-    others = closure([each for group in ("client", "parquet", "review", "train") for each in names[group]], known)
+    others = closure(
+        [each for group in ("client", "fetch", "parquet", "review", "train") for each in names[group]], known
+    )
     parts = {
         "base": (names["base"], set()),
         "client": (names["client"], base),
+        "fetch": (names["fetch"], base),
         "parquet": (names["parquet"], base),
         "review": (names["review"], base),
         "train": (names["train"], base | closure(names["parquet"], known)),

@@ -106,6 +106,10 @@ class ExecutionError(MuslinError, status=503):
     """What was to run a shard of work cannot be opened, is not like the head, or ended again and again."""
 
 
+class FetchError(MuslinError, status=502):
+    """A photo behind an address cannot be fetched, or is not to be."""
+
+
 class StoppedError(MuslinError, status=503):
     """Work was asked to stop; what is done is kept, and can be gone on with."""
 

@@ -10,6 +10,7 @@ from muslin.errors import MissingPartError
 
 EXTRAS = {
     "client": {"httpx": "httpx"},
+    "fetch": {"httpcore": "httpcore"},
     "train": {"torch": "torch", "scikit-learn": "sklearn", "scipy": "scipy"},
     "parquet": {"pyarrow": "pyarrow"},
     "review": {"sqlalchemy": "sqlalchemy", "psycopg": "psycopg"},

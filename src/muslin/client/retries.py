@@ -3,8 +3,8 @@
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from muslin.fetching.retry_after import asked_s
 
 FULL = (429, 502, 503)
 """Statuses of a server, or of a proxy before it, that can answer later."""
@@ -31,19 +31,3 @@ class Retries:
         wait_s = asked_s(retry_after) + random.uniform(self._wait_s / 2, self._wait_s)
         self._wait_s = min(2 * self._wait_s, MAX_WAIT_S)
         return wait_s if self._now() + wait_s <= self._end else None
-
-
-def asked_s(retry_after: str | None) -> float:
-    """The seconds of a `Retry-After`, which is a number or a date (RFC 9110, 10.2.3); 0 for none or another text.
-
-    >>> asked_s("3"), asked_s("soon"), asked_s("Sun, 06 Nov 1994 08:49:37 GMT")
-    (3.0, 0.0, 0.0)
-    """
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return 0.0
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -126,7 +126,7 @@ def decode(
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the image")
     data = read_bytes(source, name, max_bytes)
-    kind = _file_kind(data, name)
+    kind = file_kind(data, name)
     check_decoding_work(data, name, kind)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
@@ -162,7 +162,7 @@ def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
     Raises:
         ImageError: it is empty, in no supported format, or its header is damaged.
     """
-    kind = _file_kind(read_bytes(data, name, len(data)), name)
+    kind = file_kind(read_bytes(data, name, len(data)), name)
     check_decoding_work(data, name, kind)
     try:
         with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
@@ -225,7 +225,12 @@ SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 """Per supported format, by Pillow's name, the start of such a file."""
 
 
-def _file_kind(data: bytes, name: str) -> str:
+def file_kind(data: bytes, name: str) -> str:
+    """The format of an image by its content, one of SIGNATURES.
+
+    Raises:
+        ImageError: it is none of them.
+    """
     start = data[:4096]
     for kind, pattern in SIGNATURES:
         if pattern.match(start):

@@ -50,8 +50,8 @@ def training_progress() -> Iterator[Callable[["Progress"], None]]:
 
 
 @contextmanager
-def tagging_progress() -> Iterator[Callable[[int, int], None]]:
-    """A function to call with the number of finished and of all products; silent in a pipe."""
+def tagging_progress(unit: str = "products") -> Iterator[Callable[[int, int], None]]:
+    """A function to call with the number of finished and of all products, or what `unit` names; silent in a pipe."""
     if not sys.stderr.isatty():
         yield lambda done, products: None
         return
@@ -67,7 +67,7 @@ def tagging_progress() -> Iterator[Callable[[int, int], None]]:
             if done_before < 0:  # products of an interrupted job have no speed
                 done_before = done
             rate = (done - done_before) / max(time.monotonic() - start, 1e-9)
-            bar.update(task, total=products, completed=done, description=f"{rate:,.0f} products/s")
+            bar.update(task, total=products, completed=done, description=f"{rate:,.0f} {unit}/s")
 
         yield show
 

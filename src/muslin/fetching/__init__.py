@@ -1,0 +1,1 @@
+"""Photos behind addresses: from the cells of a shop's export to files, over connections to public hosts alone."""
