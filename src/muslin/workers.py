@@ -51,16 +51,16 @@ class WorkerPool:
     """
 
     def __init__(self, target: str, processes: int, max_s: int, max_mb: int, max_clock_s: float | None = None) -> None:
-        self._arguments = [target, str(max_s), str(max_mb)]
+        self._target, self._max_s, self._max_mb = target, max_s, max_mb
         self._max_clock_s = max_s * CLOCK_FACTOR if max_clock_s is None else max_clock_s
-        self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        self._free: queue.LifoQueue[WorkerProcess | None] = queue.LifoQueue()
         for _ in range(processes):
             self._free.put(None)
 
     def start(self) -> None:
         """Start a process now, so that the first call need not wait for its imports."""
         process = self._free.get()
-        self._free.put(process if process and process.is_alive else _Process(self._arguments))
+        self._free.put(process if process and process.is_alive else self._start())
 
     def run(self, params: Mapping[str, Any], content: bytes | memoryview = b"") -> tuple[Params, bytearray]:
         """The function's result for `params`, which are JSON values, and `content`.
@@ -73,17 +73,10 @@ class WorkerPool:
         process = self._free.get()
         try:
             if process is None or not process.is_alive:
-                process = _Process(self._arguments)
-            found, content_found = process.run(params, content, self._max_clock_s)
+                process = self._start()
+            return process.run(params, content, self._max_clock_s)
         finally:
             self._free.put(process)
-        if "fault" in found:
-            raise RuntimeError(found["fault"])
-        if "error" in found:
-            kind, code, hint, error_params = found["error"]
-            kinds = {each.__name__: each for each in MuslinError.__subclasses__()}
-            raise kinds.get(kind, MuslinError)(code, hint, **error_params)
-        return found["result"], content_found
 
     def close(self) -> None:
         """End the processes; those in use end with their call."""
@@ -92,20 +85,36 @@ class WorkerPool:
                 process.end()
             self._free.put(None)
 
+    def _start(self) -> "WorkerProcess":
+        return WorkerProcess(self._target, self._max_s, self._max_mb)
 
-class _Process:
-    """One process and the pipes to it."""
 
-    def __init__(self, arguments: list[str]) -> None:
+class WorkerProcess:
+    """One process that runs a function, a call at a time, and the pipes to it.
+
+    Args:
+        target: `package.module:function`, a `Work`.
+        max_s: processor time of one call, in seconds; None for any.
+        max_mb: memory of one call, as of `WorkerPool`.
+        environment: variables that it gets besides those of this process.
+
+    Raises:
+        OSError: the system starts no more processes.
+    """
+
+    def __init__(
+        self, target: str, max_s: int | None, max_mb: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         # -P and the import path of this process: not a module of the folder that the command was started in
+        code, arguments = "from muslin.workers import main; main()", [target, str(max_s or 0), str(max_mb)]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from muslin.workers import main; main()", *arguments],
+            [sys.executable, "-P", "-c", code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | {
                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1",
-                "OPENBLAS_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1", **(environment or {}),
             },
             start_new_session=True,  # so that Ctrl-C reaches only the process that decides what it means
         )  # fmt: skip
@@ -116,26 +125,50 @@ class _Process:
         return self._process.poll() is None
 
     def run(
-        self, params: Mapping[str, Any], content: bytes | memoryview, max_clock_s: float
+        self, params: Mapping[str, Any], content: bytes | memoryview = b"", max_clock_s: float | None = None
+    ) -> tuple[Params, bytearray]:
+        """The function's result; errors as of `WorkerPool.run`.
+
+        Args:
+            max_clock_s: time of the call by the clock, in seconds; None for any.
+        """
+        found, content_found = self._run(params, content, max_clock_s)
+        if "fault" in found:
+            raise RuntimeError(found["fault"])
+        if "error" in found:
+            kind, code, hint, error_params = found["error"]
+            kinds = {each.__name__: each for each in MuslinError.__subclasses__()}
+            raise kinds.get(kind, MuslinError)(code, hint, **error_params)
+        return found["result"], content_found
+
+    def _run(
+        self, params: Mapping[str, Any], content: bytes | memoryview, max_clock_s: float | None
     ) -> tuple[Params, bytearray]:
         assert self._process.stdin
         assert self._process.stdout
-        timer = threading.Timer(max_clock_s, self._process.kill)
-        timer.daemon = True  # an exit need not wait for it
-        timer.start()
+        timer = None if max_clock_s is None else threading.Timer(max_clock_s, self._process.kill)
+        if timer:
+            timer.daemon = True  # an exit need not wait for it
+            timer.start()
         try:
             _send(self._process.stdin, params, content)
-            found = _receive(self._process.stdout)
+            found = _receive(self._process.stdout, MAX_RESPONSE_BYTES)
         except (OSError, ValueError, LookupError, TypeError, RecursionError):  # whatever it responds
             found = None
         finally:
-            timer.cancel()
+            if timer:
+                timer.cancel()
         if found is None or not {"result", "error", "fault"} & set(found[0]):
             self.end()
             raise WorkerEnded
         return found
 
+    def kill(self) -> None:
+        """End the process, from any thread; a call in another one ends with WorkerEnded."""
+        self._process.kill()
+
     def end(self) -> None:
+        """End the process, which nobody calls now."""
         atexit.unregister(self.end)
         self._process.kill()
         self._process.wait()
@@ -152,10 +185,10 @@ def _send(pipe: IO[bytes], params: Mapping[str, Any], content: Any) -> None:
     pipe.flush()
 
 
-def _receive(pipe: IO[bytes]) -> tuple[Params, bytearray] | None:
-    """The JSON values and the bytes; None at the end of the pipe."""
+def _receive(pipe: IO[bytes], max_bytes: int | None = None) -> tuple[Params, bytearray] | None:
+    """The JSON values and the bytes; None at the end of the pipe, and where they are more than `max_bytes`."""
     sizes = pipe.read(_SIZES.size)
-    if len(sizes) < _SIZES.size or sum(_SIZES.unpack(sizes)) > MAX_RESPONSE_BYTES:
+    if len(sizes) < _SIZES.size or (max_bytes and sum(_SIZES.unpack(sizes)) > max_bytes):
         return None
     parts = []
     for size in _SIZES.unpack(sizes):
@@ -191,7 +224,7 @@ def unpack_messages(value: Any) -> Any:
 
 
 def main() -> None:
-    """Read calls from stdin and respond on stdout; the arguments are those of `WorkerPool`."""
+    """Read calls from stdin and respond on stdout; the arguments are those of `WorkerProcess`."""
     target, max_s, max_mb = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not mix with the responses
@@ -199,7 +232,8 @@ def main() -> None:
     work: Work = getattr(import_module(module), name)
     _limit_memory(max_mb)
     while call := _receive(sys.stdin.buffer):
-        _limit_processor_time(max_s)
+        if max_s:
+            _limit_processor_time(max_s)
         _send(responses, *_call(work, *call))
 
 

@@ -7,6 +7,9 @@ from muslin.errors import ExecutionError
 from muslin.execution import MEMORY_MB, Executor
 
 MAX_PROCESSES = 256
+"""More are a slip: each takes some 100 MB, and work that needs them needs more machines."""
+
+MAX_PROCESSES = 256
 
 
 @contextmanager
@@ -27,9 +30,24 @@ def open_executor(where: str | None = None, *, memory_mb: int = MEMORY_MB) -> It
         from muslin.distributed.in_process import InProcess
 
         executor = InProcess()
+    elif where.startswith("local:"):
+        from muslin.distributed.processes import Processes
+
+        executor = Processes(_count(where.removeprefix("local:")), memory_mb)
     else:
         raise ExecutionError("executor_unknown", value=where)
     try:
         yield executor
     finally:
         executor.cancel()
+
+
+def _count(text: str) -> int:
+    """The number of processes.
+
+    Raises:
+        ExecutionError: it is none, or out of range.
+    """
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_PROCESSES):
+        raise ExecutionError("executor_processes", value=text, maximum=MAX_PROCESSES)
+    return int(text)
