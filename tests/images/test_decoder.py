@@ -57,17 +57,18 @@ def refused(code: str, *args, **options) -> ImageError:
     return error.value
 
 
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
 def png(width, height, bits, colour_type, raw: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG written by hand, for what Pillow does not write: 16 bits of colour, and lies."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     rows = len(raw) // height if height and raw else 0
     lines = b"".join(b"\0" + raw[i * rows : (i + 1) * rows] for i in range(height if raw else 0))
     header = struct.pack(">2I5B", width, height, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
 
 
 # ── Kinds of files ───────────────────────────────────────────────────────────────────────────────────────
@@ -660,3 +661,34 @@ def test_one_pixel_of_colour_makes_an_image_no_gray_one(place: tuple[int, int, i
     assert is_gray(pixels)
     pixels[place] += 1
     assert not is_gray(pixels)
+
+
+def between(kind: str, head: int, pieces: bytes) -> bytes:
+    """A file with `pieces` after its first `head` bytes."""
+    content = encoded(FLAG, kind)
+    return content[:head] + pieces + content[head:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff" + bytes(500_000),
+        between("JPEG", 2, b"\xff" * 500_000),
+        between("JPEG", 2, b"\xff\xfe\x00\x02" * 100_000),
+        between("PNG", 33, png_chunk(b"abCd", b"") * 40_000),
+        between("PNG", 33, png_chunk(b"IDAT", b"") * 40_000),
+        encoded(FLAG, "GIF")[:-1] + bytes(500_000),
+    ],
+    ids=["zeros", "fill bytes", "JPEG segments", "PNG chunks", "IDAT chunks", "zeros in a GIF"],
+)
+def test_a_file_of_very_many_pieces_is_refused(content: bytes):
+    assert refusal(content).code == "too_many_reads"
+
+
+def test_a_long_animation_is_read():
+    noise = np.random.default_rng(0).integers(0, 256, (120, 96, 96), np.uint8)
+    frames = [Image.fromarray(frame) for frame in noise]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    assert len(file.getvalue()) > 1_000_000
+    assert decode(file.getvalue()).pixels.shape == (96, 96, 1)

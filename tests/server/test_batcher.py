@@ -112,6 +112,20 @@ def test_refused_request_lets_those_go_that_waited_for_it() -> None:
     run(test)
 
 
+def test_run_that_lasts_is_noticed() -> None:
+    async def test(model: Model, batcher: Batcher, runs: list[BatchRun]) -> None:
+        assert batcher.busy_s() == 0
+        model.may_run.clear()
+        task = asyncio.create_task(submit(batcher, 1))
+        while batcher.busy_s() < 0.05:
+            await asyncio.sleep(0.001)
+        model.may_run.set()
+        assert await task == [2]
+        assert batcher.busy_s() == 0
+
+    run(test)
+
+
 def test_wait_is_bounded() -> None:
     async def main() -> list[BatchRun]:
         runs: list[BatchRun] = []

@@ -1,5 +1,6 @@
 """Models that are replaced while a real server runs, by requests and by their files."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -15,9 +16,15 @@ import httpx
 import pytest
 
 from muslin.data.dataset import Target
+from muslin.messages import Message
+from muslin.models import first_run
 from muslin.models.bundle import open_bundle, seal
 from muslin.models.prediction_digest import prediction_digest
+from muslin.server.model_copies import ModelCopies
+from muslin.server.model_updates import ModelUpdates
+from muslin.server.models import ModelTable, open_model
 from muslin.server.openapi import SCHEMAS
+from muslin.server.settings import Settings
 from server_process import WAIT_S, Served, gray, running_server
 from small_models import small_bundle
 
@@ -70,7 +77,7 @@ class Shop:
         return {model["digest"] for model in found}
 
     def refused_files(self) -> int:
-        """How many times a worker could not use the file."""
+        """How many times a file was not used: one of a request, or by a worker one on the disk."""
         metrics = self.server.client.get("/metrics").text
         return sum(map(int, re.findall(r'muslin_model_loads_total{.*result="refused"} (\d+)', metrics)))
 
@@ -148,9 +155,10 @@ def test_response_names_the_model_that_was_served_last(
 
 
 def test_bad_model_leaves_the_old_one(shop: Shop, digests: dict[str, str], files: dict[str, Path]) -> None:
-    content = files["second"].read_bytes()
-    for bad in (b"", b"not a model", content[: len(content) // 2]):
+    content, before = files["second"].read_bytes(), shop.refused_files()
+    for number, bad in enumerate((b"", b"not a model", content[: len(content) // 2])):
         response = shop.post(bad)
+        assert shop.refused_files() == before + number + 1
         assert response.status_code == 422
         assert response.json()["error"]["params"]["path"] == "clothes"
     assert shop.used_digests() == {digests["first"]}
@@ -247,10 +255,57 @@ def test_replaced_models_leave_no_threads(shop: Shop, files: dict[str, Path], di
         return int(re.findall(r"Threads:\s+(\d+)", status)[0])
 
     counts = []
-    for name in ("second", "third") * 8:
+    for name in ("second", "third") * 4:
         shutil.copy(files[name], shop.path)
         shop.hang_up()
         wait_until(lambda digest=digests[name]: shop.used_digests() == {digest})
         assert shop.server.predict(gray(200)).status_code == 200
         counts.append(threads())
-    assert counts[-1] < counts[0] + 8, counts  # asyncio has threads of its own
+    assert counts[-1] < counts[0] + 5, counts  # asyncio has threads of its own
+
+
+def reload_logs(path: Path, changes: list[Callable[[], object]], copies: Path | None = None) -> list[Message]:
+    """What is logged when a model is read again after each of several changes of its file."""
+    logged: list[Message] = []
+
+    async def run() -> None:
+        settings = Settings({"clothes": path})
+        models = ModelTable({"clothes": open_model("clothes", path, settings)})
+        updates = ModelUpdates(settings, models, ModelCopies(copies), None, logged.append)
+        for change in changes:
+            change()
+            await updates.reload()
+        models["clothes"].batcher.close()
+
+    asyncio.run(run())
+    return logged
+
+
+def test_same_model_after_a_bad_file_is_not_logged_as_another(
+    files: dict[str, Path], digests: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "clothes.muslin"
+    shutil.copy(files["first"], path)
+    bad, good = (lambda: path.write_bytes(b"not a model")), (lambda: shutil.copy(files["first"], path))
+    kept, unchanged = reload_logs(path, [bad, good])
+    assert (kept.code, unchanged.code) == ("model_kept", "model_unchanged")
+    assert unchanged.params == {"name": "clothes", "digest": digests["first"]}
+
+
+def test_changed_file_is_first_opened_within_limits(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_run, "MAX_OPENING_S", 0)
+    path, copies = tmp_path / "clothes.muslin", tmp_path / "copies"
+    shutil.copy(files["first"], path)
+    (kept,) = reload_logs(path, [lambda: shutil.copy(files["second"], path)])
+    assert (kept.code, kept.params["reason"].code) == ("model_kept", "opening_limits")
+
+    def serve_elsewhere() -> None:
+        shutil.copy(files["third"], path)
+        other = open_model("clothes", path, Settings({"clothes": path}))
+        ModelCopies(copies).keep(other)
+        other.batcher.close()
+
+    (taken,) = reload_logs(path, [serve_elsewhere], copies)
+    assert taken.code == "model_replaced", "another worker has opened it"

@@ -1,17 +1,30 @@
 """The Open Inference Protocol v2 on a real server."""
 
+import asyncio
 import base64
 import gzip
 import json
 import struct
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from starlette.applications import Starlette
 
+from asgi_client import ask
 from muslin.models.predictor import Predictor
+from muslin.server.batcher import Batcher
+from muslin.server.decoding import Decoder
+from muslin.server.metrics import Metrics
+from muslin.server.models import ModelTable, open_model
+from muslin.server.open_inference.routes import OpenInference
+from muslin.server.settings import Settings
+from muslin.server.shadows import Shadows
 from server_process import Served, gray
 
 MODEL = "/v2/models/small"
@@ -67,6 +80,34 @@ def check_outputs(found: dict[str, dict[str, Any]], predictions: list[dict[str, 
     assert found["label.decision"]["data"] == [each["decision"] for each in predictions]
     guaranteed = [value > 0 for value in found["label.guarantee"]["data"]]
     assert guaranteed == [each["decision"] == "accept" for each in predictions]
+
+
+def test_server_is_not_live_while_a_model_hangs(small_model: Path) -> None:
+    settings, may_end = Settings({"small": small_model}, request_s=0.1), threading.Event()
+
+    def hang(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        may_end.wait(20)
+        return {}
+
+    batcher = Batcher(hang, 8, 0.0)
+    models = ModelTable({"small": replace(open_model("small", small_model, settings), batcher=batcher)})
+    shadows = Shadows(ModelTable({}), Decoder(1, 1000), Metrics())
+    app = Starlette(routes=OpenInference(settings, models, Decoder(1, 1000), shadows, lambda: False).routes())
+
+    async def begin_run() -> None:
+        asyncio.get_running_loop().create_task(batcher.submit(PIXELS))
+        await asyncio.sleep(0)
+
+    assert ask(app, "GET", "/v2/health/live")[0] == 200
+    asyncio.run(begin_run())
+    while ask(app, "GET", "/v2/health/live")[0] == 200:
+        pass
+    status, content = ask(app, "GET", "/v2/health/live")
+    assert (status, "takes longer than" in content.decode()) == (503, True)
+    may_end.set()
+    while ask(app, "GET", "/v2/health/live")[0] == 503:
+        pass
+    batcher.close()
 
 
 def test_health_and_metadata(served: Served, digest: str) -> None:

@@ -126,6 +126,17 @@ def test_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         assert other in server.folder.states()
 
 
+def test_worker_whose_model_hangs_is_replaced(tmp_path: Path) -> None:
+    with group(tmp_path, 1, hang_s=3.0) as server:
+        hung = server.ask("/hang")
+        assert server.ask() == hung, "its event loop turns"
+        assert server.process.stdout
+        assert words(server.process.stdout.readline()) >= {"worker_hung", str(hung)}
+        assert words(server.process.stdout.readline()) >= {"worker_replaced", "SIGKILL"}
+        wait_until(lambda: server.folder.states().keys() - {hung})
+        assert server.ask() != hung
+
+
 def test_hangup_reaches_each_worker_without_a_restart(tmp_path: Path) -> None:
     with group(tmp_path, 2) as server:
         before = set(server.folder.states())

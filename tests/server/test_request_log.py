@@ -122,8 +122,12 @@ def test_an_event_is_a_code_with_its_parameters() -> None:
 
 
 def test_an_event_to_look_at_is_a_warning() -> None:
-    events = [Message("worker_killed", pid=7), Message("model_replaced", name="a", digest="d", former="c"), "serving"]
-    assert [json.loads(event_line(event))["level"] for event in events] == ["warning", "info", "info"]
+    hung, replaced = (
+        Message("worker_hung", pid=7, seconds=30.0),
+        Message("model_replaced", name="a", digest="d", former="c"),
+    )
+    events = [Message("worker_killed", pid=7), hung, replaced, "serving"]
+    assert [json.loads(event_line(event))["level"] for event in events] == ["warning", "warning", "info", "info"]
 
 
 def test_frames_name_files_without_their_folders() -> None:

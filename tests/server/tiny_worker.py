@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from typing import Any
 
 import uvicorn
@@ -12,10 +13,20 @@ from muslin.messages import no_log
 from muslin.server.connections import FastConnection
 from muslin.server.graceful_server import GracefulServer
 from muslin.server.processes import WorkerFolder, keep_beating, when_orphaned
+from muslin.server.work_threads import WorkThreads
+
+MAX_RUN_S = 0.5
+
+
+def hang(job: threading.Event) -> None:
+    job.wait()
+
+
+THREADS = WorkThreads(name="model", work=hang, report=list)
 
 
 def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder) -> None:
-    """Serve `/pid`, `/slow?SECONDS` and `/die`; SIGHUP counts up in the worker's state.
+    """Serve `/pid`, `/slow?SECONDS`, `/die`, and `/hang` in a thread alone; SIGHUP counts up in the worker's state.
 
     `argument` has `grace_s`, and `fails` where the worker is to end before it serves, or `fails_if` with a path: where
     there is something.
@@ -29,7 +40,7 @@ def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder
     def ready() -> None:
         folder.write_state({"ready": True, "hangups": hangups})
         when_orphaned(server.stop, folder)
-        keep_beating(folder)
+        keep_beating(folder, lambda: THREADS.busy_s() < MAX_RUN_S)
 
     def hang_up() -> None:
         nonlocal hangups
@@ -46,6 +57,8 @@ def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(float(scope["query_string"]))
+    if scope["path"] == "/hang":
+        THREADS.add(threading.Event())
     if scope["path"] == "/die":
         os.kill(os.getpid(), signal.SIGKILL)
     body = str(os.getpid()).encode()

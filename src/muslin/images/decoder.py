@@ -30,7 +30,7 @@ from PIL import (
 from PIL.ExifTags import Base as Tag
 
 from muslin.errors import ImageError
-from muslin.images.decoding_limits import PIXEL_BUDGET, check_decoding_work
+from muslin.images.decoding_limits import PIXEL_BUDGET, check_decoding_work, image_file
 from muslin.images.file_kinds import link_error, unsupported_content
 from muslin.library_errors import reason_of
 from muslin.messages import Message
@@ -129,7 +129,7 @@ def decode(
     kind = file_kind(data, name)
     check_decoding_work(data, name, kind)
     try:
-        with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
+        with _without_pillow_warnings(), Image.open(image_file(data, name, kind), formats=[kind]) as image:
             width, height = image.size
             max_pixels = min(max_pixels, MAX_AVIF_PIXELS if kind == "AVIF" else max_pixels)
             if width * height > max_pixels:
@@ -165,8 +165,10 @@ def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
     kind = file_kind(read_bytes(data, name, len(data)), name)
     check_decoding_work(data, name, kind)
     try:
-        with _without_pillow_warnings(), Image.open(io.BytesIO(data), formats=[kind]) as image:
+        with _without_pillow_warnings(), Image.open(image_file(data, name, kind), formats=[kind]) as image:
             return image.height, image.width, image.mode
+    except ImageError:
+        raise
     except Exception as error:  # as in decode
         raise ImageError("image_header", name=name, kind=kind) from error
 

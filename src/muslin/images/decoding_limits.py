@@ -1,5 +1,6 @@
 """Limits on the work and memory that an image file asks for, beyond its size and its number of pixels."""
 
+import io
 import re
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ PNM_HEADER = re.compile(rb"P[1-6](?:\s+|#[^\r\n]*[\r\n]){1,200}?\d{1,6}(?:\s+|#[
 """Up to the height: http://netpbm.sourceforge.net/doc/pgm.html"""
 
 MAX_PNM_HEADER_BYTES = 2**14
+
+FREE_READS, BYTES_PER_READ = 10_000, 50
+"""Pieces in which Pillow may read a file: as many as free, and one for each so many bytes. It reads each segment of a
+JPEG, chunk of a PNG and block of a GIF (of at most 255 bytes) by itself, and what lies between them byte by byte."""
 
 SHARED_PIXELS = 60_000_000
 """Pixels that all threads together decode at a time, each of which takes up to 12 bytes: 700 MB."""
@@ -36,6 +41,31 @@ def check_decoding_work(data: bytes, name: str, kind: str) -> None:
         comments = data.count(b"#") if data[1:2] in b"123" else data.count(b"#", 0, MAX_PNM_HEADER_BYTES)
         if not PNM_HEADER.match(data, 0, MAX_PNM_HEADER_BYTES) or comments > MAX_PNM_COMMENTS:
             raise ImageError("image_header", name=name, kind=kind)
+
+
+class CountedReads(io.BytesIO):
+    """A file's content for Pillow, which refuses to be read in far more pieces than real files have.
+
+    Raises:
+        ImageError: from `read`.
+    """
+
+    def __init__(self, data: bytes, name: str, kind: str) -> None:
+        super().__init__(data)
+        self._name, self._kind = name, kind
+        self._left = FREE_READS + len(data) // BYTES_PER_READ
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As any file's."""
+        self._left -= 1
+        if self._left < 0:
+            raise ImageError("too_many_reads", name=self._name, kind=self._kind)
+        return super().read(size)
+
+
+def image_file(data: bytes, name: str, kind: str) -> io.BytesIO:
+    """A file's content for Pillow; as `CountedReads`, where the file is large enough for many reads."""
+    return io.BytesIO(data) if len(data) <= FREE_READS else CountedReads(data, name, kind)
 
 
 class PixelBudget:

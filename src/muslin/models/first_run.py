@@ -3,10 +3,11 @@
 import io
 import mmap
 import os
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from muslin.errors import BundleError
-from muslin.models.bundle import read_bundle
+from muslin.models.bundle import open_bundle, read_bundle
 from muslin.models.container import locating_errors
 from muslin.models.predictor import Predictor
 from muslin.workers import WorkerEnded, WorkerPool
@@ -15,28 +16,39 @@ MAX_OPENING_S, MAX_OPENING_MB = 20, 2000
 """Processor time and memory for opening a model, and for running it on its golden images."""
 
 
-def first_run(file: BinaryIO, name: str) -> None:
+def first_run(file: BinaryIO | Path, name: str) -> None:
     """Open a model and check its golden images in a process that ends where it exceeds a limit.
 
     Args:
-        file: an open file of the system, flushed; its position stays.
+        file: its path; or an open file of the system, flushed, whose position stays.
         name: what errors call it.
 
     Raises:
         BundleError: it cannot be opened, its golden images have other probabilities, or a limit is exceeded.
     """
-    is_empty = os.fstat(file.fileno()).st_size == 0  # which cannot be mapped
     pool = WorkerPool(f"{__name__}:{_open.__name__}", 1, MAX_OPENING_S, MAX_OPENING_MB)
     try:
-        pool.run({"name": name}, b"" if is_empty else memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+        if isinstance(file, Path):
+            pool.run({"name": name, "path": str(file)}, b"")
+        else:
+            pool.run({"name": name}, _mapped(file))
     except WorkerEnded as error:
         raise BundleError("opening_limits", path=name, seconds=MAX_OPENING_S, mb=MAX_OPENING_MB) from error
     finally:
         pool.close()
 
 
+def _mapped(file: BinaryIO) -> bytes | memoryview:
+    is_empty = os.fstat(file.fileno()).st_size == 0  # which cannot be mapped
+    return b"" if is_empty else memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 def _open(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
-    with locating_errors(path=params["name"]):
-        bundle = read_bundle(io.BytesIO(content))
-    Predictor.of(bundle, 1, params["name"])
+    name = params["name"]
+    if "path" in params:
+        bundle = open_bundle(params["path"], name)
+    else:
+        with locating_errors(path=name):
+            bundle = read_bundle(io.BytesIO(content))
+    Predictor.of(bundle, 1, name)
     return {}, b""

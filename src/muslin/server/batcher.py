@@ -135,6 +135,10 @@ class Batcher:
             return await pieces[0].done
         return concat_values(await asyncio.gather(*(piece.done for piece in pieces)))
 
+    def busy_s(self) -> float:
+        """Seconds for which the run lasts that has begun; 0 where there is none."""
+        return self._thread.busy_s()
+
     def close(self) -> None:
         """End the thread, once its run is done, and let go of the model. Nothing is submitted afterwards."""
         self._run_model = _run_nothing

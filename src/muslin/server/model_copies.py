@@ -1,5 +1,6 @@
 """Copies of the models that the workers of a server have, for a worker that starts while a model's file is damaged."""
 
+import filecmp
 import os
 import shutil
 from collections.abc import Mapping
@@ -41,6 +42,14 @@ class ModelCopies:
                     if other != copy:
                         other.unlink(missing_ok=True)
         new.unlink(missing_ok=True)
+
+    def have(self, name: str, path: Path) -> bool:
+        """Whether a file has the content of the newest good file of this model."""
+        copy = self._find(name)
+        try:
+            return copy is not None and filecmp.cmp(copy, path, shallow=False)
+        except OSError:  # one of them is gone
+            return False
 
     def open(self, files: Mapping[str, Path], settings: Settings, log: Log) -> ModelTable:
         """The models of files by their names; where a file is damaged, the model that the other workers have.

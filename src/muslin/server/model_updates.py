@@ -1,7 +1,8 @@
 """Models that are replaced while a server runs: by a request, or by a file that changed.
 
-A request's model is opened and checked before anything is replaced. Then its file takes the place of the old one, and
-each worker reads it; so the file and the server agree, and a restart serves the same.
+A model is first opened and checked in a process with limits, before anything is replaced. Then the file of a request's
+model takes the place of the old one, and each worker reads it; so the file and the server agree, and a restart serves
+the same.
 """
 
 import asyncio
@@ -9,11 +10,12 @@ import hashlib
 import os
 import shutil
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from muslin.errors import BundleError, MuslinError, StorageError
+from muslin.errors import BundleError, DataError, StorageError
 from muslin.messages import Log, Message
 from muslin.models.bundle import open_bundle
 from muslin.models.first_run import first_run
@@ -77,12 +79,13 @@ class ModelUpdates:
             BundleError: it is not a model that can be used.
             StorageError: its file cannot be written, or another model is being put into the same folder.
         """
-        async with self._first_run:  # one at a time, because of its memory
-            await asyncio.to_thread(first_run, content, name)
+        with self._counting_refusals(name):
+            await self._try(content, name)
         with locked_folder(self._models[name].path.parent, "model_being_replaced"):
             async with self._lock:
                 old = self._models[name]
-                new = await asyncio.to_thread(self._write, old, content)
+                with self._counting_refusals(name):
+                    new = await asyncio.to_thread(self._write, old, content)
                 self._take(new, old)
             if self._folder:
                 await self._wait_for_workers(self._folder, new)
@@ -100,10 +103,11 @@ class ModelUpdates:
             for old in list(self._models.values()):
                 if file_stamp(old.path) != old.stamp:
                     try:
-                        new = await asyncio.to_thread(self._read, old)
-                    except MuslinError as error:
-                        if self._metrics:
-                            self._metrics.model_refused(old.name)
+                        with self._counting_refusals(old.name):
+                            if not self._copies.have(old.name, old.path):  # no other worker has tried it
+                                await self._try(old.path, old.name)
+                            new = await asyncio.to_thread(self._read, old)
+                    except (BundleError, DataError) as error:
                         self._log(Message("model_kept", name=old.name, digest=old.digest, reason=error.message))
                     else:
                         self._take(new, old)
@@ -113,7 +117,23 @@ class ModelUpdates:
         if self._metrics:
             self._metrics.watch(new, old)
         self.announce()
-        self._log(Message("model_replaced", name=new.name, digest=new.digest, former=old.digest))
+        if new.digest == old.digest:
+            self._log(Message("model_unchanged", name=new.name, digest=new.digest))
+        else:
+            self._log(Message("model_replaced", name=new.name, digest=new.digest, former=old.digest))
+
+    async def _try(self, file: BinaryIO | Path, name: str) -> None:
+        async with self._first_run:  # one at a time, because of its memory
+            await asyncio.to_thread(first_run, file, name)
+
+    @contextmanager
+    def _counting_refusals(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (BundleError, DataError):
+            if self._metrics:
+                self._metrics.model_refused(name)
+            raise
 
     def _read(self, old: ServedModel) -> ServedModel:
         new = open_model(old.name, old.path, self._settings)

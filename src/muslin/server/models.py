@@ -84,6 +84,10 @@ class ModelTable(Mapping[str, ServedModel]):
     def __len__(self) -> int:
         return len(self._models)
 
+    def get_on(self, max_run_s: float) -> bool:
+        """Whether no run of a model lasts longer than that; it would have hung, perhaps in a library."""
+        return all(model.batcher.busy_s() < max_run_s for model in self._models.values())
+
     def put(self, model: ServedModel) -> None:
         """Serve a model in place of the one of its name, which ends with the last request that has taken it."""
         self._models[model.name] = model

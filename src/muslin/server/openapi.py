@@ -142,7 +142,9 @@ def _protocol_operations() -> dict[tuple[str, str], Endpoint]:
         ("GET", "/v2"): Endpoint(
             "The server's metadata.", _json(object_of(name=STRING, version=STRING, extensions=list_of(STRING)))
         ),
-        ("GET", "/v2/health/live"): Endpoint("Whether the server responds.", _json(ANY_OBJECT), is_open=True),
+        ("GET", "/v2/health/live"): Endpoint(
+            "Whether the server responds, and no model hangs.", _json(ANY_OBJECT), is_open=True
+        ),
         ("GET", "/v2/health/ready"): Endpoint("Whether all models are ready.", _json(ANY_OBJECT), is_open=True),
         ("POST", "/v2/repository/index"): Endpoint(
             "All models with their versions.",

@@ -314,13 +314,17 @@ def let_signals_in() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
-def keep_beating(folder: WorkerFolder) -> None:
-    """Let the supervisor see that this worker's event loop does not hang.
+def keep_beating(folder: WorkerFolder, is_well: Callable[[], bool]) -> None:
+    """Let the supervisor see that this worker's event loop does not hang, and its threads neither.
 
     To be called in the running event loop, once the worker has described itself.
+
+    Args:
+        is_well: whether its threads get on with their work.
     """
-    folder.beat()
-    asyncio.get_running_loop().call_later(BEAT_S, keep_beating, folder)
+    if is_well():
+        folder.beat()
+    asyncio.get_running_loop().call_later(BEAT_S, keep_beating, folder, is_well)
 
 
 def when_orphaned(action: Callable[[], object], folder: WorkerFolder) -> None:

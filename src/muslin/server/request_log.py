@@ -34,7 +34,7 @@ CLOSE_S = 1.0
 
 LOG_FORMATS = ("json", "text")
 
-WARNINGS = frozenset({"model_kept", "worker_killed", "worker_replaced"})
+WARNINGS = frozenset({"model_kept", "worker_hung", "worker_killed", "worker_replaced"})
 """Codes of events after which somebody should look."""
 
 

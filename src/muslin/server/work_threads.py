@@ -4,6 +4,7 @@ image does.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -33,7 +34,8 @@ class WorkThreads(Generic[Job]):
         self._work, self._report, self._weight = work, report, weight
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
+        self._began: list[float | None] = [None] * count  # each thread's work, while it lasts
+        self._threads = [threading.Thread(target=self._run, args=(i,), name=name, daemon=True) for i in range(count)]
 
     def add(self, job: Job) -> None:
         """A job to do; called in the event loop."""
@@ -48,9 +50,15 @@ class WorkThreads(Generic[Job]):
         for _ in self._threads:
             self._waiting.put(None)
 
-    def _run(self) -> None:
+    def busy_s(self) -> float:
+        """Seconds that the longest of the jobs takes that are being done now; 0 where there is none."""
+        now = time.monotonic()
+        return max((now - began for began in self._began if began is not None), default=0.0)
+
+    def _run(self, place: int) -> None:
         while (job := self._waiting.get()) is not None:
             done, weight, is_last = [job], self._weight(job), False
+            self._began[place] = time.monotonic()
             self._work(job)
             while weight < 1:
                 try:
@@ -60,9 +68,11 @@ class WorkThreads(Generic[Job]):
                 if job is None:
                     is_last = True
                     break
+                self._began[place] = time.monotonic()
                 self._work(job)
                 done.append(job)
                 weight += self._weight(job)
+            self._began[place] = None
             assert self._loop is not None
             try:
                 self._loop.call_soon_threadsafe(self._report, done)

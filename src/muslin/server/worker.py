@@ -68,7 +68,7 @@ def serve(
     def begin() -> None:
         if folder:
             when_orphaned(server.stop, folder)
-            keep_beating(folder)
+            keep_beating(folder, lambda: models.get_on(settings.request_s))
         updates.announce()
         when_ready()
 

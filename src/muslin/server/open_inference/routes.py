@@ -79,7 +79,9 @@ class OpenInference:
         return json_response(server_metadata())
 
     async def live(self, request: Request) -> Response:
-        """Whether the server answers."""
+        """Whether the server answers, and no model hangs: a run longer than a request may take answers none."""
+        if not self._models.get_on(self._settings.request_s):
+            raise MuslinError("model_hangs", seconds=self._settings.request_s)
         return json_response({"live": True})
 
     async def ready(self, request: Request) -> Response:
