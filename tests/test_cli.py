@@ -37,6 +37,7 @@ COMMANDS = (
     "serve",
     "studio",
     "review",
+    "similar",
 )
 
 

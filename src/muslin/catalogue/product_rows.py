@@ -140,6 +140,19 @@ def with_own_names(products: Iterable[RowsOfProduct]) -> Iterator[RowsOfProduct]
         yield product._replace(name=name)
 
 
+def with_identifiers(rows: ProductRows) -> Iterator[RowsOfProduct]:
+    """The products of a table, each called by its cell in the column of identifiers, where there is one.
+
+    So a product keeps its name when it gets more photos, or others.
+    """
+    column = identifying_column(rows) if rows.numbers is None else None
+    if column is None:
+        yield from rows
+        return
+    for product, (_, (cell,)) in zip(rows, rows.table.rows([column]), strict=True):
+        yield product._replace(name=cell_name(cell))
+
+
 def find_products(
     table: TableFile, photos: TablePhotos | DatasetTable, asked: str | None = None
 ) -> tuple[ProductRows, list[Message]]:

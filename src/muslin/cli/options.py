@@ -15,7 +15,9 @@ COMMANDS: dict[str, click.Command] = {}
 
 GROUPS = {
     "review": "Correct predictions with a click, train again, and keep the guarantee.\n\n"
-    "STORE is a file, such as shop.db, or the URL of a PostgreSQL database."
+    "STORE is a file, such as shop.db, or the URL of a PostgreSQL database.",
+    "similar": "Find products that look alike.\n\n"
+    "INDEX is a file that `muslin similar build` writes, such as shop.index.",
 }
 """The help of each group of commands by its name."""
 

@@ -15,25 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from muslin.data.photo_content import versions
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.errors import ImageError, StoppedError
-from muslin.learn.networks import Network, layer_shapes
-from muslin.learn.pretrained import Weights
+from muslin.extras import require_extra
+from muslin.learn.networks import NETWORKS, Network, layer_shapes
+from muslin.learn.pretrained import Weights, backbone_weights
+from muslin.learn.recipes import IMAGENET
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
+from muslin.models.bundle import Preprocessing
+from muslin.models.feature_cache import CachedFeatures, FeatureCache
+from muslin.models.feature_graph import FeatureGraph
 from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests, digest_images
-from muslin.storage.row_cache import RowCache, name_of_parts, shrink
 from muslin.storage.scratch import ScratchArray
 
 EXTRACTION_BATCH = 4
 """Photos in a batch. More are no faster on a processor (measured), and take more memory."""
 
 LOG_EVERY_S = 5
-
-CACHE_FORMAT = 5
-"""Rises when a cached row or the decoding change; rows of another format are not found. A row is the digest of the
-image that the network takes, then its features."""
 
 ExtractedBatch = tuple[dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]], dict[int, Message]]
 """By a photo's index its image's digest and its features; and the problem of each that cannot be read."""
@@ -98,7 +97,7 @@ def extract(
         StorageError: the disk has no room for the features.
     """
     started = time.perf_counter()
-    cache = RowCache(_cache_name(images, network, weights))
+    cache = _feature_cache(images, network, weights)
     digests = list(images.digests())
     first_with: dict[bytes, int] = {}  # of identical photos only the first is extracted
     for index, digest in enumerate(digests):
@@ -117,7 +116,7 @@ def extract(
             for index, (image_digest, row) in rows.items():
                 file.write(index, row)
                 image_digests[index] = image_digest
-                cache.add(digests[index], image_digest.tobytes() + row.astype("<f4").tobytes())
+                cache.add(digests[index], CachedFeatures(image_digest.tobytes(), row))
             done += len(rows) + len(unreadable)
             if time.perf_counter() - logged_at > LOG_EVERY_S:
                 logged_at = time.perf_counter()
@@ -126,7 +125,6 @@ def extract(
                 raise StoppedError("extraction_stopped", done=done, n=len(missing))
     finally:
         cache.flush()
-        shrink()
     row_of = np.array([first_with[digest] for digest in digests], dtype=np.int64)
     unreadable = {i: _photo_problem(images, i) for i, row in enumerate(row_of) if int(row) in problems}
     return Features(file, row_of, image_digests[row_of], time.perf_counter() - started), unreadable
@@ -137,23 +135,22 @@ def uncached_photos(images: ResizedPhotos, network: Network, weights: Weights) -
     first_with: dict[bytes, int] = {}
     for index, digest in enumerate(images.digests()):
         first_with.setdefault(digest, index)
-    cache = RowCache(_cache_name(images, network, weights))
+    cache = _feature_cache(images, network, weights)
     return np.array(sorted(i for digest, i in first_with.items() if cache.get(digest) is None), dtype=np.int64)
 
 
 def _read_cached(
-    cache: RowCache, first_with: dict[bytes, int], file: ScratchArray, image_digests: ImageDigests
+    cache: FeatureCache, first_with: dict[bytes, int], file: ScratchArray, image_digests: ImageDigests
 ) -> list[int]:
     """Copy what is cached of the photos at the values of `first_with` to their rows; the indices of the others."""
     missing = []
-    size = IMAGE_DIGEST_BYTES + 4 * file.shape[0]
     for digest, index in first_with.items():
         row = cache.get(digest)
-        if row is None or len(row) != size:
+        if row is None or row.features.shape != file.shape:
             missing.append(index)
             continue
-        image_digests[index] = np.frombuffer(row[:IMAGE_DIGEST_BYTES], np.uint8)
-        file.write(index, np.frombuffer(row[IMAGE_DIGEST_BYTES:], "<f4"))
+        image_digests[index] = np.frombuffer(row.image_digest, np.uint8)
+        file.write(index, row.features)
     return missing
 
 
@@ -170,11 +167,7 @@ def _batch_extractor(
     images: ResizedPhotos, network: Network, weights: Weights
 ) -> Callable[[list[int]], ExtractedBatch]:
     """A function of photos' indices. Safe in threads."""
-    from muslin.learn.export import onnx_graph
-
-    backbone = replace(network, heads={}, tta_flip=False)
-    model = onnx_graph(backbone, weights).SerializeToString(deterministic=True)
-    session = runtime.session(model)  # one thread: the threads are outside
+    session = runtime.session(_backbone_model(network, weights))  # one thread: the threads are outside
 
     def extract_batch(indices: list[int]) -> ExtractedBatch:
         decoded, problems = {}, {}
@@ -192,8 +185,34 @@ def _batch_extractor(
     return extract_batch
 
 
-def _cache_name(images: ResizedPhotos, network: Network, weights: Weights) -> str:
-    """A digest of everything but the photo itself that its features depend on."""
-    installed = versions("muslin", "PIL", "onnxruntime")
-    digest = hashlib.sha256(save(weights)).hexdigest()
-    return name_of_parts(CACHE_FORMAT, network.name, network.input_shape, images.transform, digest, installed)
+def _feature_cache(images: ResizedPhotos, network: Network, weights: Weights) -> FeatureCache:
+    """What is kept of the features of this backbone for images of this size."""
+    return FeatureCache(network.name, network.input_shape, images.transform, _weights_digest(weights))
+
+
+def _weights_digest(weights: Weights) -> str:
+    return hashlib.sha256(save(weights)).hexdigest()
+
+
+def _backbone_model(network: Network, weights: Weights) -> bytes:
+    """The ONNX file of the backbone, without heads: from images to their features."""
+    from muslin.learn.export import onnx_graph
+
+    backbone = replace(network, heads={}, tta_flip=False)
+    return bytes(onnx_graph(backbone, weights).SerializeToString(deterministic=True))
+
+
+def imagenet_graph(name: str) -> FeatureGraph:
+    """The backbone called `name` with its ImageNet weights, which features are taken from without torch from here on.
+
+    Raises:
+        MissingPartError: the package with the weights, or torch, is not installed.
+        RecipeError: no such weights exist.
+    """
+    spec = NETWORKS[name]
+    size = spec.native_image_size or 0
+    network = Network(name, (size, size, 3), tuple(spec.build((), 0.0)), {}, "softmax")
+    require_extra("train")
+    weights = backbone_weights(network, IMAGENET)
+    digest = _weights_digest(weights)
+    return FeatureGraph(name, digest, Preprocessing(size, size, 3, "fit"), _backbone_model(network, weights))

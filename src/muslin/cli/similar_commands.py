@@ -1,0 +1,90 @@
+"""Commands on products that look alike: build an index, find in it, find duplicates, decide on pairs, evaluate."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from muslin.cli import options as shared
+from muslin.cli.options import Group, command, option
+from muslin.cli.output import print_json, stop_on_signals
+from muslin.printing import echo, log
+
+count_option = option(
+    "-k --count N", "Number of products to show.", type=click.IntRange(1, 1000), default=20, show_default=True
+)
+precision_option = option(
+    "--precision SHARE",
+    "Say `the same product` only where at least this share of what is said is correct: 0.5 to below 1. Default: the "
+    "highest of 0.99, 0.98, 0.95 and 0.9 that the shop's own products can guarantee.",
+    type=float,
+)
+
+
+@command(
+    "similar build data",
+    shared.output_options("The index to write, such as shop.index.", required=True),
+    Group(
+        "options",
+        option(
+            "--model MODEL",
+            "A model whose backbone gives the features. Default: the backbone of `muslin train --recipe photo`, with "
+            "its ImageNet weights.",
+        ),
+        option("--update", "Go on from the index that is there: compute only what is new or has changed."),
+    ),
+    shared.read_options,
+    shared.json_option,
+)
+def similar_build_command(
+    data: str, output: Any, options: dict[str, Any], read_options: dict[str, Any], as_json: bool
+) -> None:
+    """Build an index of the photos of DATA.
+
+    DATA is a catalogue, a folder of photos, or whatever else `muslin tag` reads. What people decided stays.
+    """
+    from muslin.reporting.terminal.progress import tagging_progress
+    from muslin.reporting.terminal.similar import print_built
+    from muslin.workflows import similar
+
+    shared.refuse_together(update=options["update"], overwrite=output.overwrite)
+    build_options = similar.BuildOptions(**options, read_options=read_options)
+    with stop_on_signals() as should_stop, tagging_progress("photos") as on_progress:
+        built = similar.build(data, output, build_options, log=log, on_progress=on_progress, should_stop=should_stop)
+    if as_json:
+        print_json(built.to_dict())
+    else:
+        print_built(built)
+
+
+@command("similar find index query", count_option, precision_option, shared.json_option)
+def similar_find_command(index: str, query: str, count: int, precision: float | None, as_json: bool) -> None:
+    """Find the products that are most like QUERY.
+
+    QUERY is a photo, or a product of the index. Says `the same product` only at a guaranteed precision.
+    """
+    from muslin.reporting.terminal.similar import print_found
+    from muslin.similarity.index import open_index
+    from muslin.workflows.similar_find import find
+
+    found = find(open_index(Path(index), for_search=True), Path(index), query, count, precision=precision)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_found(found)
+
+
+@command("similar not-same index a b", shared.json_option)
+def similar_not_same_command(index: str, a: str, b: str, as_json: bool) -> None:
+    """Note that products A and B are not the same.
+
+    It stays so when the index is built again.
+    """
+    from muslin.similarity.index import NOT_SAME, describe
+    from muslin.workflows.similar import decide
+
+    decided = decide(index, [(a, b)], NOT_SAME)
+    if as_json:
+        print_json(describe(decided))
+    else:
+        echo(f"{a} and {b} are not the same, noted in {index}")

@@ -1,0 +1,104 @@
+"""From a backbone's features to short vectors whose cosine says how alike two photos are."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muslin.evaluation.ood import normalize_rows
+
+WIDTH = 256
+"""Numbers in a vector."""
+
+MAX_FITTED = 20_000
+"""Photos from which the projection is fitted, evenly drawn."""
+
+SHRINKAGE = 0.1
+"""Share of the covariance that is replaced by equal variances in all directions, so that directions of which few photos
+say anything do not decide."""
+
+BLOCK = 8192
+
+Features = NDArray[np.floating[Any]]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A linear map of features of unit length.
+
+    Attributes:
+        mean: float32 (features,).
+        matrix: float32 (features, width), width at most WIDTH.
+        pairs: photos of one product in different photos from which it was learned; 0 where no product was used.
+    """
+
+    mean: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+    pairs: int = 0
+
+    def __call__(self, features: Features) -> Vectors:
+        """Vectors of unit length, float32 (n, width), of features (n, features)."""
+        vectors = np.empty((len(features), self.matrix.shape[1]), np.float32)
+        for start in range(0, len(features), BLOCK):
+            unit = normalize_rows(features[start : start + BLOCK])
+            vectors[start : start + BLOCK] = normalize_rows((unit - self.mean) @ self.matrix)
+        return vectors
+
+
+def fit_projection(features: Features, products: NDArray[np.int64] | None = None) -> Projection:
+    """Whitens features: directions in which photos differ for no reason of interest count less.
+
+    Without products, these are the directions in which all photos differ most (principal components). With them, those
+    in which photos of one product differ: Fisher's linear discriminant analysis, in closed form.
+
+    Args:
+        features: (n, features), n at least 1; of many, some are drawn.
+        products: int64 (n,): the product of each photo; those with several photos count.
+    """
+    step = max(1, len(features) // MAX_FITTED)
+    unit = normalize_rows(features[::step]).astype(np.float64)
+    mean = unit.mean(axis=0)
+    centred = unit - mean
+    within, pairs = centred, 0
+    if products is not None:
+        within = _within(unit, products[::step])
+        pairs = len(within)
+    whitening = _inverse_root(within)
+    white = centred @ whitening
+    directions = _principal(white)
+    matrix = (whitening @ directions[:, :WIDTH]).astype(np.float32)
+    return Projection(mean.astype(np.float32), matrix, pairs)
+
+
+def _within(unit: NDArray[np.float64], products: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What differs between photos of one product: each photo of a product with several, minus their mean.
+
+    Each product counts as one, whatever the number of its photos.
+    """
+    _, place, counts = np.unique(products, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), unit.shape[1]))
+    np.add.at(sums, place, unit)
+    several = counts[place] > 1
+    difference = unit[several] - (sums / counts[:, None])[place[several]]
+    return np.asarray(difference / np.sqrt(counts[place[several]] - 1)[:, None])
+
+
+def _inverse_root(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(features, features): the inverse square root of the rows' covariance, shrunk towards a multiple of the identity.
+
+    Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, 2004.
+    """
+    width = rows.shape[1]
+    covariance = rows.T @ rows / max(1, len(rows))
+    scale = float(np.trace(covariance)) / width or 1.0
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * scale * np.eye(width)
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors / np.sqrt(np.maximum(values, 1e-12 * scale))) @ vectors.T)
+
+
+def _principal(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(features, features): orthonormal directions, those of the largest variance first."""
+    _, vectors = np.linalg.eigh(rows.T @ rows)
+    return np.asarray(vectors[:, ::-1])
