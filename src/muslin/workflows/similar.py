@@ -270,8 +270,10 @@ def _place(data: str | Path) -> str:
 
 def _stored(read_options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of reading as JSON values, with a folder of photos that can be opened from elsewhere."""
-    stored = {name: [*value] if isinstance(value, tuple) else value for name, value in read_options.items()}
-    return stored | {"images": os.path.abspath(stored["images"])} if stored.get("images") else stored
+    stored: dict[str, Any] = {
+        name: [*value] if isinstance(value, tuple) else value for name, value in read_options.items()
+    }
+    return stored | {"images": os.path.abspath(str(stored["images"]))} if stored.get("images") else stored
 
 
 def _is_index(path: Path) -> bool:
