@@ -163,13 +163,14 @@ def tables(folder: Path, project: Path) -> dict[str, str]:
     names = {group: [each.name for each in needed] for group, needed in wanted.items()}
     base = closure(names["base"], known)
     others = closure(
-        [each for group in ("client", "fetch", "parquet", "review", "train") for each in names[group]], known
+        [each for group in ("client", "fetch", "parquet", "ray", "review", "train") for each in names[group]], known
     )
     parts = {
         "base": (names["base"], set()),
         "client": (names["client"], base),
         "fetch": (names["fetch"], base),
         "parquet": (names["parquet"], base),
+        "ray": (names["ray"], base),
         "review": (names["review"], base),
         "train": (names["train"], base | closure(names["parquet"], known)),
         "dev": (names["dev"], base | others),

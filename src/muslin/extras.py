@@ -13,6 +13,7 @@ EXTRAS = {
     "fetch": {"httpcore": "httpcore"},
     "train": {"torch": "torch", "scikit-learn": "sklearn", "scipy": "scipy"},
     "parquet": {"pyarrow": "pyarrow"},
+    "ray": {"ray": "ray", "grpcio": "grpc"},
     "review": {"sqlalchemy": "sqlalchemy", "psycopg": "psycopg"},
 }
 """Per extra its packages, and per package the module that is imported; `pyproject.toml` has the versions."""

@@ -18,11 +18,11 @@ def open_executor(where: str | None = None, *, memory_mb: int = MEMORY_MB) -> It
 
     Args:
         where: None for this process, `local:N` for N processes of this machine, `ray://HOST:PORT` for a Ray cluster, or
-            `ray` for one of this machine alone.
+            `ray` for the one that was started on this machine.
         memory_mb: memory that a task can take.
 
     Raises:
-        ExecutionError: `where` is something else.
+        ExecutionError: `where` is something else, or no cluster is there that can be used.
         MissingPartError: ray is not installed.
     """
     executor: Executor
@@ -34,6 +34,10 @@ def open_executor(where: str | None = None, *, memory_mb: int = MEMORY_MB) -> It
         from muslin.distributed.processes import Processes
 
         executor = Processes(_count(where.removeprefix("local:")), memory_mb)
+    elif where == "ray" or where.startswith("ray://"):
+        from muslin.distributed.ray_executor import RayExecutor
+
+        executor = RayExecutor(where, memory_mb)
     else:
         raise ExecutionError("executor_unknown", value=where)
     try:

@@ -1,0 +1,328 @@
+"""Shards on the machines of a Ray cluster, by Ray Core alone: an actor for each processor, and objects.
+
+```
+shards ─► waiting ─► calls: at most AHEAD_PER_WORKER a worker ─► results, kept until their turn ─► yielded in order
+             ▲          │ the worker or its machine ended
+             └──────────┘
+```
+"""
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from muslin.distributed.environment import environment
+from muslin.distributed.ray_cluster import RayCluster
+from muslin.distributed.ray_worker import actor_class, result_of
+from muslin.distributed.tasks import digests_of, shard_lost
+from muslin.errors import ExecutionError, MuslinError, StoppedError
+from muslin.execution import AHEAD_PER_WORKER, MEMORY_MB, TRIES, ExecutorStatus, Shard, ShardResult
+from muslin.workers import pack_messages
+
+LOOK_S = 2.0
+"""Seconds between two looks for machines that came or went, and the longest wait for a result between them."""
+
+WAIT_FOR_WORKERS_S = 300
+"""Seconds that a job waits for the first worker, or for another one after the last is gone."""
+
+KEPT_PER_WORKER = 16
+"""Results that wait for an earlier shard, a worker, before no other shard is begun: they take memory."""
+
+WORKER_TRIES = 3
+"""Workers that may end at one machine, one after the other without a result, before the machine is left alone."""
+
+
+class RayExecutor:
+    """An Executor of a Ray cluster, connected.
+
+    Args:
+        where: `ray://HOST:PORT`, or `ray` for the cluster that was started on this machine.
+        memory_mb: memory that a task can take.
+
+    Raises:
+        ExecutionError: the cluster cannot be used, see RayCluster.
+        MissingPartError: ray is not installed.
+    """
+
+    def __init__(self, where: str, memory_mb: int = MEMORY_MB) -> None:
+        self._cluster = RayCluster(where)
+        self._memory_mb = memory_mb
+        self._is_cancelled = threading.Event()
+        self._job: _Job | None = None
+        self._done = self._retried = 0  # of earlier jobs
+
+    def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
+        job: _Job | None = None
+        try:
+            self._check_cancelled()
+            workers = _Workers(self._cluster, self._setup(task, shared), shared)
+            job = self._job = _Job(self._cluster, workers, iter(shards))
+            while not job.is_done:
+                self._check_cancelled()
+                if (result := job.step()) is not None:
+                    yield result
+        except ExecutionError:
+            self._check_cancelled()  # the connection was closed under a call
+            raise
+        finally:
+            if job is not None:
+                self._done, self._retried, self._job = self._done + job.done, self._retried + job.retried, None
+                if not self._is_cancelled.is_set():
+                    job.workers.end()
+
+    def cancel(self) -> None:
+        if not self._is_cancelled.is_set():
+            self._is_cancelled.set()
+            self._cluster.close()
+
+    def status(self) -> ExecutorStatus:
+        job = self._job
+        if job is None:
+            return ExecutorStatus(0, 0, self._done, self._retried)
+        ready = job.workers.ready()
+        running = sum(len(worker.calls) for worker in ready)
+        return ExecutorStatus(len(ready), running, self._done + job.done, self._retried + job.retried)
+
+    def _setup(self, task: str, shared: Mapping[str, bytes]) -> bytes:
+        return json.dumps({
+            "head": environment(), "task": task, "digests": digests_of(shared), "memory_mb": self._memory_mb,
+        }).encode()  # fmt: skip
+
+    def _check_cancelled(self) -> None:
+        if self._is_cancelled.is_set():
+            raise StoppedError("execution_cancelled") from None
+
+
+@dataclass(eq=False)
+class _Part:
+    """A shard on its way: its place, itself without its content, and that as a reference into the object store."""
+
+    index: int
+    shard: Shard
+    content: Any
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class _Worker:
+    """An actor. `starting` is the reference of its start, None once it is ready; `calls` are those of its parts by
+    reference, the one that it works on first."""
+
+    node: str
+    actor: Any
+    starting: Any
+    calls: dict[Any, _Part] = field(default_factory=dict)
+
+
+class _Workers:
+    """A worker for each processor of each machine that is there and fits."""
+
+    def __init__(self, cluster: RayCluster, setup: bytes, shared: Mapping[str, bytes]) -> None:
+        import ray
+
+        self._cluster, self._setup = cluster, setup
+        # in a list: Ray would replace a reference that is an argument itself by its value, for each worker again
+        self._shared = {name: [cluster.ask(ray.put, part)] for name, part in shared.items()}
+        self._class = cluster.ask(ray.remote, actor_class())
+        self._all: list[_Worker] = []
+        self._first_nodes: set[str] | None = None
+        self._failed_starts: dict[str, int] = {}
+        self._refused: dict[str, MuslinError | RuntimeError] = {}
+        self._looked_s = 0.0
+        self._ready_s = time.monotonic()  # when a worker was ready last
+
+    def ready(self) -> list[_Worker]:
+        """Those that take shards, the least busy first."""
+        return sorted((each for each in list(self._all) if each.starting is None), key=lambda each: len(each.calls))
+
+    def references(self) -> dict[Any, _Worker]:
+        """What to wait for: starts and calls."""
+        starts = {each.starting: each for each in self._all if each.starting is not None}
+        return starts | {reference: each for each in self._all for reference in each.calls}
+
+    def look(self) -> None:
+        """Start workers at machines that came, or whose workers ended.
+
+        Raises:
+            ExecutionError: there has been no worker for too long.
+        """
+        import ray
+
+        now = time.monotonic()
+        if self.ready():
+            self._ready_s = now
+        if now - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now
+        nodes = [node for node in self._cluster.ask(ray.nodes) if node["Alive"]]
+        self._first_nodes = self._first_nodes or {node["NodeID"] for node in nodes}
+        for node in nodes:
+            self._fill(node["NodeID"], int(node["Resources"].get("CPU", 0)))
+        if now - self._ready_s > WAIT_FOR_WORKERS_S or (self._refused and not self._all):
+            for refusal in self._refused.values():
+                raise refusal
+            raise ExecutionError(
+                "cluster_without_workers", address=self._cluster.address, machines=len(nodes), wait_s=WAIT_FOR_WORKERS_S
+            )
+
+    def take_start(self, worker: _Worker, response: Any) -> None:
+        """Let a worker work that has started, or leave its machine out.
+
+        Raises:
+            MuslinError: it refuses, and its machine was there when the job began.
+        """
+        found = json.loads(response[0])
+        if "missing" in found:
+            refusal: Any = ExecutionError("worker_without_muslin", worker=found["worker"], module=found["missing"])
+        else:
+            refusal = result_of(response)
+        if isinstance(refusal, ShardResult):
+            worker.starting = None
+            self._failed_starts.pop(worker.node, None)
+            return
+        self.drop(worker)
+        if refusal is not None:  # none: its memory did not suffice, which is tried again
+            self._refused[worker.node] = refusal
+            if worker.node in (self._first_nodes or ()):
+                raise refusal
+
+    def drop(self, worker: _Worker) -> None:
+        """Give up a worker that ended; `look` starts another one."""
+        if worker.starting is not None:
+            self._failed_starts[worker.node] = self._failed_starts.get(worker.node, 0) + 1
+        self._all.remove(worker)
+        self._kill(worker)
+
+    def end(self) -> None:
+        for worker in self._all:
+            self._kill(worker)
+        self._all.clear()
+
+    def _fill(self, node: str, places: int) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        if node in self._refused or self._failed_starts.get(node, 0) >= WORKER_TRIES:
+            return
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        for _ in range(places - sum(worker.node == node for worker in self._all)):
+            options = self._class.options(num_cpus=1, max_restarts=0, scheduling_strategy=there)
+            actor = self._cluster.ask(options.remote)
+            starting = self._cluster.ask(actor.prepare.remote, self._setup, self._shared)
+            self._all.append(_Worker(node, actor, starting))
+
+    def _kill(self, worker: _Worker) -> None:
+        import ray
+        from ray.exceptions import RayError
+
+        with suppress(ExecutionError, RayError, ValueError):  # it or the cluster is gone, as the next call says
+            self._cluster.ask(ray.kill, worker.actor)
+
+
+class _Job:
+    """The shards of one `map`, and where each of them is."""
+
+    def __init__(self, cluster: RayCluster, workers: _Workers, shards: Iterator[Shard]) -> None:
+        self.workers, self._cluster, self._shards = workers, cluster, shards
+        self._waiting: deque[_Part] = deque()  # whose worker ended
+        self._kept: dict[int, ShardResult | Exception] = {}
+        self._read = self._given_back = 0
+        self._is_read = False
+        self.done = self.retried = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self._is_read and self._given_back == self._read
+
+    def step(self) -> ShardResult | None:
+        """Hand out shards, wait a little for results, and give back the next one if it is there.
+
+        Raises:
+            Exception: what stands in the next one's place.
+        """
+        self.workers.look()
+        self._hand_out()
+        self._collect(0 if self._given_back in self._kept else LOOK_S)
+        if self._given_back not in self._kept:
+            return None
+        found = self._kept.pop(self._given_back)
+        self._given_back += 1
+        if isinstance(found, Exception):
+            raise found
+        self.done += 1
+        return found
+
+    def _hand_out(self) -> None:
+        for calls in range(AHEAD_PER_WORKER):
+            for worker in self.workers.ready():
+                if len(worker.calls) > calls:
+                    continue
+                if (part := self._next_part()) is None:
+                    return
+                params = json.dumps(pack_messages(part.shard.params)).encode()
+                reference = self._cluster.ask(worker.actor.run.remote, params, part.content)
+                worker.calls[reference] = part
+
+    def _next_part(self) -> _Part | None:
+        import ray
+
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._is_read or self._read - self._given_back >= KEPT_PER_WORKER * max(1, len(self.workers.ready())):
+            return None
+        shard = next(self._shards, None)
+        if shard is None:
+            self._is_read = True
+            return None
+        content = self._cluster.ask(ray.put, dict(shard.content)) if shard.content else {}
+        self._read += 1
+        return _Part(self._read - 1, Shard(shard.params), content)
+
+    def _collect(self, wait_s: float) -> None:
+        import ray
+        from ray.exceptions import RayError
+
+        references = self.workers.references()
+        if not references:
+            time.sleep(wait_s if not self.is_done else 0)
+            return
+        ready, _ = self._cluster.ask(ray.wait, list(references), num_returns=1, timeout=wait_s)
+        if ready and len(references) > 1:
+            ready, _ = self._cluster.ask(ray.wait, list(references), num_returns=len(references), timeout=0)
+        for reference in ready:
+            worker = references[reference]
+            try:
+                response = self._cluster.ask(ray.get, reference)
+            except RayError:
+                self._give_up(worker)
+            else:
+                self._take(worker, reference, response)
+
+    def _take(self, worker: _Worker, reference: Any, response: Any) -> None:
+        if reference == worker.starting:
+            self.workers.take_start(worker, response)
+        elif reference in worker.calls:  # not one of a worker that was given up since
+            if (found := result_of(response)) is None:
+                self._give_up(worker)
+            else:
+                self._kept[worker.calls.pop(reference).index] = found
+
+    def _give_up(self, worker: _Worker) -> None:
+        """Let other workers do what a worker had; the first of its parts is what it worked on."""
+        if worker not in self.workers.references().values():
+            return
+        self.workers.drop(worker)
+        parts = list(worker.calls.values())
+        worker.calls.clear()
+        self.retried += len(parts)
+        if parts:
+            parts[0].tries += 1
+        for part in reversed(parts):
+            if part.tries < TRIES:
+                self._waiting.appendleft(part)
+            else:
+                self._kept[part.index] = shard_lost(part.shard)
