@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import guarantee_tables
+import ladder_table
 import review_tables
 import server_tables
 import statistics_tables
@@ -230,46 +231,6 @@ def int8(results: list[Result]) -> list[str]:
     return markdown_table([*head, "accuracy", "against float32, points", "same prediction"], rows)
 
 
-RUNGS = (
-    (0.909, "the article after its 50 epochs", 1 / 120),
-    (0.926, "HOG and an SVM", 1 / 30),
-    (0.94, "", 1 / 6),
-    (0.95, "no known record", 1),
-    (0.9555, "ResNet-20 with random erasing, on GPUs", 5),
-    (0.96, "Wide ResNets, on GPUs", 30),
-)
-"""Test accuracy on Fashion-MNIST, what is known to reach it, and the goal: training time in articles."""
-
-
-def ladder(results: list[Result]) -> list[str]:
-    """Per rung the fastest recipe whose median reaches it; articles are those of the newest Keras run."""
-    article_s = next(result["article_s"] for result in results if "article_s" in result)
-    climbed = sorted(
-        (result["median"]["train_s"], result["median"]["test_accuracy"], f"`{result['recipe']}`")
-        for result in results
-        if "recipe" in result
-    )
-    best = max(climbed, key=lambda each: each[1])
-    rows = []
-    for accuracy, reached_by, goal in RUNGS:
-        there = [each for each in climbed if each[1] >= accuracy]
-        train_s, reached, name = there[0] if there else best
-        articles = train_s / article_s
-        rows.append(
-            (
-                f"{100 * accuracy:g} %",
-                reached_by,
-                name if there else f"missed; the best is {name}",
-                f"{100 * reached:.2f} %",
-                f"{train_s:.0f}",
-                f"1/{1 / articles:.0f}" if articles < 1 else f"{articles:.1f}",
-                f"1/{1 / goal:.0f}" if goal < 1 else f"{goal:g}",
-            )
-        )
-    head = ("test accuracy", "known to reach it", "recipe", "its accuracy", "training, s", "articles", "goal")
-    return markdown_table(head, rows)
-
-
 def clothing_small(results: list[Result]) -> list[str]:
     rows = [row for result in results for row in result["rows"]]
     lines = []
@@ -349,7 +310,7 @@ TABLES = {
     "training_step_keras": Table(training_step_keras, ("training_step_keras_*.json",)),
     "training_step": Table(training_step, ("training_step_quick_*.json",)),
     "arithmetic_rate": Table(arithmetic_rate, ("arithmetic_rate_*.json",)),
-    "ladder": Table(ladder, ("recipes_*.json", "keras_article_*.json")),
+    "ladder": Table(from_rows(ladder_table.ladder_rows), ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
     "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),
     "recipe_variants": Table(recipe_variants, ("recipe_variants_*.json",), every=True),

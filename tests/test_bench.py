@@ -19,6 +19,7 @@ sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 import growth  # noqa: E402
 import growth_plot  # noqa: E402
 import guarantee_tables  # noqa: E402
+import ladder_table  # noqa: E402
 import plain_bound  # noqa: E402
 import results_file  # noqa: E402
 import run_all  # noqa: E402
@@ -59,6 +60,27 @@ def test_a_table_has_the_newest_result_of_each_recipe(tmp_path):
     assert "2026-01-02 at abcdef0; a processor, 2 cores, load 0.5 before it began. Others used the" in page
     assert page.startswith("before\n")
     assert page.endswith("after\n")
+
+
+def series(recipe, accuracy, train_s, seeds=5, articles=None):
+    median = {"train_s": train_s, "test_accuracy": accuracy} | ({"articles": articles} if articles else {})
+    return {"recipe": recipe, "median": median, "runs": [{}] * seeds}
+
+
+def test_a_rung_needs_enough_seeds_and_the_best_of_a_missed_one_is_named():
+    results = [
+        {"article_s": 1000.0},
+        series("quick", 0.91, 12.0, articles=1 / 150),
+        series("brisk", 0.935, 50.0),
+        series("slow", 0.942, 100.0, seeds=4),
+    ]
+    head, rows = ladder_table.ladder_rows(results)
+    first, second, third, *others = (dict(zip(head, row, strict=True)) for row in rows)
+    assert (first["recipe"], first["articles"], first["goals"]) == ("`quick`", "1/150", "1/120 reached, 1/200 missed")
+    assert (second["recipe"], second["articles"], second["goals"]) == ("`brisk`", "1/20", "1/40 missed")
+    for missed in (third, *others):
+        assert (missed["recipe"], missed["seeds"]) == ("missed; the best is `slow`", "4")
+        assert "reached" not in missed["goals"]
 
 
 def test_a_number_changed_by_hand_is_noticed(tmp_path):

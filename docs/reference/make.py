@@ -30,6 +30,7 @@ from muslin.learn.networks import describe
 from muslin.learn.recipes import METHODS, RECIPES, Recipe, recipe_network, settings
 from muslin.server.metrics import COUNTS, GAUGES
 from muslin.server.openapi import OPERATIONS
+from muslin.text import duration, plural
 
 HERE = Path(__file__).resolve().parent
 SOURCE = Path(muslin.__file__).parent
@@ -194,8 +195,12 @@ def recipes() -> Iterator[str]:
     for row in RECIPES.values():
         measured = ""
         if row.benchmark:
-            seeds = f"{row.benchmark.n_seeds} seeds"
-            measured = f" Test accuracy on Fashion-MNIST: {row.benchmark.accuracy:.2%} (median of {seeds})."
+            of = row.benchmark
+            measured = (
+                f" Accuracy on {of.n_images:,} images of {of.data}: {of.accuracy:.2%} after {duration(of.train_s)} of "
+                f"training ({plural(of.n_seeds, 'seed')}; {of.machine}; "
+                f"[result](../../benchmarks/results/{of.source}))."
+            )
         yield f"- **{row.name}** (`{row.method}`): {row.summary}.{measured}"
     yield ""
     for name, method in METHODS.items():

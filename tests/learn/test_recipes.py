@@ -1,9 +1,13 @@
 """The table of recipes, and changing settings."""
 
 import dataclasses
+import json
+from pathlib import Path
+from statistics import median
 
 import pytest
 
+from muslin.data.registry import DATASETS
 from muslin.errors import RecipeError
 from muslin.learn.recipes import (
     LADDER,
@@ -18,6 +22,8 @@ from muslin.learn.recipes import (
     with_min_steps,
 )
 from refusals import refuses
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def test_tutorial_has_the_settings_of_the_article():
@@ -133,8 +139,28 @@ def test_every_setting_and_recipe_is_described():
     assert all(row.summary for row in RECIPES.values())
 
 
-def test_ladder_names_the_source_of_its_accuracies():
-    assert LADDER == ("quick", "brisk", "thorough")
-    for name in LADDER:
-        assert RECIPES[name].benchmark.source
-        assert RECIPES[name].benchmark.n_seeds >= 1
+MEASURED = [name for name, row in RECIPES.items() if row.benchmark]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_benchmark_of_a_recipe_equals_the_kept_result(name):
+    benchmark = RECIPES[name].benchmark
+    result = json.loads((RESULTS / benchmark.source).read_text())
+    if benchmark.data == "fashion-mnist":
+        runs, n_images = result["runs"], 10_000
+        assert result["recipe"] == name
+        accuracies = [run["test_accuracy"] for run in runs]
+    else:
+        runs = [row for row in result["rows"] if row["method"] == name]
+        accuracies = [run["accuracy"] for run in runs]
+        n_images = runs[0]["validation_n"] + runs[0]["test_n"]
+    assert benchmark.accuracy == round(median(accuracies), 4)
+    assert benchmark.train_s == pytest.approx(median(run["train_s"] for run in runs), abs=0.1)
+    assert (benchmark.n_seeds, benchmark.n_images) == (len(runs), n_images)
+    machine = result["machine"]
+    assert benchmark.machine == f"{machine['processor']}, {machine['cores']} cores"
+    assert benchmark.data in DATASETS
+
+
+def test_ladder_has_a_measured_accuracy_to_begin_with():
+    assert {"quick", "brisk"} <= set(MEASURED) & set(LADDER)

@@ -15,8 +15,8 @@ from muslin.data.synthetic import make_garments
 from muslin.errors import StoppedError
 from muslin.learn.recipe_choice import RecipeChoice, choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, recipe
+from muslin.workflows.expected_time import estimate_extraction_s
 from muslin.workflows.recipe_trial import MIN_BUDGET_S, Trial, better, choose_by_trial
-from muslin.workflows.time_budget import estimate_extraction_s
 from muslin.workflows.training_data import Callbacks
 
 PROBE = recipe("photo", network="efficientnet-lite0", weights="random", image_size=48)

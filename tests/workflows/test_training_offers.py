@@ -14,8 +14,9 @@ from muslin.data import read
 from muslin.errors import DataError, StoppedError
 from muslin.learn.recipes import LADDER, RECIPES
 from muslin.messages import no_log
+from muslin.workflows.expected_time import expected_train_s
 from muslin.workflows.training_data import Callbacks
-from muslin.workflows.training_offers import PHOTO_RECIPES, RecipeOffer, TrainingOffers, expected_s, offer_recipes
+from muslin.workflows.training_offers import PHOTO_RECIPES, RecipeOffer, TrainingOffers, offer_recipes
 from muslin.workflows.training_plan import TrainOptions
 
 LARGE_PX = 300
@@ -71,7 +72,7 @@ def test_small_images_are_offered_the_ladder_and_then_tutorial(small: Path) -> N
     assert (names(found.offers), found.chosen) == ([*LADDER, "tutorial"], "quick")
     assert sum(found.counts.values()) == 40
     for offer in found.offers[:-1]:
-        assert offer.accuracy == RECIPES[offer.recipe].benchmark.accuracy
+        assert offer.benchmark == RECIPES[offer.recipe].benchmark
         assert offer.settings["image_size"] == 28
         assert 0 < offer.settings["batch_size"] <= found.counts["train"]
 
@@ -86,7 +87,7 @@ def test_large_photos_are_offered_recipes_for_photos(large: Path) -> None:
 
 def test_fine_tuning_is_timed_with_its_features_and_validation(large: Path) -> None:
     recipe = replace(RECIPES["photo-tuned"], network="efficientnet-lite0", weights="random", image_size=32, epochs=1)
-    assert 0 < expected_s(read(large), recipe, 0) < math.inf
+    assert 0 < expected_train_s(read(large), recipe, 0) < math.inf
 
 
 def test_excluded_images_are_left_out_of_the_counts(small: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command that trains."""
+"""The commands that train, and that say what each recipe takes."""
 
 import tomllib
 from importlib.resources import files
@@ -143,3 +143,35 @@ def train_command(
             print_tag_precision(of_products, of="product")
         else:
             print_tag_precision(of_images)
+
+
+@command("recipes [data]", shared.test_option, shared.read_options, shared.json_option)
+def recipes_command(data: str | None, test: str | None, read_options: dict[str, Any], as_json: bool) -> None:
+    """Say how accurate each recipe was on public data, and how long it would train here, on DATA.
+
+    Without DATA the times are for as many images as Fashion-MNIST and clothing-small have. Each recipe is tried for a
+    moment; nothing is kept.
+    """
+    from dataclasses import asdict
+
+    from muslin import machine
+    from muslin.learn.recipes import RECIPES
+    from muslin.reporting.terminal.recipes import print_recipes
+    from muslin.workflows.training_data import Callbacks
+    from muslin.workflows.training_offers import offer_for_assumed_data, offer_recipes
+    from muslin.workflows.training_plan import TrainOptions
+
+    if data is None and (unused := [*(["test"] if test else []), *read_options]):
+        raise MuslinError("option_needs", option=f"--{unused[0].replace('_', '-')}", needed="DATA")
+    with stop_on_signals() as should_stop:
+        callbacks = Callbacks(log, should_stop=should_stop)
+        if data is None:
+            found = offer_for_assumed_data(callbacks)
+        else:
+            found = [offer_recipes(data, TrainOptions(test=test, read_options=read_options), callbacks)]
+    here = machine.description()
+    if as_json:
+        print_json({"machine": here, "data": [asdict(offers) for offers in found]})
+        return
+    summaries = {name: recipe.summary for name, recipe in RECIPES.items()}
+    print_recipes([asdict(offers) for offers in found], summaries, here)

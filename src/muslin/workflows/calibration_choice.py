@@ -12,8 +12,8 @@ import numpy as np
 from muslin.data.copies import units_of
 from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe
 from muslin.messages import Message
+from muslin.workflows.expected_time import measure_train_s
 from muslin.workflows.network_folds import all_but_test
-from muslin.workflows.time_budget import measure_train_s
 from muslin.workflows.training_data import TrainingData
 
 FOLDS = 5

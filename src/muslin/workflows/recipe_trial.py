@@ -24,8 +24,8 @@ from muslin.learn.recipe_choice import RecipeChoice
 from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
 from muslin.messages import Message
 from muslin.text import short_interval
+from muslin.workflows.expected_time import estimate_extraction_s
 from muslin.workflows.run_folder import split_for_recipe
-from muslin.workflows.time_budget import EXTRACTION_FRACTION, estimate_extraction_s
 from muslin.workflows.training_data import Callbacks
 
 SAMPLE_IMAGES = 300
@@ -52,6 +52,9 @@ IMAGES_EXPONENT = 0.2
 
 TOLERANCE = 0.02
 """Two recipes whose expected accuracies differ by less count as equally accurate, and the quicker is chosen."""
+
+EXTRACTION_FRACTION = 0.85
+"""Of a time budget, for extracting features, at most; the rest is for the head."""
 
 MIN_BUDGET_S = 100
 """With a shorter time budget no trial is made, because it would take more than about a tenth of it."""

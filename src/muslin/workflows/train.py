@@ -8,6 +8,7 @@ finish_run      the run, from its checkpoint if it has one → the trained netwo
 
 import datetime
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -231,10 +232,14 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks, *, resumed: b
         on_progress = with_time_of_others(on_progress, folds)
     net, history = _train_network(run, record, training, replace(callbacks, on_progress=on_progress))
     train_s, calibration_set = history[-1]["elapsed_s"], None
+    if data.features and isinstance(recipe, SGDRecipe):  # the history of a linear probe has this time
+        train_s += data.features.took_s
     if not (folds or resumed or record.get("calibration_reason")):
         callbacks.log(calibration_without_folds(recipe, data, train_s))
     if folds and isinstance(recipe, LinearProbeRecipe):
+        started = time.perf_counter()
         calibration_set = cross_fit(net, data, recipe, record["seed"], callbacks)
+        train_s += time.perf_counter() - started
     elif folds:
         fitted = cross_fit_networks(run, record, data, callbacks)
         calibration_set, train_s = fitted.calibration_set, train_s + fitted.train_s
