@@ -6,10 +6,11 @@ in muslin can be told to connect to an address that is not public.
 
 import io
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
@@ -46,7 +47,7 @@ class PhotoHost:
         connections: how many were made.
     """
 
-    def __init__(self, answers: Mapping[str, Any]) -> None:
+    def __init__(self, answers: Mapping[str, Any], tls: ssl.SSLContext | None = None) -> None:
         self.answers = dict(answers)
         self.asked: Counter[str] = Counter()
         self.requests: list[dict[str, str]] = []
@@ -54,7 +55,7 @@ class PhotoHost:
         self.hosts: Mapping[str, Sequence[IPAddress]] = {}
         self.connected: list[tuple[IPAddress, int]] = []
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self), tls)
 
     @property
     def port(self) -> int:
@@ -96,6 +97,18 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
+    def __init__(self, place: Any, handler: Any, tls: ssl.SSLContext | None) -> None:
+        super().__init__(place, handler)
+        self.tls = tls
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the request's own thread, so that one handshake does not hold up the others."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with suppress(OSError), self.tls.wrap_socket(request, server_side=True) as encrypted:
+            super().finish_request(encrypted, client_address)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients leave early on purpose."""
 
@@ -132,9 +145,9 @@ def _handler(host: PhotoHost) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def photo_host(answers: Mapping[str, Any]) -> Iterator[PhotoHost]:
-    """A running PhotoHost."""
-    with PhotoHost(answers).running() as host:
+def photo_host(answers: Mapping[str, Any], tls: ssl.SSLContext | None = None) -> Iterator[PhotoHost]:
+    """A running PhotoHost; with `tls`, all connections to it are encrypted."""
+    with PhotoHost(answers, tls).running() as host:
         yield host
 
 

@@ -3,6 +3,9 @@
 import csv
 import gzip
 import json
+import shutil
+import ssl
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -238,3 +241,37 @@ def test_columns_are_found_by_name_and_by_content(tmp_path: Path) -> None:
     with refuses("no_addresses", DataError, others=["Link"]):
         plan_fetch(export, tmp_path / "shop")
     assert not (tmp_path / "shop").exists(), "a plan writes nothing"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate for cdn.example, which signed itself."""
+    folder = tmp_path_factory.mktemp("certificates")
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl")
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=cdn.example"]
+    files = ["-addext", "subjectAltName=DNS:cdn.example", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run([openssl, *words, *files], check=True, capture_output=True)
+    return folder
+
+
+def test_encrypted_host_is_known_by_its_certificate(
+    certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    asked_for: set[str | None] = set()
+    context.sni_callback = lambda connection, name, own: asked_for.add(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "cert.pem"))
+    answers = {"/a.jpg": photo(1), "/b.jpg": photo(2), "/c.jpg": (302, {"Location": "http://cdn.example/a.jpg"}, b"")}
+    with photo_host(answers, context) as host:
+        addresses = [f"https://{name}.example/{path}.jpg" for name in ("cdn", "other") for path in "abc"]
+        result = fetched(host, write_export(tmp_path, *addresses))
+    assert result.photos == 2
+    assert host.connections <= 2 + 2 * 2, "connections are kept"
+    assert asked_for == {"cdn.example", "other.example"}
+    assert reasons(result) == {
+        "https://cdn.example/c.jpg": "redirect_unencrypted",
+        **{f"https://other.example/{path}.jpg": "certificate_invalid" for path in "abc"},
+    }

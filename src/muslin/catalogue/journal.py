@@ -1,5 +1,6 @@
 """The journal of a tagging job: the rows so far, in a file beside the output."""
 
+import io
 import json
 import os
 import re
@@ -127,7 +128,8 @@ def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:
     """The number of valid rows, the byte at which they end, and the inputs (None without a valid first line)."""
     count = end = 0
     inputs: Any = None
-    for line in file:
+    lines = io.BufferedReader(file)  # the file itself would be read byte by byte
+    for line in lines:
         if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(line[9:-1]):
             break
         value = json.loads(line[9:])
@@ -136,6 +138,7 @@ def _read_valid_lines(file: Any, path: Path) -> tuple[int, int, Any]:
         else:
             count += len(value)
         end += len(line)
+    lines.detach()
     if inputs is None:  # empty, or torn in its first line, or not a journal
         file.seek(0)
         start = file.read(FIRST_LINE_BYTES)

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from muslin.catalogue.journal import Journal
@@ -113,12 +114,13 @@ def _record(journal: Journal) -> FetchRecord:
         elif kind == "failure":
             code, hint, params = texts
             with suppress(KeyError):  # a message of another version
-                record.failures[url] = Message(str(code), hint, **_params(str(params)))
+                record.failures[url] = _message(str(code), hint, str(params))
         else:
             record.tables.setdefault(url, set()).add(str(texts[0]))
     return record
 
 
-def _params(text: str) -> Mapping[str, object]:
-    params: Mapping[str, object] = json.loads(text)
-    return params
+@lru_cache(1000)
+def _message(code: str, hint: str | None, params: str) -> Message:
+    """Of a failure; all photos of a host that was given up have the same one."""
+    return Message(code, hint, **json.loads(params))

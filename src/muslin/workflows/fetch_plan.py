@@ -1,11 +1,13 @@
 """What a fetch is about to do: the columns, the addresses in them, and the hosts that a user has to confirm."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.data.tables import AddedColumn, TableFile, open_table
+from muslin.data.tables.new_columns import free_names
 from muslin.errors import DataError, FetchError
 from muslin.extras import require_extra
 from muslin.fetching.address import Address, parse_address
@@ -14,8 +16,6 @@ from muslin.fetching.fetch_journal import JOURNAL, FetchRecord, open_journal
 from muslin.fetching.schedule import RATE
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
-from muslin.workflows.product_catalogue import free_names
-from muslin.workflows.tag_update import digest_of
 
 PRODUCTS, FAILED = "products", "failed.csv"
 """The tables in the folder: the export with the photos, whose suffix is the export's, and what failed."""
@@ -85,7 +85,7 @@ class FetchPlan:
         found = []
         for name in (PRODUCTS + suffix, FAILED):
             path = self.folder / name
-            is_own = path.is_file() and digest_of(path) in record.tables.get(name, ())
+            is_own = path.is_file() and _digest(path) in record.tables.get(name, ())
             output = Output(path, self.options.overwrite or is_own)
             output.check([self.table.path])
             found.append(output)
@@ -157,3 +157,8 @@ def _addresses(table: TableFile, columns: Sequence[str]) -> tuple[dict[str, Addr
 
 def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

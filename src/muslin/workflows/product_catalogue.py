@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from muslin.data.photo_content import PhotoContent
 from muslin.data.photos import Photo
 from muslin.data.product_notes import note_of_many_photos
 from muslin.data.registry import DATASETS
-from muslin.data.tables import AddedColumn, TableFile, detect_kind, open_table
+from muslin.data.tables import TableFile, detect_kind, open_table
 from muslin.data.tables.columns import column_names, wants_no_column
 from muslin.data.tables.dataset_table import DatasetTable
 from muslin.data.tables.new_table import DELIMITERS
@@ -251,21 +251,6 @@ def content_digest(photo: Any) -> bytes:
         return repr(getattr(photo, "code", photo)).encode()  # why there is none
     except ImageError as error:
         return error.code.encode()
-
-
-def free_names(table: TableFile, columns: Sequence[AddedColumn]) -> tuple[tuple[AddedColumn, ...], list[str]]:
-    """Columns to add to a table, and a note for each whose name was taken, so that it gets another one."""
-    taken = {name.strip().casefold() for name in table.columns}
-    added, notes = [], []
-    for column in columns:
-        name, number = column.name, 1
-        while name.casefold() in taken:
-            name, number = f"muslin_{column.name}{f'_{number}' if number > 1 else ''}", number + 1
-        if name != column.name:
-            notes.append(Message("column_name_taken", column=column.name, new_name=name))
-        taken.add(name.casefold())
-        added.append(AddedColumn(name, column.kind))
-    return tuple(added), list(notes)
 
 
 def check_no_photo(output: Output, rows: ProductRows) -> None:

@@ -14,6 +14,7 @@ from muslin.data.dataset import Target
 from muslin.data.tables import AddedColumn, Row, TableFile
 from muslin.data.tables.cells import CellValue
 from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.new_columns import free_names
 from muslin.errors import DataError, unknown
 from muslin.evaluation.selective import ACCEPT, DECISIONS
 from muslin.messages import Log, Message, examples, no_log, plain
@@ -21,7 +22,7 @@ from muslin.review.store import Store
 from muslin.review.values import CatalogueRow, Decided, Filters, Item, labels_of
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
-from muslin.workflows.product_catalogue import check_no_photo, free_names, open_catalogue
+from muslin.workflows.product_catalogue import check_no_photo, open_catalogue
 
 PAGE = 2_000
 """Items that are read from the store together."""

@@ -9,6 +9,7 @@ from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
 from muslin.data.tables import AddedColumn, TableFile
 from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.new_columns import free_names
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.evaluation.precision_choice import Acceptance
@@ -20,7 +21,7 @@ from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
 from muslin.workflows.model_input import open_with_cache
-from muslin.workflows.product_catalogue import ProductCatalogue, check_no_photo, free_names, open_catalogue
+from muslin.workflows.product_catalogue import ProductCatalogue, check_no_photo, open_catalogue
 from muslin.workflows.tag_own_values import OwnValues, read_own_values
 from muslin.workflows.tag_update import COLUMN as FINGERPRINT_COLUMN
 from muslin.workflows.tag_update import PreviousTags, read_previous
