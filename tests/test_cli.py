@@ -30,6 +30,8 @@ COMMANDS = (
     "evaluate",
     "predict",
     "tag",
+    "colour",
+    "colour-table",
     "compare",
     "convert",
     "inspect",

@@ -50,14 +50,14 @@ class ReadImage:
 
 def read_image(name: str, source: Any, preprocessing: Preprocessing, cache: OutputCache | None) -> ReadImage:
     """One image of those that `Predictor.predict_named` takes."""
-    from muslin.images import transform_decoded
+    from muslin.images import decoding_side, transform_decoded
 
     content = read_photo(name, source) if cache else None
     if cache and content and (cached := cache.get(content.digest)):
         return ReadImage(Prediction(name, {}, cached.notes), values=cached.values)
     try:
         # what is cached by a content is decoded from the same bytes, even where the file changes now
-        decoded = _decoded(name, content or source, preprocessing)
+        decoded = decode_source(name, content or source, decoding_side(preprocessing.transform, preprocessing.shape))
         pixels, note = transform_decoded(decoded, preprocessing.transform, preprocessing.shape)
     except ImageError as error:
         return ReadImage(Prediction(name, {}, error=error.with_params(path=name).message))
@@ -65,13 +65,21 @@ def read_image(name: str, source: Any, preprocessing: Preprocessing, cache: Outp
     return ReadImage(Prediction(name, {}, notes), pixels, content)
 
 
-def _decoded(name: str, source: Any, preprocessing: Preprocessing) -> "DecodedImage":
-    """Pixels as `muslin.images.apply_transform` takes (and checks) them, and notes of the decoder."""
+def decode_source(name: str, source: Any, min_side_px: int | None) -> "DecodedImage":
+    """Pixels as `muslin.images.apply_transform` takes (and checks) them, and notes of the decoder.
+
+    Args:
+        source: an image as a user gives it: pixels, a PIL image, a file's content or path, a StoredImage, or the
+            ImageError that says why there is none.
+        min_side_px: as of `muslin.images.decode`.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
     from PIL.Image import Image
 
-    from muslin.images import DecodedImage, decode, decoding_side
+    from muslin.images import DecodedImage, decode
 
-    side = decoding_side(preprocessing.transform, preprocessing.shape)
     if isinstance(source, ImageError):
         raise source
     if isinstance(source, np.ndarray):
@@ -83,9 +91,9 @@ def _decoded(name: str, source: Any, preprocessing: Preprocessing) -> "DecodedIm
         if photo.box:
             pixels = PhotoImages((photo,))[0]
             return DecodedImage(pixels, (), pixels.shape[:2])
-        return decode(photo.content(), name=name, min_side_px=side)
+        return decode(photo.content(), name=name, min_side_px=min_side_px)
     if isinstance(source, bytes | Path):
-        return decode(source, name=name, min_side_px=side)
+        return decode(source, name=name, min_side_px=min_side_px)
     raise ImageError("image_type", path=name, found=type(source).__name__)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
 from muslin.data.tables import AddedColumn, TableFile
-from muslin.data.tables.delimited import Delimited
-from muslin.data.tables.new_columns import free_names
+from muslin.data.tables.new_columns import check_encodable, free_names
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.evaluation.precision_choice import Acceptance
@@ -210,12 +209,6 @@ def _new_columns(
 
 
 def _check_encodable(table: TableFile, targets: Sequence[Target], taxonomy: Taxonomy) -> None:
-    if not isinstance(table, Delimited):
-        return
-    tags = [name for target in targets for name in target.classes]
-    for name in (taxonomy.name(name) for tag in tags for name in (tag, *taxonomy.ancestors(tag))):
-        try:
-            name.encode(table.encoding)
-        except UnicodeEncodeError as error:
-            encoding = table.encoding
-            raise DataError("tag_not_encodable", path=str(table.path), encoding=encoding, name=name) from error
+    for tag in (name for target in targets for name in target.classes):
+        for name in (tag, *taxonomy.ancestors(tag)):
+            check_encodable(table, taxonomy.name(name))

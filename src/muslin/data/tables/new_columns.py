@@ -1,9 +1,11 @@
-"""Columns that are added to a table under names that it does not have."""
+"""Columns that are added to a table, under names that it does not have and in an encoding that holds them."""
 
 from collections.abc import Sequence
 
 from muslin.data.tables.cells import AddedColumn
+from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.table_file import TableFile
+from muslin.errors import DataError
 from muslin.messages import Message
 
 
@@ -20,3 +22,16 @@ def free_names(table: TableFile, columns: Sequence[AddedColumn]) -> tuple[tuple[
         taken.add(name.casefold())
         added.append(AddedColumn(name, column.kind))
     return tuple(added), list(notes)
+
+
+def check_encodable(table: TableFile, name: str) -> None:
+    """Refuse a name that the table's encoding cannot hold.
+
+    Raises:
+        DataError: it cannot.
+    """
+    if isinstance(table, Delimited):
+        try:
+            name.encode(table.encoding)
+        except UnicodeEncodeError as error:
+            raise DataError("tag_not_encodable", path=str(table.path), encoding=table.encoding, name=name) from error
