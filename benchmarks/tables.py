@@ -22,6 +22,7 @@ import ladder_table
 import review_tables
 import server_tables
 import statistics_tables
+import step_tables
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
 HERE = Path(__file__).resolve().parent
@@ -309,6 +310,8 @@ class Table:
 TABLES = {
     "training_step_keras": Table(training_step_keras, ("training_step_keras_*.json",)),
     "training_step": Table(training_step, ("training_step_quick_*.json",)),
+    "training_step_some": Table(from_rows(step_tables.training_step_some), ("training_step_some_*.json",)),
+    "step_profile": Table(from_rows(step_tables.step_profile), ("step_profile_*.json",)),
     "arithmetic_rate": Table(arithmetic_rate, ("arithmetic_rate_*.json",)),
     "ladder": Table(from_rows(ladder_table.ladder_rows), ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),

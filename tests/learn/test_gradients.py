@@ -55,7 +55,7 @@ def patches():
 
 
 def made(kind):
-    return lambda: LAYER_KINDS[kind].module(LayerSpec(kind, "layer"), (SIDE, SIDE, CHANNELS), None)
+    return lambda: LAYER_KINDS[kind].module(LayerSpec(kind, "layer"), (SIDE, SIDE, CHANNELS), ())
 
 
 LAYERS = {
@@ -73,7 +73,7 @@ LAYERS = {
         lambda layer, x: by_windows(x, layer.weight, layer.bias, 2, (1, 1, 1, 1)),
     ),
     "convolution that leaves out what pooling does not reach": (
-        lambda: torch.nn.Sequential(Convolution(CONVOLUTION, CHANNELS, POOL), torch.nn.MaxPool2d(2)),
+        lambda: torch.nn.Sequential(Convolution(CONVOLUTION, CHANNELS, [POOL]), torch.nn.MaxPool2d(2)),
         lambda layer, x: of_windows(by_windows(x, layer[0].weight, layer[0].bias, 1, (1, 1, 1, 1))),
     ),
     "global average pool": (made("global average pool"), lambda layer, x: x.flatten(2).sum(2) / SIDE**2),
@@ -110,6 +110,28 @@ def test_layer_has_values_and_gradients_of_the_plain_formula(name, images):
     shown = IMAGES[images](random)
     expected = gradients(lambda x: plain(layer, x), shown, weights)
     for ours, theirs in zip(gradients(layer, shown, weights), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("images", IMAGES)
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("channels", "height", "width"), [(1, 11, 11), (1, 3, 5), (3, 4, 4), (3, 3, 5), (3, 2, 2), (3, 1, 4), (3, 1, 1)]
+)
+def test_kernels_have_torchs_gradient_where_muslin_computes_it(channels, height, width, padding, images):
+    if min(height, width) + 2 * padding < 3:
+        return  # no window fits
+    random = torch.Generator().manual_seed(padding)
+    layer = Convolution(LayerSpec("convolution", "conv", filters=5, kernel_size=3, padding=padding), channels)
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight, generator=random)
+    layer = layer.double()
+    shown = IMAGES[images](random)[:, :channels, :height, :width]
+    weights = list(layer.parameters())
+    expected = gradients(lambda x: F.conv2d(x, *weights, padding=padding), shown, weights)
+    actual = gradients(layer, shown, weights)
+    assert "_Convolution" in str(layer(shown).grad_fn)
+    for ours, theirs in zip(actual, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 

@@ -73,7 +73,7 @@ def test_networks_use_only_kinds_of_the_table() -> None:
 def test_module_has_the_shape_and_parameters_of_the_row(kind: str) -> None:
     layer, before = example(kind)
     row = LAYER_KINDS[kind]
-    module = row.module(layer, before, None).eval()
+    module = row.module(layer, before, ()).eval()
     for weight in module.parameters():
         torch.nn.init.uniform_(weight)
     batch = torch.rand(2, 6) if len(before) == 1 else torch.rand(2, 3, 8, 6)
@@ -91,7 +91,7 @@ def test_module_has_the_shape_and_parameters_of_the_row(kind: str) -> None:
 @pytest.mark.parametrize("kind", LAYER_KINDS)
 def test_onnx_nodes_are_those_of_the_row(kind: str) -> None:
     layer, before = example(kind)
-    module = LAYER_KINDS[kind].module(layer, before, None)
+    module = LAYER_KINDS[kind].module(layer, before, ())
     weights = {f"layer.{name}": value.numpy() for name, value in module.state_dict().items()}
     graph = GraphWriter(weights)
     result = LAYER_KINDS[kind].to_onnx(graph, layer, before, "before")

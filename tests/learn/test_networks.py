@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError
@@ -137,13 +138,13 @@ def test_images_too_small_for_a_network_are_refused(name):
 def test_rows_that_no_pooling_window_reaches_are_not_computed(side, padding, pool, stride):
     layer = LayerSpec("convolution", "conv", filters=4, kernel_size=3, padding=padding)
     whole = Convolution(layer, 2)
-    needed = Convolution(layer, 2, LayerSpec("max pool", "pool", kernel_size=pool, stride=stride))
+    needed = Convolution(layer, 2, [LayerSpec("max pool", "pool", kernel_size=pool, stride=stride)])
     needed.load_state_dict(whole.state_dict())
     random = torch.Generator().manual_seed(side)
     results = []
     for convolution in (whole, needed):
         images = torch.rand(3, 2, side, side, generator=random.manual_seed(side)).requires_grad_()
-        pooled = torch.nn.functional.max_pool2d(convolution(images), pool, stride)
+        pooled = F.max_pool2d(convolution(images), pool, stride)
         (pooled * torch.arange(pooled.numel()).view_as(pooled)).sum().backward()
         results.append((pooled, images.grad, convolution.weight.grad, convolution.bias.grad))
     computed = needed(torch.zeros(1, 2, side, side)).shape[2]
@@ -152,9 +153,41 @@ def test_rows_that_no_pooling_window_reaches_are_not_computed(side, padding, poo
         torch.testing.assert_close(without, with_all)
 
 
+def test_rows_that_a_later_pool_does_not_reach_are_not_computed():
+    """28×28, 26×26, 13×13, 11×11, 5×5: the second pool reaches 10×10, for which 12×12, 24×24 and 26×26 suffice."""
+    net = Net(build_network("tutorial", (28, 28, 1), TEN, widths=(4, 4, 4)), 0)
+    sizes = {}
+    for name, layer in net.layers.items():
+        layer.register_forward_hook(lambda layer, images, result, name=name: sizes.update({name: result.shape[2:]}))
+    pixels = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 255
+    outputs = [net(pixels)["label"], net(F.pad(pixels[:, :, :26, :26], (0, 2, 0, 2), value=99.0))["label"]]
+    assert {name: tuple(sizes[name]) for name in ("conv1", "pool1", "conv2", "pool2")} == {
+        "conv1": (24, 24), "pool1": (12, 12), "conv2": (10, 10), "pool2": (5, 5),
+    }  # fmt: skip
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("side", [9, 10, 11, 12, 13, 14])
+def test_layers_in_a_row_give_what_all_rows_would_give(side, padding):
+    rows = [
+        LayerSpec("convolution", "conv1", filters=3, kernel_size=3),
+        LayerSpec("relu", "relu"),
+        LayerSpec("convolution", "conv2", filters=3, kernel_size=2, padding=padding),
+        LayerSpec("max pool", "pool", kernel_size=3, stride=3),
+    ]
+    images = torch.rand(2, 2, side, side, generator=torch.Generator().manual_seed(side))
+    results = []
+    for following in ((rows[1:], rows[3:]), ((), ())):
+        torch.manual_seed(0)
+        first, second = Convolution(rows[0], 2, following[0]), Convolution(rows[2], 3, following[1])
+        results.append(F.max_pool2d(second(F.relu(first(images))), 3))
+    torch.testing.assert_close(*results)
+
+
 def test_convolution_takes_images_of_every_size():
     layer = LayerSpec("convolution", "conv", filters=4, kernel_size=3, stride=2, padding="same")
-    convolution = Convolution(layer, 1, LayerSpec("max pool", "pool", kernel_size=2, stride=2))
+    convolution = Convolution(layer, 1, [LayerSpec("max pool", "pool", kernel_size=2, stride=2)])
     for side in (8, 13, 28):  # 4, 7 and 14 px after it: of 7 the pool reaches 6
         assert convolution(torch.zeros(1, 1, side, side)).shape[2:] == (side // 4 * 2, side // 4 * 2)
 

@@ -83,7 +83,7 @@ class LayerKind:
     """What muslin knows of one kind of layer.
 
     Attributes:
-        module: the torch module of a layer with an input of that shape; the layer after it is given too.
+        module: the torch module of a layer with an input of that shape; the layers after it are given too.
         to_onnx: writes its nodes, the last of which bears the layer's name; returns the name of its result.
         operators: the ONNX operators by which its result is recognised in a sealed graph, with their arithmetic.
         fields: the fields of `LayerSpec` that it reads.
@@ -96,7 +96,7 @@ class LayerKind:
         words: per language `LayerWords`.
     """
 
-    module: Callable[[LayerSpec, Shape, LayerSpec | None], "nn.Module"]
+    module: Callable[[LayerSpec, Shape, Sequence[LayerSpec]], "nn.Module"]
     to_onnx: Callable[["GraphWriter", LayerSpec, Shape, str], str]
     operators: Mapping[str, Operator]
     fields: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def _convolution_weights(layer: LayerSpec, before: Shape) -> dict[str, Shape]:
 def _module(make: Callable[[Any, LayerSpec, Shape], "nn.Module"]) -> Callable[..., "nn.Module"]:
     """`make` is given `muslin.learn.modules`, which is imported when it is called, and in it torch's `nn`."""
 
-    def module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+    def module(layer: LayerSpec, before: Shape, following: Sequence[LayerSpec]) -> "nn.Module":
         from muslin.learn import modules
 
         return make(modules, layer, before)
@@ -163,14 +163,13 @@ def _module(make: Callable[[Any, LayerSpec, Shape], "nn.Module"]) -> Callable[..
     return module
 
 
-def _convolution_module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+def _convolution_module(layer: LayerSpec, before: Shape, following: Sequence[LayerSpec]) -> "nn.Module":
     from muslin.learn.modules import Convolution
 
-    pool = following if following is not None and following.kind == "max pool" else None
-    return Convolution(layer, before[2], pool, groups=1 if layer.filters else before[2])
+    return Convolution(layer, before[2], following, groups=1 if layer.filters else before[2])
 
 
-def _batch_norm_module(layer: LayerSpec, before: Shape, following: LayerSpec | None) -> "nn.Module":
+def _batch_norm_module(layer: LayerSpec, before: Shape, following: Sequence[LayerSpec]) -> "nn.Module":
     from torch import nn
 
     norm = nn.BatchNorm2d(before[-1], eps=layer.epsilon, momentum=layer.momentum)

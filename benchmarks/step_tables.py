@@ -1,0 +1,28 @@
+"""The tables of what a training step is made of: head and rows, as `tables.py` writes them."""
+
+import statistics
+from collections.abc import Sequence
+
+from guarantee_tables import Result, Table
+
+
+def training_step_some(results: Sequence[Result]) -> Table:
+    """Of each recipe the variants by processor time, which other work on the machine changes little."""
+    rows = []
+    for result in results:
+        for variant, row in result["table"].items():
+            ratio, low, high = (f"{row[f'processor_{key}']:.2f}" for key in ("ratio", "min", "max"))
+            rows.append((f"`{result['recipe']}`, {variant}", f"{row['processor_ms']:.1f}", f"{ratio} ({low}–{high})"))
+    return ("a training step", "processor, ms", "× as shipped"), rows
+
+
+def step_profile(results: Sequence[Result]) -> Table:
+    """What share of each recipe's step a group of operators takes."""
+    (result,) = results
+    names = list(next(iter(result["shares"].values())))
+    milliseconds = [
+        statistics.median(run["processor_ms"] for run in result["runs"] if run["recipe"] == name) for name in names
+    ]
+    rows = [(group, *(f"{100 * row[name]:.1f} %" for name in names)) for group, row in result["shares"].items()]
+    rows.append(("a step, ms of one core", *(f"{value:.0f}" for value in milliseconds)))
+    return ("of a training step", *(f"`{name}`" for name in names)), rows
