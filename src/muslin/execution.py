@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from muslin.errors import MuslinError
 from muslin.machine import physical_cores
 
 Params = dict[str, Any]
@@ -74,12 +75,15 @@ class ExecutorStatus:
         running: shards that are given to workers and not done.
         done: shards whose results are there, in this executor's life.
         retried: shards that were given to another worker because theirs ended.
+        left_out: why machines that came while the work ran do not take part. One that is there at the start and does
+            not fit ends the work.
     """
 
     workers: int
     running: int
     done: int
     retried: int
+    left_out: tuple[MuslinError, ...] = ()
 
 
 class Executor(Protocol):

@@ -126,15 +126,15 @@ class Cluster:
                 self.wait()
             time.sleep(0.3)
 
-    def begin_host(self, processors: int = 1, environment: dict[str, str] | None = None) -> Host:
-        """A new host, which joins the cluster; `wait` waits for it."""
+    def begin_host(self, environment: dict[str, str] | None = None) -> Host:
+        """A new host, which joins the cluster with another environment; `wait` waits for it."""
         host = self._new_host()
-        self._begin_ray(host, [f"--address={self.head.address}:6379"], processors, environment)
+        self._begin_ray(host, [f"--address={self.head.address}:6379"], 1, environment)
         return host
 
-    def add_host(self, processors: int = 1, environment: dict[str, str] | None = None) -> Host:
+    def add_host(self, environment: dict[str, str] | None = None) -> Host:
         """A new host that has joined the cluster."""
-        host = self.begin_host(processors, environment)
+        host = self.begin_host(environment)
         self.wait()
         return host
 
@@ -144,6 +144,14 @@ class Cluster:
             output, _ = starting.communicate(timeout=180)
             assert starting.returncode == 0, (host.address, output.decode())
         self._starting.clear()
+
+    def forget(self, host: Host) -> None:
+        """A host on which Ray did not start."""
+        self._starting.pop(host)
+
+    def fill_disk(self, host: Host) -> None:
+        fill = ["dd", "if=/dev/zero", f"of={host.folder}/fill", "bs=1M"]
+        assert b"No space left" in subprocess.run(host.inside(fill), capture_output=True).stderr
 
     def kill_host(self, host: Host) -> None:
         """Take a host away: its network first, so that nobody is told."""
@@ -201,7 +209,9 @@ class Cluster:
         quiet = ["--disable-usage-stats"]
         memory = [f"--num-cpus={processors}", "--object-store-memory=120000000"]
         place = [f"--node-ip-address={host.address}", f"--temp-dir={host.folder}"]
-        command = host.command(["ray", "start", *words, *place, *memory, *quiet], self._disk_mb)
+        command = host.command(
+            ["python", "-m", "ray.scripts.scripts", "start", *words, *place, *memory, *quiet], self._disk_mb
+        )
         self._starting[host] = subprocess.Popen(
             command,
             env=self.environment(host) | (environment or {}),
@@ -250,10 +260,11 @@ def _skip_where_impossible() -> None:
 def _remove_left_overs() -> None:
     """What a test run that was killed left behind."""
     for name in _namespaces():
-        pid = re.match(rf"{PREFIX}(\d+)-", name)
-        if pid and not Path(f"/proc/{pid[1]}").exists():
+        found = re.match(rf"{PREFIX}(\d+)-(\w+)-", name)
+        if found and not Path(f"/proc/{found[1]}").exists():
             _end_processes(name)
             _ip("netns", "delete", name)
+            shutil.rmtree(f"/tmp/{found[2]}", ignore_errors=True)
 
 
 def _pids(namespace: str) -> list[int]:

@@ -9,6 +9,7 @@ import os
 import platform
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class RayCluster:
         """
         Raises:
             ExecutionError: no cluster is there (`cluster_unreachable`, `cluster_not_here`), it does not let this client
-                in (`cluster_refused`), or it runs other versions of Ray or Python (`cluster_versions`).
+                in (`cluster_refused`, `cluster_silent`), or it runs another Ray or Python (`cluster_versions`).
             MissingPartError: ray is not installed.
         """
         require_extra("ray")
@@ -102,10 +103,12 @@ class RayCluster:
                     break
                 except ray.exceptions.AuthenticationError:
                     raise ExecutionError("cluster_refused", address=self.address) from None
-                except (OSError, RuntimeError) as error:
+                except (ConnectionAbortedError, RuntimeError) as error:
                     if not tries_left:
                         reason = reason_of(error)
                         raise ExecutionError("cluster_unreachable", address=self.address, reason=reason) from error
+                except ConnectionError as error:
+                    raise ExecutionError("cluster_silent", address=self.address) from error
         found = [f"Ray {context.ray_version}", f"Python {_minor(context.python_version)}"]
         expected = [f"Ray {ray.__version__}", f"Python {_minor(platform.python_version())}"]
         if found != expected:
@@ -154,11 +157,14 @@ def _check_reachable(address: str) -> None:
 def _quiet_ray() -> Iterator[None]:
     """Import Ray and connect without its log, its reports of usage, and its own check of versions."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0"}  # or a call starts a cluster here
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
+    if not os.environ.get("RAY_AUTH_MODE"):
+        os.environ["RAY_AUTH_MODE"] = "token" if _has_token() else "disabled"
     before = os.environ.get("RAY_IGNORE_VERSION_MISMATCH")
     os.environ["RAY_IGNORE_VERSION_MISMATCH"] = "1"
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's advice on connections; the messages have their own
+            yield
     finally:
         if before is None:
             del os.environ["RAY_IGNORE_VERSION_MISMATCH"]

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from muslin.distributed.environment import environment
@@ -54,7 +54,7 @@ class RayExecutor:
         self._memory_mb = memory_mb
         self._is_cancelled = threading.Event()
         self._job: _Job | None = None
-        self._done = self._retried = 0  # of earlier jobs
+        self._before = ExecutorStatus(0, 0, 0, 0)  # all earlier jobs
 
     def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
         job: _Job | None = None
@@ -71,7 +71,7 @@ class RayExecutor:
             raise
         finally:
             if job is not None:
-                self._done, self._retried, self._job = self._done + job.done, self._retried + job.retried, None
+                self._before, self._job = replace(self.status(), workers=0, running=0), None
                 if not self._is_cancelled.is_set():
                     job.workers.end()
 
@@ -81,12 +81,13 @@ class RayExecutor:
             self._cluster.close()
 
     def status(self) -> ExecutorStatus:
-        job = self._job
+        job, before = self._job, self._before
         if job is None:
-            return ExecutorStatus(0, 0, self._done, self._retried)
+            return before
         ready = job.workers.ready()
         running = sum(len(worker.calls) for worker in ready)
-        return ExecutorStatus(len(ready), running, self._done + job.done, self._retried + job.retried)
+        done, retried = before.done + job.done, before.retried + job.retried
+        return ExecutorStatus(len(ready), running, done, retried, job.workers.left_out())
 
     def _setup(self, task: str, shared: Mapping[str, bytes]) -> bytes:
         return json.dumps({
@@ -139,6 +140,10 @@ class _Workers:
     def ready(self) -> list[_Worker]:
         """Those that take shards, the least busy first."""
         return sorted((each for each in list(self._all) if each.starting is None), key=lambda each: len(each.calls))
+
+    def left_out(self) -> tuple[MuslinError, ...]:
+        """Why machines that came later do not take part."""
+        return tuple(each for each in list(self._refused.values()) if isinstance(each, MuslinError))
 
     def references(self) -> dict[Any, _Worker]:
         """What to wait for: starts and calls."""
