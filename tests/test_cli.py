@@ -27,6 +27,7 @@ COMMANDS = (
     "look",
     "audit",
     "train",
+    "sweep",
     "evaluate",
     "predict",
     "tag",

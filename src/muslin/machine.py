@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -10,13 +12,15 @@ CPU_INFO = Path("/proc/cpuinfo")
 VECTOR_FLAGS = re.compile(r"s?sse\S*|avx\S*|amx\S*|fma\S*|f16c|asimd\S*|fp\S*hp|sve\S*|sme\S*|bf16|i8mm")
 """Of x86 and Arm, as Linux names them."""
 
+_cores: int | None = None
+
 
 def description() -> dict[str, str | int | float]:
     """Processor, cores, memory and system: what a reader of a measured time needs."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "processor": processor(),
-        "cores": physical_cores(),
+        "cores": _allowed_cores(),
         "memory_gb": round(memory_bytes / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -68,7 +72,24 @@ def _values(*names: str) -> set[str]:
     return {value.strip() for name, _, value in lines if name.strip() in names}
 
 
+@contextmanager
+def limited_cores(count: int | None) -> Iterator[None]:
+    """During the block, `physical_cores` is `count`, in all threads of this process; None changes nothing."""
+    global _cores
+    before = _cores
+    _cores = count or before
+    try:
+        yield
+    finally:
+        _cores = before
+
+
 def physical_cores() -> int:
+    """Number of cores that this process is to use: those of `limited_cores`, or all that it can use."""
+    return _cores or _allowed_cores()
+
+
+def _allowed_cores() -> int:
     """Number of cores that this process can use; two threads of a core count once where the system reports them."""
     try:
         allowed = os.sched_getaffinity(0)

@@ -41,7 +41,8 @@ def escape_unencodable() -> None:
 
 
 EXIT_CODES = {
-    "usage": 2, "resume_with_options": 2, "train_without_data": 2, "promote_without_candidate": 2, "interrupted": 130,
+    "usage": 2, "resume_with_options": 2, "train_without_data": 2, "promote_without_candidate": 2,
+    "sweep_without_data": 2, "interrupted": 130,
 }  # fmt: skip
 """Exit codes of error codes; of all others it is 1."""
 

@@ -94,6 +94,11 @@ def train_options(values: dict[str, Any]) -> dict[str, Any]:
             "Largest share of unreadable photos to train without. Default: 0.2.",
             type=click.FloatRange(0, 1),
         ),
+        option(
+            "--threads N",
+            "Threads to train with. The same number gives the same weights. Default: one a core.",
+            type=click.IntRange(1, 1024),
+        ),
         option("--snapshots", "Keep the network after each epoch in RUN/snapshots. The studio shows them."),
         make=train_options,
     ),

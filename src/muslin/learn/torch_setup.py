@@ -74,6 +74,20 @@ def choose_compute_settings(threads: int | None = None) -> ComputeSettings:
 
 
 @contextmanager
+def threads_of_libraries(count: int) -> Iterator[None]:
+    """During the block, torch and NumPy's linear algebra use `count` threads: sums are split in the same places."""
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def restore_torch_settings() -> Iterator[None]:
     """Restore afterwards what `apply_compute_settings` sets, which holds for the whole process."""
     threads, flushes_denormals = torch.get_num_threads(), sys.float_info.min / 2 == 0

@@ -39,11 +39,27 @@ class CalibrationSet:
         probabilities: per target's name float32 (n, classes), raw.
         ood_scores: float32 (n,), by detectors of these networks; None where the sealed model's features of the
             validation images are as good, because its backbone was not trained.
+        features: float32 (n, features), the sealed model's, where these are the validation images.
     """
 
     indices: NDArray[np.int64]
     probabilities: Mapping[str, NDArray[np.float32]]
     ood_scores: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+
+
+def validation_predictions(
+    bundle: Bundle, dataset: Dataset, parts: Split, infer_raw: InferRaw | None = None
+) -> CalibrationSet | None:
+    """The predictions of a freshly exported bundle for the validation set; None without one.
+
+    Args:
+        infer_raw: by default the bundle is run.
+    """
+    if not len(parts.validation):
+        return None
+    probabilities, features = (infer_raw or infer_with(bundle, dataset))(parts.validation)
+    return CalibrationSet(parts.validation, probabilities, features=features)
 
 
 def calibrate(
@@ -61,17 +77,15 @@ def calibrate(
 
     Args:
         infer_raw: by default the bundle is run.
-        calibration_set: out-of-fold predictions; by default those of the bundle for the validation set.
+        calibration_set: out-of-fold predictions; by default those of `validation_predictions`.
     """
-    if not len(parts.validation) and calibration_set is None:
+    infer_raw = infer_raw or infer_with(bundle, dataset)
+    calibration_set = calibration_set or validation_predictions(bundle, dataset, parts, infer_raw)
+    if calibration_set is None:
         return bundle
-    predictor = Predictor(bundle)
-    infer_raw = infer_raw or (lambda indices: _infer_raw(predictor, dataset.take(indices)))
-    features = None
-    if len(parts.validation) and (calibration_set is None or calibration_set.ood_scores is None):
-        probabilities, features = infer_raw(parts.validation)
-        calibration_set = calibration_set or CalibrationSet(parts.validation, probabilities)
-    assert calibration_set is not None
+    features = calibration_set.features
+    if features is None and len(parts.validation) and calibration_set.ood_scores is None:
+        _, features = infer_raw(parts.validation)
     calibration_data, thresholds = {}, {}
     product_calibration: dict[str, CalibrationData] = {}
     indices = calibration_set.indices
@@ -136,6 +150,12 @@ def validation_notes(bundle: Bundle, dataset: Dataset, parts: Split) -> list[Mes
         elif message := first_unsupported(dataset.target(name), data):
             notes.append(note_of(message))
     return notes
+
+
+def infer_with(bundle: Bundle, dataset: Dataset) -> InferRaw:
+    """What runs a bundle on images of `dataset`."""
+    predictor = Predictor(bundle)
+    return lambda indices: _infer_raw(predictor, dataset.take(indices))
 
 
 def _infer_raw(predictor: Predictor, dataset: Dataset) -> RawOutput:

@@ -105,7 +105,7 @@ class Run:
         except (OSError, ValueError, BundleError) as error:
             raise DataError("run_missing", path=path) from error
         record = {**content}
-        if record.pop("sha256", None) != _digest(record):
+        if record.pop("sha256", None) != digest_of_record(record):
             raise DataError("run_record_edited", path=path)
         try:
             check_schema(record, RECORD)
@@ -159,19 +159,24 @@ def run_of_snapshot(path: Path) -> Path | None:
     return run if path.parent.name == "snapshots" and path.stem.isdecimal() and (run / "run.json").is_file() else None
 
 
+def is_cross_fitted(record: Mapping[str, Any]) -> bool:
+    """Whether out-of-fold predictions calibrate a finished run's model, which was fitted to all but the test set."""
+    return any(metric.get("out_of_fold") for metric in record.get("validation", {}).values())
+
+
 def record_content(record: dict[str, Any]) -> bytes:
     """The content of `run.json`; its `sha256` tells whether it was edited afterwards."""
-    text = json_text({**record, "sha256": _digest(record)}, indent=2) + "\n"
+    text = json_text({**record, "sha256": digest_of_record(record)}, indent=2) + "\n"
     return text.encode(errors="backslashreplace")  # names of files need not be UTF-8
 
 
 def planned_digest(record: Mapping[str, Any]) -> str:
     """A digest of a run's record as training began with it, without the results of a finished run."""
     planned = {name: value for name, value in record.items() if name not in RESULTS}
-    return _digest(planned | {"status": "training"})
+    return digest_of_record(planned | {"status": "training"})
 
 
-def _digest(record: Mapping[str, Any]) -> str:
+def digest_of_record(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
@@ -290,20 +295,20 @@ def command_to_repeat(
     exclude: str | Path | None = None,
     corrections: str | Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
-    *,
-    snapshots: bool = False,
+    **others: Any,
 ) -> str:
     """The command that repeats a run; without a recipe one that chooses it.
 
     Args:
         source: `data`, `test` and `read_options`; None for data in memory.
+        others: further options by name, where they are not the default, such as `snapshots`.
     """
     source = source or {"data": "DATA", "test": None, "read_options": {}}
     names = {"recipe": recipe and recipe.name, "seed": seed, "test": source["test"]}
     options = names | source["read_options"]
     if "shape" in options:
         options["shape"] = "x".join(map(str, options["shape"]))
-    options |= {"exclude": exclude, "corrections": corrections, "snapshots": snapshots or None}
+    options |= {"exclude": exclude, "corrections": corrections, **others}
     options["max_unreadable"] = None if max_unreadable == MAX_UNREADABLE else f"{max_unreadable:g}"
     if recipe:
         defaults = RECIPES[recipe.name].to_dict().items()

@@ -30,7 +30,7 @@ from muslin.models.predictor import Predictor
 from muslin.storage.row_cache import RowCache, name_of_parts
 from muslin.workflows.model_input import infer_dataset
 from muslin.workflows.run_data import RunData, read_run_data
-from muslin.workflows.run_folder import Run
+from muslin.workflows.run_folder import Run, is_cross_fitted
 from muslin.workflows.selected_part import select_part
 
 CACHE_FORMAT = 1
@@ -176,7 +176,7 @@ def parts_of_run(record: Mapping[str, Any]) -> tuple[str, ...]:
         record: the run's `run.json`.
     """
     sizes = record["data"]["split_sizes"]
-    parts = ("test", "train") if "validation" in record else ("test", "validation", "train")
+    parts = ("test", "train") if is_cross_fitted(record) else ("test", "validation", "train")
     return tuple(part for part in parts if sizes.get(part))
 
 

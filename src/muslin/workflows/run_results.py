@@ -12,7 +12,7 @@ from muslin.messages import Log
 from muslin.models.bundle import Bundle
 from muslin.models.seen_images import SeenImages
 from muslin.storage.outputs import Output
-from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate, validation_notes
+from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate, validation_notes, validation_predictions
 from muslin.workflows.int8_graph import FloatProbe, int8_variant
 from muslin.workflows.network_folds import all_but_test, draw_folds
 from muslin.workflows.run_folder import Run
@@ -53,7 +53,8 @@ def write_results(
 
     dataset, parts, infer_raw = data.dataset, data.split, _infer_from_features(record, net, data)
     exported = _export(record, net, data, calibration_set)
-    options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibration_set}
+    calibrated_on = calibration_set or validation_predictions(exported, dataset, parts, infer_raw)
+    options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibrated_on}
     bundle = calibrate(exported, dataset, parts, **options)
     for note in validation_notes(bundle, dataset, parts):
         log(note)
@@ -73,8 +74,8 @@ def write_results(
     evaluations = evaluate_output(predictor, test, output, leaked=leaked)
     metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
     record |= {"status": "finished", "test": metrics}
-    if calibration_set is not None:
-        record["validation"] = _out_of_fold_metrics(predictor, dataset, calibration_set)
+    if calibrated_on is not None:
+        record["validation"] = _validation_metrics(predictor, dataset, calibrated_on, calibration_set is not None)
     seal(replace(bundle, provenance={**bundle.provenance, "test": metrics}), run.model)
     EvaluationResult("test", evaluations, test, data.seen["test"]).write(
         Output(run.folder / "evaluation.json", overwrite=True)
@@ -85,10 +86,10 @@ def write_results(
     run.write_record(record)
 
 
-def _out_of_fold_metrics(
-    predictor: "Predictor", dataset: Dataset, calibration_set: CalibrationSet
+def _validation_metrics(
+    predictor: "Predictor", dataset: Dataset, calibration_set: CalibrationSet, out_of_fold: bool
 ) -> dict[str, dict[str, Any]]:
-    """Per labelled target the main metric of the out-of-fold predictions."""
+    """Per labelled target the main metric of the out-of-fold predictions, or of those for the validation set."""
     from muslin.workflows.evaluate import evaluate_target, headline_metric
 
     images, output = calibration_set.indices, predictor.to_output(calibration_set.probabilities, None)
@@ -98,7 +99,7 @@ def _out_of_fold_metrics(
         if (labels != UNKNOWN).any():
             groups = None if dataset.clusters is None else dataset.clusters[images]
             evaluation = evaluate_target(predictor, target, labels, output, dataset.ids[images], groups)
-            metrics[target.name] = headline_metric(evaluation) | {"out_of_fold": True}
+            metrics[target.name] = headline_metric(evaluation) | ({"out_of_fold": True} if out_of_fold else {})
     return metrics
 
 

@@ -7,6 +7,8 @@ from muslin.models.json_schema import COUNT, SHARE, AnyOf, Array, Choice, Number
 UNSAFE_IN_RECORD = re.compile("\0")
 """What no text of a record holds; names of files may be odd otherwise."""
 
+MAX_THREADS = 1024
+
 _TEXT_OR_NONE = AnyOf((None, str))
 _TEXTS = AnyOf((None, str, [str]))
 
@@ -64,7 +66,11 @@ _RECORD = {
     "corrections": AnyOf((None, {"path": str, "n": COUNT})),
     "max_unreadable": SHARE,
     "data": Object(_DATA | _SAMPLING, required=frozenset(_DATA)),
-    "compute": {"threads": Number(1, 1024, int), "precision": Choice(("float32", "bfloat16")), "memory_reused": bool},
+    "compute": {
+        "threads": Number(1, MAX_THREADS, int),
+        "precision": Choice(("float32", "bfloat16")),
+        "memory_reused": bool,
+    },
     "machine": Object({"processor": str}),
     "versions": {str: str},
 }

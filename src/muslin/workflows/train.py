@@ -7,6 +7,7 @@ finish_run      the run, from its checkpoint if it has one → the trained netwo
 """
 
 import datetime
+import json
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,7 +67,7 @@ def train(
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
         on_progress, log, should_stop: see `Callbacks`.
         options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `corrections`, `max_unreadable`,
-            `snapshots`; see `TrainOptions`.
+            `snapshots`, `threads`; see `TrainOptions`.
 
     Raises:
         MuslinError: the data, the recipe or the folder cannot be used; no run is left behind.
@@ -77,8 +78,9 @@ def train(
         runs.check_new(Path(out))
     callbacks = Callbacks(log, on_progress, should_stop)
     given = {name: value for name, value in options.items() if value is not None}
-    plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
-    return run_plan(plan, out, callbacks)
+    with machine.limited_cores(given.get("threads")):
+        plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
+        return run_plan(plan, out, callbacks)
 
 
 def run_plan(
@@ -137,7 +139,8 @@ def _planned_record(plan: TrainingPlan) -> dict[str, Any]:
 
     options, recipe, dataset, parts = plan.options, plan.choice.recipe, plan.data.dataset, plan.data.split
     network = describe(network_for(dataset, parts, recipe))
-    files = (options.exclude, options.corrections)
+    others = {name: getattr(options, name) for name in ("exclude", "corrections", "max_unreadable")}
+    others |= {"snapshots": options.snapshots or None, "threads": options.threads}
     return {
         "status": "training",
         "recipe": recipe.to_dict(),
@@ -145,9 +148,7 @@ def _planned_record(plan: TrainingPlan) -> dict[str, Any]:
         "calibration_reason": plan.calibration_reason,
         "expected_s": plan.choice.expected_s,
         "seed": options.seed,
-        "command": runs.command_to_repeat(
-            plan.source, recipe, options.seed, *files, options.max_unreadable, snapshots=options.snapshots
-        ),
+        "command": runs.command_to_repeat(plan.source, recipe, options.seed, **others),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "parameters": network["parameters"],
         "epochs": total_epochs(len(parts.train), recipe) if isinstance(recipe, SGDRecipe) else recipe.epochs,
@@ -196,25 +197,47 @@ def resume(
         require_extra("train")
         from muslin.learn.checkpoint import has_steps
 
-        resumes, _ = has_steps(_checkpoint(run, record)), run.history
+        _ = has_steps(_checkpoint(run, record)), run.history  # refused before the data are read
     if not finished or data is not None:
         prepared = _read_run_data(run, record, data, test, callbacks)
     if finished:
         log(Message("run_finished"))
         return run
+    return _continue(run, record, prepared, callbacks)
+
+
+def continue_plan(plan: TrainingPlan, run: Run, callbacks: Callbacks) -> Run:
+    """Continue an interrupted run of this plan; a finished run is returned as it is.
+
+    Raises:
+        DataError: the run is one of other data, or of another recipe or seed.
+        StoppedError, StorageError: as for `train`.
+    """
+    record, planned = run.record, _planned_record(plan)
+    if any(json.dumps(record[key]) != json.dumps(planned[key]) for key in ("recipe", "seed")):
+        raise DataError("run_of_other_plan", path=str(run.folder))
+    if record["data"]["fingerprint"] != plan.data.dataset.fingerprint:
+        raise DataError("run_data_changed", path=str(run.folder), name=plan.data.dataset.name)
+    if record["status"] == "finished" and run.model.exists():
+        return run
+    return _continue(run, record, plan.data, callbacks)
+
+
+def _continue(run: Run, record: Mapping[str, Any], data: TrainingData, callbacks: Callbacks) -> Run:
+    from muslin.learn.checkpoint import has_steps
+
     remove_partial_files(run.folder)
-    epochs = record["epochs"]
     messages = [Message("resuming_without_checkpoint")]
-    if resumes:
-        messages = [Message("resuming_from_checkpoint", epoch=len(run.history), epochs=epochs)]
+    if has_steps(_checkpoint(run, record)):
+        messages = [Message("resuming_from_checkpoint", epoch=len(run.history), epochs=record["epochs"])]
 
     def log_and_report(progress: "Progress") -> None:
         if messages:  # only after a step: a refusal prints one line
-            log(messages.pop())
-        on_progress(progress)
+            callbacks.log(messages.pop())
+        callbacks.on_progress(progress)
 
     with _resume_command(run), locked_folder(run.folder, "run_locked"):
-        return finish_run(run, prepared, replace(callbacks, on_progress=log_and_report), resumed=True)
+        return finish_run(run, data, replace(callbacks, on_progress=log_and_report), resumed=True)
 
 
 def finish_run(run: Run, data: TrainingData, callbacks: Callbacks, *, resumed: bool = False) -> Run:
@@ -223,7 +246,14 @@ def finish_run(run: Run, data: TrainingData, callbacks: Callbacks, *, resumed: b
     Args:
         resumed: the run's settings can no longer be changed, so none are proposed.
     """
+    from muslin.learn.torch_setup import threads_of_libraries
+
     record = run.record
+    with threads_of_libraries(record["compute"]["threads"]):
+        return _finish_run(run, record, data, callbacks, resumed)
+
+
+def _finish_run(run: Run, record: dict[str, Any], data: TrainingData, callbacks: Callbacks, resumed: bool) -> Run:
     recipe = recipes.recipe_from_dict(record["recipe"])
     folds = recipes.cross_fitting_folds(recipe)
     training, on_progress = data, callbacks.on_progress

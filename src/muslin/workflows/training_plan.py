@@ -30,6 +30,7 @@ from muslin.workflows.calibration_choice import choose_folds
 from muslin.workflows.network_folds import draw_folds
 from muslin.workflows.recipe_trial import choose_by_trial
 from muslin.workflows.run_folder import split_for_recipe
+from muslin.workflows.run_schema import MAX_THREADS
 from muslin.workflows.start_model import start_settings
 from muslin.workflows.training_data import Callbacks, TrainingData, prepare_data, read_source
 from muslin.workflows.unused_settings import check_settings_used
@@ -53,6 +54,7 @@ class TrainOptions:
             logged, and not refused.
         max_unreadable: maximum share of unreadable photos; they are left out and listed.
         snapshots: whether the run keeps the network after each epoch. The weights are the same with and without.
+        threads: 1 to 1,024; by default one a core.
     """
 
     recipe: str = AUTO
@@ -66,6 +68,7 @@ class TrainOptions:
     leaves_out_unknown: bool = False
     max_unreadable: float = MAX_UNREADABLE
     snapshots: bool = False
+    threads: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,19 +93,57 @@ class TrainingPlan:
     corrections: list[Correction] | None
 
 
+@dataclass(frozen=True, eq=False)
+class SourceData:
+    """Data as a training reads and edits them, before any photo is decoded.
+
+    Attributes:
+        source, excluded, corrections: as in TrainingPlan.
+    """
+
+    dataset: Dataset
+    source: Mapping[str, Any] | None
+    excluded: list[tuple[str, str]] | None = None
+    corrections: list[Correction] | None = None
+
+
 def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: Callbacks) -> TrainingPlan:
     """Read the data, choose the recipe and fit it to them. Faults in options are refused before files are read.
 
     Raises:
         MuslinError: the data or the recipe cannot be used.
     """
-    _check_options(options)
-    options = _with_weights(options)
-    requested = _requested_recipe(options, callbacks.log)
+    options, requested = _checked(options, callbacks.log)
+    return _plan(read_source_data(data, options, callbacks.log), requested, options, callbacks)
+
+
+def plan_for(data: SourceData, options: TrainOptions, callbacks: Callbacks) -> TrainingPlan:
+    """As `plan_training`, for data that were read and edited as `options` say."""
+    options, requested = _checked(options, callbacks.log)
+    return _plan(data, requested, options, callbacks)
+
+
+def read_source_data(data: str | Path | Dataset, options: TrainOptions, log: Log) -> SourceData:
+    """
+    Raises:
+        MuslinError: the data or the files that edit them cannot be used, or no photo can be read.
+    """
     require_extra("train")
-    dataset, source = _read(data, options, callbacks.log)
-    dataset, excluded, corrections = edit_dataset(dataset, options, callbacks.log)
-    photos.check_any_readable(dataset, callbacks.log)
+    dataset, source = _read(data, options, log)
+    dataset, excluded, corrections = edit_dataset(dataset, options, log)
+    photos.check_any_readable(dataset, log)
+    return SourceData(dataset, source, excluded, corrections)
+
+
+def _checked(options: TrainOptions, log: Log) -> tuple[TrainOptions, Recipe]:
+    """`options` with all settings, and the requested recipe."""
+    check_options(options)
+    options = _with_weights(options)
+    return options, _requested_recipe(options, log)
+
+
+def _plan(data: SourceData, requested: Recipe, options: TrainOptions, callbacks: Callbacks) -> TrainingPlan:
+    dataset = data.dataset
     check_settings_used(dataset, options.settings, options.max_unreadable)
     choice = _choose_before_decoding(dataset, requested, options, callbacks)
     logged = choice.reason if isinstance(dataset.images, PhotoImages) else None
@@ -111,12 +152,19 @@ def plan_training(data: str | Path | Dataset, options: TrainOptions, callbacks: 
     prepared = prepare_data(dataset, choice.recipe, options.seed, options.max_unreadable, callbacks)
     choice, calibration_reason = _fit_to_data(choice, prepared, options)
     already = choice.reason is not None and choice.reason is logged
-    return TrainingPlan(options, prepared, choice, calibration_reason, already, source, excluded, corrections)
+    edits = (data.source, data.excluded, data.corrections)
+    return TrainingPlan(options, prepared, choice, calibration_reason, already, *edits)
 
 
-def _check_options(options: TrainOptions) -> None:
+def check_options(options: TrainOptions) -> None:
+    """
+    Raises:
+        TrainingError, RecipeError: a number is out of range.
+    """
     if not 0 <= options.seed <= recipes.MAX_SEED:
         raise TrainingError("seed_out_of_range", seed=options.seed, high=recipes.MAX_SEED)
+    if options.threads is not None and not 1 <= options.threads <= MAX_THREADS:
+        raise TrainingError("threads_out_of_range", threads=options.threads, high=MAX_THREADS)
     if not 0 <= options.max_unreadable <= 1:
         raise TrainingError("max_unreadable_out_of_range", value=options.max_unreadable)
     time_budget.check_time_budget(options.time_budget_s, options.settings)

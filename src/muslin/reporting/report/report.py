@@ -67,13 +67,18 @@ class ReportInputs:
 
     def out_of_fold(self, target: str) -> Mapping[str, Any] | None:
         """The main metric of the target's out-of-fold predictions, as `run.json` has it; None without folds."""
-        metric: Mapping[str, Any] | None = self.run.get("validation", {}).get(target)
-        return metric
+        metric: Mapping[str, Any] = self.run.get("validation", {}).get(target, {})
+        return metric if metric.get("out_of_fold") else None
+
+    @property
+    def is_cross_fitted(self) -> bool:
+        """Whether out-of-fold predictions calibrate the model."""
+        return any(map(self.out_of_fold, self.run.get("validation", {})))
 
     @property
     def n_fitted(self) -> int:
         """The number of images that the sealed model was fitted to: with folds, all but the test set."""
-        return len(self.split.train) + (len(self.split.validation) if self.run.get("validation") else 0)
+        return len(self.split.train) + (len(self.split.validation) if self.is_cross_fitted else 0)
 
     def test_labels(self, target: str) -> NDArray[np.integer[Any]]:
         """The true labels of the test images."""

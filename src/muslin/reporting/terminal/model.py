@@ -28,7 +28,7 @@ def print_run(folder: Path, record: Mapping[str, Any]) -> None:
         target = f"{escape_controls(name)}: " if len(record["test"]) > 1 else ""
         out.print(f"{target}{_test_metric(test)}", style="bold", soft_wrap=True)
         if validation := record.get("validation", {}).get(name):
-            print_lines(out, f"{target}{_out_of_fold_metric(validation)}")
+            print_lines(out, f"{target}{_validation_metric(validation)}")
     train_s, images_seen = record["train_s"], record["images_seen"]  # a linear probe sees features, no images
     speed = f" ({images_seen / train_s:,.0f} images/s)" if images_seen else ""
     epochs = images_seen / record["data"]["split_sizes"]["train"] if images_seen else record["epochs"]
@@ -176,7 +176,9 @@ def _calibration_summary(bundle: Bundle, name: str, data: CalibrationData) -> di
     }
 
 
-def _out_of_fold_metric(metric: Mapping[str, Any]) -> str:
+def _validation_metric(metric: Mapping[str, Any]) -> str:
+    if not metric.get("out_of_fold"):
+        return _metric_on(metric, "validation image")
     return f"{_metric_on(metric, 'image')}, out of fold: each predicted by a model that was not trained on it"
 
 
