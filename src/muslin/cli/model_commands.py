@@ -137,6 +137,7 @@ def predict_command(
         ),
         option("--resume", "Continue an interrupted job."),
         shared.graph_option,
+        shared.on_option,
     ),
     shared.guarantee_options,
     shared.read_options,
@@ -157,11 +158,11 @@ def tag_command(
     from muslin.workflows import tag as tag_workflow
 
     shared.refuse_together(update=options["update"], overwrite=output.overwrite)
-    with stop_on_signals() as should_stop, tagging_progress() as on_progress:
+    with stop_on_signals() as should_stop, shared.executor_of(options) as executor, tagging_progress() as on_progress:
+        tag_options = tag_workflow.TagOptions(**options, **guarantee, read_options=read_options, executor=executor)
         tagged = tag_workflow.tag(
-            model, data, output, tag_workflow.TagOptions(**options, **guarantee, read_options=read_options),
-            log=log, on_progress=on_progress, should_stop=should_stop,
-        )  # fmt: skip
+            model, data, output, tag_options, log=log, on_progress=on_progress, should_stop=should_stop
+        )
     if not as_json:
         echo(tagging_summary(tagged))
         if "precision" not in guarantee or not all("accept" in counts for counts in tagged.decisions.values()):

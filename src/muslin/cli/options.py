@@ -1,14 +1,18 @@
 """The table of commands, and the options that several commands share."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from muslin.errors import MuslinError
+
+if TYPE_CHECKING:
+    from muslin.execution import Executor
 
 COMMANDS: dict[str, click.Command] = {}
 """Every command by its name, one of a group as `review add`. `@command(name, …)` adds a row."""
@@ -62,6 +66,18 @@ class TargetChoice(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         super().convert(value.rpartition("=")[2], param, ctx)
         return str(value)
+
+
+@contextmanager
+def executor_of(options: dict[str, Any]) -> "Iterator[Executor | None]":
+    """What runs the work as `--on` of `options` says, which is taken out of them; None for this process."""
+    if (where := options.pop("on", None)) is None:
+        yield None
+        return
+    from muslin.distributed import open_executor
+
+    with open_executor(where) as executor:
+        yield executor
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
@@ -223,6 +239,11 @@ graph_option = option(
     "The model's graph that predicts. Default: `int8` where the model has it and this processor is faster with it, "
     "else `float32`.",
     type=click.Choice(["float32", "int8"]),
+)
+on_option = option(
+    "--on WHERE",
+    "Where to work: `local:N` for N processes of this machine, `ray://HOST:PORT` for a Ray cluster, `ray` for one on "
+    "this machine. Default: this process. The result is the same.",
 )
 guarantee_options = Group(
     "guarantee",

@@ -86,7 +86,10 @@ class GraphRunner:
         names: Sequence[str] | None = None,
         in_threads: bool = False,
     ) -> dict[str, Floats]:
-        """The graph's outputs, float32 (n, width) by name. Their bits do not depend on batches and threads.
+        """The graph's outputs, float32 (n, width) by name.
+
+        Their bits do not depend on threads. Those of some graphs depend on batches: ONNX Runtime computes a logarithm
+        or Softplus of the last few numbers of a tensor otherwise than the others, which moved probabilities by 7e-9.
 
         Args:
             pixels: uint8 (n, height, width, channels).

@@ -22,6 +22,7 @@ from muslin.data.photos import ordered_map
 from muslin.errors import BundleError, RecipeError
 from muslin.evaluation.selective import calibrate_probabilities, triage
 from muslin.evaluation.thresholds import change_thresholds
+from muslin.execution import Executor
 from muslin.machine import has_int8_products, physical_cores
 from muslin.messages import Message
 from muslin.models.bundle import Bundle, open_bundle
@@ -37,6 +38,7 @@ from muslin.models.model_output import ModelOutput, Values, rows_of, stack_value
 from muslin.models.output_cache import OutputCache, PhotoOutput
 from muslin.models.photo_pipeline import batch_size, infer_stream
 from muslin.models.photo_reading import ReadImage, read_image
+from muslin.models.photo_shards import infer_in_shards
 from muslin.models.prediction import Prediction, Predictions, UnnamedImages
 from muslin.models.product_prediction import ProductPrediction, ProductRule, predict_products
 from muslin.models.seen_images import digest_images
@@ -83,6 +85,7 @@ class Predictor:
             raise RecipeError("threads_range", found=self.threads)
         self.path: Path | None = None
         self.cache: OutputCache | None = None
+        self.executor: Executor | None = None
         self.has_vectors = False
         self.name = name
         self.rules = DecisionRules(bundle)
@@ -179,6 +182,15 @@ class Predictor:
         """
         twin = copy(self)
         twin.cache = OutputCache(self.bundle, vectors=self.has_vectors)
+        return twin
+
+    def with_executor(self, executor: Executor) -> "Predictor":
+        """The same predictor, for which an executor decodes photos in files and runs the network on them.
+
+        Predictions are the same, to the bit.
+        """
+        twin = copy(self)
+        twin.executor = executor
         return twin
 
     def with_vectors(self) -> "Predictor":
@@ -378,17 +390,20 @@ class Predictor:
             if not (chunk := list(islice(images, CHUNK))):
                 return
         no_pixels = np.empty((0, *self.bundle.preprocessing.shape), np.uint8)
-        for read in self._infer_stream(chain(chunk, images)):
+        for read in self.infer_named(chain(chunk, images)):
             rows = [image.values for image in read if image.values is not None]
             yield [image.prediction for image in read], stack_values(rows) if rows else self.run_graph(no_pixels)
 
-    def _infer_stream(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
+    def infer_named(self, images: Iterable[tuple[str, Any]]) -> Iterator[list[ReadImage]]:
         """Named images with their values, which can be cached, some dozen at a time."""
-        read = partial(read_image, preprocessing=self.bundle.preprocessing, cache=self.cache)
-        size = batch_size(self._graph.batch_size, self.threads)
-        chunk: list[ReadImage] = []
         try:
-            for batch in infer_stream(images, read, self._infer_images, threads=self.threads, batch_size=size):
+            if self.executor:
+                yield from infer_in_shards(images, self.executor, self)
+                return
+            read = partial(read_image, preprocessing=self.bundle.preprocessing, cache=self.cache)
+            size = batch_size(self._graph.batch_size, self.threads)
+            chunk: list[ReadImage] = []
+            for batch in infer_stream(images, read, self.infer_read, threads=self.threads, batch_size=size):
                 chunk += batch
                 if len(chunk) >= CHUNK // 2:
                     yield chunk
@@ -399,13 +414,19 @@ class Predictor:
             if self.cache:
                 self.cache.flush()
 
-    def _infer_images(self, images: Sequence[ReadImage], in_threads: bool) -> list[ReadImage]:
-        """The images with their values, of which some may be cached; the others are then cached too."""
+    def infer_read(self, images: Sequence[ReadImage], in_threads: bool) -> list[ReadImage]:
+        """The images with their values, of which some may be cached; the others are then cached too.
+
+        The network takes them one by one, so that no bit of an image's values depends on which others come with it:
+        which are cached, where a job was resumed, what runs it.
+
+        Args:
+            in_threads: whether other threads do the same.
+        """
         new = [image.pixels for image in images if image.pixels is not None]
         if not new:
             return list(images)
-        size = len(new) if in_threads else None
-        fresh = iter(rows_of(self.run_graph(np.stack(new), size, in_threads=in_threads)))
+        fresh = iter(rows_of(self.run_graph(np.stack(new), 1, in_threads=in_threads)))
         return [image if image.pixels is None else image.with_values(next(fresh), self.cache) for image in images]
 
     def run_graph(self, pixels: Pixels, batch_size: int | None = None, *, in_threads: bool = False) -> Values:

@@ -13,6 +13,7 @@ from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.evaluation.precision_choice import Acceptance
 from muslin.evaluation.selective import AcceptancePolicy, check_guarantee
+from muslin.execution import Executor
 from muslin.messages import Log, Message
 from muslin.models.prediction_digest import prediction_digest
 from muslin.models.predictor import Predictor
@@ -46,6 +47,7 @@ class TagOptions:
         update: replace the output, and copy from it the tags of products of which nothing has changed.
         read_options: how to read the data, as `muslin.read` takes it.
         graph: of a model that is opened here, as of `muslin.models.predictor.Predictor.open`.
+        executor: what runs the network on the photos; by default threads of this process. The output is the same.
     """
 
     taxonomy: str | Path | None = None
@@ -58,6 +60,7 @@ class TagOptions:
     update: bool = False
     read_options: Mapping[str, Any] = field(default_factory=dict)
     graph: str | None = None
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ def plan(model: "str | Path | Predictor", data: str | Path, output: Output, opti
     # a resumed job can have been killed after its last step: then the output is there, and `_write` compares it
     check_output(replace(output, overwrite=output.overwrite or options.resume), (model,), (data, options.taxonomy))
     predictor = open_with_cache(model, options.graph)
+    if options.executor:
+        predictor = predictor.with_executor(options.executor)
     check_guarantee(options.guarantee)
     catalogue = open_catalogue(data, output.path, options.read_options, log)
     rows, table = catalogue.rows, catalogue.table
