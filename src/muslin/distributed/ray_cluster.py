@@ -136,8 +136,8 @@ def _address_of(where: str) -> str:
 
 
 def _head_of_this_machine() -> str:
-    """The host of the cluster that `ray start --head` notes in its folder."""
-    folder = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray"
+    """The host of the cluster that `ray start --head` notes in Ray's folder."""
+    folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
     try:
         return (folder / "ray_current_cluster").read_text("ascii").strip().rpartition(":")[0]
     except (OSError, ValueError):

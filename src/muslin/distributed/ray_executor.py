@@ -143,7 +143,8 @@ class _Workers:
 
     def left_out(self) -> tuple[MuslinError, ...]:
         """Why machines that came later do not take part."""
-        return tuple(each for each in list(self._refused.values()) if isinstance(each, MuslinError))
+        later = [each for node, each in list(self._refused.items()) if node not in (self._first_nodes or ())]
+        return tuple(each for each in later if isinstance(each, MuslinError))
 
     def references(self) -> dict[Any, _Worker]:
         """What to wait for: starts and calls."""
