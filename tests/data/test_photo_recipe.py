@@ -23,6 +23,7 @@ from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import NETWORKS, build_network
 from muslin.learn.recipes import recipe
 from muslin.models.predictor import Predictor
+from muslin.models.runtime import session
 from muslin.storage.scratch import ScratchArray
 from muslin.workflows.evaluate import EvaluateOptions, evaluate
 from refusals import refuses
@@ -72,7 +73,7 @@ def test_second_training_takes_features_from_the_cache(
     def nobody_works(*arguments: object) -> None:
         raise AssertionError("a photo was looked at again")
 
-    monkeypatch.setattr(features_module, "_batch_extractor", nobody_works)
+    monkeypatch.setattr(features_module, "batch_extractor", nobody_works)
     second = muslin.train(photos, recipe="photo", out=tmp_path / "two", settings=SMALL)
     assert _weights(second) == _weights(first)
 
@@ -246,7 +247,7 @@ def test_features_do_not_depend_on_the_batch(photos: Path) -> None:
     table = build_network("efficientnet-lite0", (48, 48, 3), (), widths=())
     everything = weights_of(Net(table, 0))
     weights = {name: everything[name] for name in pretrained.weight_shapes(table)}
-    work = features_module._batch_extractor(data.images, table, weights)
+    work = features_module.batch_extractor(data.images, session(features_module._backbone_model(table, weights)))
     together, _ = work([0, 1, 2, 3])
     alone, _ = work([2])
     assert all(map(np.array_equal, together[2], alone[2]))

@@ -137,7 +137,7 @@ def predict_command(
         ),
         option("--resume", "Continue an interrupted job."),
         shared.graph_option,
-        shared.on_option,
+        shared.on_option(),
     ),
     shared.guarantee_options,
     shared.read_options,

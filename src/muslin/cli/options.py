@@ -69,14 +69,18 @@ class TargetChoice(click.Choice[str]):
 
 
 @contextmanager
-def executor_of(options: dict[str, Any]) -> "Iterator[Executor | None]":
-    """What runs the work as `--on` of `options` says, which is taken out of them; None for this process."""
+def executor_of(options: dict[str, Any], **settings: Any) -> "Iterator[Executor | None]":
+    """What runs the work as `--on` of `options` says, which is taken out of them; None for this process.
+
+    Args:
+        settings: of `muslin.distributed.open_executor`.
+    """
     if (where := options.pop("on", None)) is None:
         yield None
         return
     from muslin.distributed import open_executor
 
-    with open_executor(where) as executor:
+    with open_executor(where, **settings) as executor:
         yield executor
 
 
@@ -240,11 +244,17 @@ graph_option = option(
     "else `float32`.",
     type=click.Choice(["float32", "int8"]),
 )
-on_option = option(
-    "--on WHERE",
-    "Where to work: `local:N` for N processes of this machine, `ray://HOST:PORT` for a Ray cluster, `ray` for one on "
-    "this machine. Default: this process. The result is the same.",
-)
+
+
+def on_option(what: str = "Where to work", default: str = "this process. The result is the same.") -> click.Option:
+    """`--on WHERE`."""
+    return option(
+        "--on WHERE",
+        f"{what}: `local:N` for N processes of this machine, `ray://HOST:PORT` for a Ray cluster, `ray` for one on "
+        f"this machine. Default: {default}",
+    )
+
+
 guarantee_options = Group(
     "guarantee",
     option(

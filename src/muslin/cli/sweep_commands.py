@@ -2,8 +2,6 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,6 @@ from muslin.messages import Message
 from muslin.printing import log
 
 if TYPE_CHECKING:
-    from muslin.execution import Executor
     from muslin.workflows.sweep_results import VariantResult
 
 MAX_SEEDS = 10_000
@@ -115,18 +112,14 @@ def _log_variant(result: "VariantResult", done: int, n: int) -> None:
         ),
         make=shared.given,
     ),
-    option(
-        "--on WHERE",
-        "Where to train: `local:N` for N processes of this machine, `ray://HOST:PORT` for a Ray cluster, `ray` for one "
-        "on this machine. Default: this process, one variant after another.",
-    ),
+    Group("place", shared.on_option("Where to train the variants", "this process, one after another.")),
     shared.out_option("Folder of the sweep, new or empty. Default: a new one in runs/.", "FOLDER"),
     option("--resume FOLDER", "Continue an interrupted sweep, and try again what failed.", type=shared.PATH),
     shared.read_options,
     shared.json_option,
 )
 def sweep_command(
-    data: str | None, varied: dict[str, Any], training: dict[str, Any], on: str | None, out: Path | None,
+    data: str | None, varied: dict[str, Any], training: dict[str, Any], place: dict[str, Any], out: Path | None,
     resume: Path | None, read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Train many variants on DATA: recipes, seeds and settings. Writes a run's folder for each, and one table.
@@ -137,11 +130,13 @@ def sweep_command(
     from muslin.reporting.terminal.sweep import print_sweep
     from muslin.workflows.sweep import SweepControl, resume_sweep, resuming_command, sweep
     from muslin.workflows.sweep_plan import SweepOptions
+    from muslin.workflows.sweep_variant import MEMORY_MB
     from muslin.workflows.training_data import Callbacks
     from muslin.workflows.training_plan import TrainOptions
 
     _check_given(data, varied, resume)
-    with stop_on_signals() as should_stop, _executor(on) as executor, training_progress() as on_progress:
+    executor_of = shared.executor_of(place, memory_mb=MEMORY_MB)
+    with stop_on_signals() as should_stop, executor_of as executor, training_progress() as on_progress:
         control = SweepControl(executor, Callbacks(log, on_progress, should_stop), _log_variant)
         if resume:
             result = resume_sweep(resume, data, control=control)
@@ -159,18 +154,6 @@ def sweep_command(
         sys.exit(print_error(error, as_json=as_json, result=found))
     if as_json:
         print_json(found)
-
-
-@contextmanager
-def _executor(where: str | None) -> "Iterator[Executor | None]":
-    if where is None:
-        yield None
-        return
-    from muslin.distributed import open_executor
-    from muslin.workflows.sweep_variant import MEMORY_MB
-
-    with open_executor(where, memory_mb=MEMORY_MB) as executor:
-        yield executor
 
 
 def _check_given(data: str | None, varied: dict[str, Any], resume: Path | None) -> None:

@@ -104,11 +104,12 @@ def train_options(values: dict[str, Any]) -> dict[str, Any]:
     ),
     shared.test_option,
     option("--resume RUN", "Continue an interrupted run.", type=shared.PATH),
+    Group("place", shared.on_option("Where to extract the features of photos")),
     shared.read_options,
     shared.json_option,
 )
 def train_command(
-    data: str | None, options: dict[str, Any], test: str | None, resume: Path | None,
+    data: str | None, options: dict[str, Any], test: str | None, resume: Path | None, place: dict[str, Any],
     read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on DATA. Writes a folder with the model, its evaluation and a report."""
@@ -118,7 +119,7 @@ def train_command(
     from muslin.reporting.terminal.progress import training_progress
     from muslin.workflows import train as train_workflow
 
-    context, own = click.get_current_context(), ("data", "test", "resume", "as_json")
+    context, own = click.get_current_context(), ("data", "test", "resume", "as_json", "on")
     given = [
         parameter.opts[-1]
         for parameter in context.command.params
@@ -129,8 +130,9 @@ def train_command(
         raise MuslinError("resume_with_options", options=given)
     if not (data or resume):
         raise MuslinError("train_without_data")
-    with stop_on_signals() as should_stop, training_progress() as on_progress:
+    with stop_on_signals() as should_stop, shared.executor_of(place) as executor, training_progress() as on_progress:
         callbacks: dict[str, Any] = {"on_progress": on_progress, "log": log, "should_stop": should_stop}
+        callbacks["executor"] = executor
         if resume:
             run = train_workflow.resume(resume, data, test=test, **callbacks)
         else:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from muslin.data.photos import ResizedPhotos, parallel_map
-from muslin.errors import ImageError, StoppedError
+from muslin.errors import StoppedError
+from muslin.execution import Executor
 from muslin.extras import require_extra
+from muslin.learn.feature_shards import ExtractedBatch, batch_extractor, extract_by_workers, problem_of
 from muslin.learn.networks import NETWORKS, Network, layer_shapes
 from muslin.learn.pretrained import Weights, backbone_weights
 from muslin.learn.recipes import IMAGENET
@@ -26,16 +28,13 @@ from muslin.models import runtime
 from muslin.models.bundle import Preprocessing
 from muslin.models.feature_cache import CachedFeatures, FeatureCache
 from muslin.models.feature_graph import FeatureGraph
-from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests, digest_images
+from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests
 from muslin.storage.scratch import ScratchArray
 
 EXTRACTION_BATCH = 4
 """Photos in a batch. More are no faster on a processor (measured), and take more memory."""
 
 LOG_EVERY_S = 5
-
-ExtractedBatch = tuple[dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]], dict[int, Message]]
-"""By a photo's index its image's digest and its features; and the problem of each that cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +80,7 @@ def extract(
     threads: int,
     log: Log = no_log,
     should_stop: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
 ) -> tuple[Features, dict[int, Message]]:
     """The features of every photo; and by its index the problem of each that cannot be read (its row is zero).
 
@@ -91,8 +91,11 @@ def extract(
         weights: of the backbone.
         log: called with a sentence every few seconds.
         should_stop: called after every few photos.
+        executor: its workers extract the features instead of `threads` of this process. The features are the same, bit
+            for bit.
 
     Raises:
+        ExecutionError: as of `Executor.map`.
         StoppedError: `should_stop()` became true. The features so far are in the cache.
         StorageError: the disk has no room for the features.
     """
@@ -107,11 +110,11 @@ def extract(
     missing = _read_cached(cache, first_with, file, image_digests)
     size = EXTRACTION_BATCH
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
-    extract_batch = _batch_extractor(images, network, weights) if missing else lambda indices: ({}, {})
+    graph = _backbone_model(network, weights) if missing else b""
     problems: dict[int, Message] = {}
     done, logged_at = 0, time.perf_counter()
     try:
-        for rows, unreadable in parallel_map(lambda i: extract_batch(batches[i]), len(batches), threads):
+        for rows, unreadable in _extracted(images, batches, graph, threads, executor):
             problems |= unreadable
             for index, (image_digest, row) in rows.items():
                 file.write(index, row)
@@ -126,8 +129,19 @@ def extract(
     finally:
         cache.flush()
     row_of = np.array([first_with[digest] for digest in digests], dtype=np.int64)
-    unreadable = {i: _photo_problem(images, i) for i, row in enumerate(row_of) if int(row) in problems}
+    unreadable = {i: problem_of(images, i) for i, row in enumerate(row_of) if int(row) in problems}
     return Features(file, row_of, image_digests[row_of], time.perf_counter() - started), unreadable
+
+
+def _extracted(
+    images: ResizedPhotos, batches: list[list[int]], graph: bytes, threads: int, executor: Executor | None
+) -> Iterator[ExtractedBatch]:
+    if not batches:
+        return iter(())
+    if executor is not None:
+        return extract_by_workers(images, batches, graph, executor)
+    extract_batch = batch_extractor(images, runtime.session(graph))  # of one thread: the threads are outside
+    return parallel_map(lambda i: extract_batch(batches[i]), len(batches), threads)
 
 
 def uncached_photos(images: ResizedPhotos, network: Network, weights: Weights) -> NDArray[np.int64]:
@@ -152,37 +166,6 @@ def _read_cached(
         image_digests[index] = np.frombuffer(row.image_digest, np.uint8)
         file.write(index, row.features)
     return missing
-
-
-def _photo_problem(images: ResizedPhotos, index: int) -> Message:
-    """The reason why a photo cannot be read, with its own name: identical files have one row."""
-    try:
-        images[index]
-    except ImageError as error:
-        return error.message
-    return Message("photo_readable_only_later", path=images.photos[index].name)
-
-
-def _batch_extractor(
-    images: ResizedPhotos, network: Network, weights: Weights
-) -> Callable[[list[int]], ExtractedBatch]:
-    """A function of photos' indices. Safe in threads."""
-    session = runtime.session(_backbone_model(network, weights))  # one thread: the threads are outside
-
-    def extract_batch(indices: list[int]) -> ExtractedBatch:
-        decoded, problems = {}, {}
-        for index in indices:
-            try:
-                decoded[index] = images[index]
-            except ImageError as error:
-                problems[index] = error.message
-        if not decoded:
-            return {}, problems
-        rows = session.run(None, {"pixels": np.stack(list(decoded.values()))})[0]
-        digested_rows = zip(digest_images(decoded.values()), rows, strict=True)
-        return dict(zip(decoded, digested_rows, strict=True)), problems
-
-    return extract_batch
 
 
 def _feature_cache(images: ResizedPhotos, network: Network, weights: Weights) -> FeatureCache:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, Split, image_shape, pixel_array
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import TrainingError
+from muslin.execution import Executor
 from muslin.learn.batches import Images, take_images
 from muslin.learn.features import Features, extract
 from muslin.learn.linear_probe import fit_linear_heads
@@ -69,6 +71,7 @@ def extract_features(
     threads: int,
     log: Log = no_log,
     should_stop: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
 ) -> tuple[Features, dict[int, Message]]:
     """The features of photos, from the recipe's backbone with its initial weights; and by its index the problem of
     each photo that cannot be read.
@@ -79,7 +82,8 @@ def extract_features(
     """
     assert isinstance(dataset.images, ResizedPhotos)
     backbone = backbone_with_weights(dataset.images, recipe, seed)
-    return extract(dataset.images, *backbone, threads=threads, log=log, should_stop=should_stop)
+    options: dict[str, Any] = {"log": log, "should_stop": should_stop, "executor": executor}
+    return extract(dataset.images, *backbone, threads=threads, **options)
 
 
 def backbone_with_weights(images: ResizedPhotos, recipe: PretrainedRecipe, seed: int) -> tuple[Network, Weights]:

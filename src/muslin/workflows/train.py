@@ -23,6 +23,7 @@ from muslin.data.dataset import Dataset
 from muslin.data.reader import check_read
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.evaluation.intervals import wilson_interval
+from muslin.execution import Executor
 from muslin.extras import require_extra
 from muslin.learn import recipes
 from muslin.learn.networks import describe
@@ -67,7 +68,7 @@ def train(
         out: the run's folder, new or empty; by default `runs/DATA-RECIPE-TIME`.
         on_progress, log, should_stop: see `Callbacks`.
         options: `settings`, `test`, `time_budget_s`, `read_options`, `exclude`, `corrections`, `max_unreadable`,
-            `snapshots`, `threads`; see `TrainOptions`.
+            `snapshots`, `threads`; see `TrainOptions`. And `executor`, whose workers extract the features of photos.
 
     Raises:
         MuslinError: the data, the recipe or the folder cannot be used; no run is left behind.
@@ -76,7 +77,7 @@ def train(
     """
     if out is not None:
         runs.check_new(Path(out))
-    callbacks = Callbacks(log, on_progress, should_stop)
+    callbacks = Callbacks(log, on_progress, should_stop, options.pop("executor", None))
     given = {name: value for name, value in options.items() if value is not None}
     with machine.limited_cores(given.get("threads")):
         plan = plan_training(data, TrainOptions(recipe, seed, **given), callbacks)
@@ -178,19 +179,20 @@ def resume(
     on_progress: OnProgress = lambda progress: None,
     log: Log = no_log,
     should_stop: ShouldStop = lambda: False,
+    executor: Executor | None = None,
 ) -> Run:
     """Continue an interrupted run, to the weights it would have had; a finished run is returned as it is.
 
     Args:
         data: where the data are now, if they have moved.
         test: the same for the file with the test set.
-        on_progress, log, should_stop: see `Callbacks`.
+        on_progress, log, should_stop, executor: see `Callbacks`.
 
     Raises:
         DataError: the folder is not a run, or the data are not those of the run.
         StoppedError, StorageError: as for `train`.
     """
-    run, callbacks = Run(Path(folder)), Callbacks(log, on_progress, should_stop)
+    run, callbacks = Run(Path(folder)), Callbacks(log, on_progress, should_stop, executor)
     record = run.record
     finished = record["status"] == "finished" and run.model.exists()
     if not finished:

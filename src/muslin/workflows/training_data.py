@@ -20,6 +20,7 @@ from muslin.data.similar_images import (
     vectors_of_features,
     vectors_of_pixels,
 )
+from muslin.execution import Executor
 from muslin.extras import require_extra
 from muslin.learn.networks import is_backbone
 from muslin.learn.recipes import FineTuneRecipe, LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
@@ -39,12 +40,19 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Callbacks:
-    """`log` is called with a sentence now and then, `on_progress` after every step; training stops cleanly once
-    `should_stop` returns true."""
+    """Who is told, when training stops, and who helps.
+
+    Attributes:
+        log: called with a sentence now and then.
+        on_progress: called after every step.
+        should_stop: training stops cleanly once it returns true.
+        executor: its workers extract the features of photos; None for this process.
+    """
 
     log: Log = no_log
     on_progress: OnProgress = lambda progress: None
     should_stop: ShouldStop = lambda: False
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +164,21 @@ def _extract_features(
     from muslin.learn.train import extract_features
 
     threads, log, should_stop = machine.physical_cores(), callbacks.log, callbacks.should_stop
-    features, problems = extract_features(dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop)
+    if callbacks.executor is not None:
+        _log_expected_extraction(dataset, recipe, seed, callbacks.executor, log)
+    features, problems = extract_features(
+        dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop, executor=callbacks.executor
+    )
     readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
     return photos.exclude_unreadable(dataset, problems, max_unreadable, log), features.take(readable)
+
+
+def _log_expected_extraction(
+    dataset: Dataset, recipe: PretrainedRecipe, seed: int, executor: Executor, log: Log
+) -> None:
+    """Say how long the photos whose features are not cached take here and with the executor's workers."""
+    from muslin.workflows.expected_time import estimate_extraction_s
+
+    here_s = estimate_extraction_s(dataset, recipe, seed)
+    if here_s:
+        log(Message("extraction_expected", n=len(dataset), here_s=here_s, workers=executor.status().workers or None))
