@@ -77,6 +77,7 @@ class ExecutorStatus:
         retried: shards that were given to another worker because theirs ended.
         left_out: why machines that came while the work ran do not take part. One that is there at the start and does
             not fit ends the work.
+        cores: of the processors that all workers have together; None for one each.
     """
 
     workers: int
@@ -84,6 +85,7 @@ class ExecutorStatus:
     done: int
     retried: int
     left_out: tuple[MuslinError, ...] = ()
+    cores: int | None = None
 
 
 class Executor(Protocol):

@@ -20,10 +20,12 @@ from muslin.distributed import open_executor
 from muslin.distributed.in_process import InProcess
 from muslin.errors import ExecutionError, StoppedError
 from muslin.execution import TRIES, Executor
+from muslin.machine import physical_cores
 from muslin.models import photo_shards
 from muslin.models.bundle import seal
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.storage.row_cache import rows_folder
+from muslin.workflows import tag_time
 from muslin.workflows.tag import TagOptions, tag
 from refusals import refuses
 from small_models import SIDE, convolving_bundle
@@ -171,12 +173,15 @@ def test_killed_workers_change_nothing(shop: Path, tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
 
-    expected = tagged(shop, path, tmp_path / "expected.csv")
+    expected, notes = tagged(shop, path, tmp_path / "expected.csv"), list[Any]()
     shutil.rmtree(rows_folder().parent)
     with open_executor("local:2") as executor:
-        tag(shop / "model.muslin", path, out, TagOptions(executor=executor), on_progress=kill)
+        options = TagOptions(executor=executor)
+        tag(shop / "model.muslin", path, out, options, log=notes.append, on_progress=kill)
+        retried = executor.status().retried  # not of workers that were idle
     assert out.read_bytes() == expected
     assert len(set(killed)) > 1
+    assert [note.params["count"] for note in notes if note.code == "shards_retried"] == [retried] * bool(retried)
 
 
 def test_job_whose_workers_all_end_can_be_resumed(shop: Path, tmp_path: Path) -> None:
@@ -205,6 +210,21 @@ def test_job_whose_workers_all_end_can_be_resumed(shop: Path, tmp_path: Path) ->
     assert int(error.value.params["name"].removesuffix(".png")) >= CHUNK, "the shard's first photo"
     assert tag(shop / "model.muslin", path, out, TagOptions(resume=True)).resumed >= CHUNK
     assert out.read_bytes() == expected
+
+
+def test_time_is_said_before_work_that_takes_long(
+    shop: Path, processes: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = list[Any]()
+    tag(shop / "model.muslin", one_each(shop), tmp_path / "a.csv", TagOptions(executor=processes), log=notes.append)
+    monkeypatch.setattr(tag_time, "MIN_PRODUCTS", COUNT)
+    for out in ("b.csv", "c.csv"):
+        monkeypatch.setattr(tag_time, "MIN_S", 0 if out == "c.csv" else 60)
+        options = TagOptions(executor=processes, precision=0.9)
+        tag(shop / "model.muslin", one_each(shop), tmp_path / out, options, log=notes.append)
+    [note] = [note for note in notes if note.code == "tagging_expected"]
+    assert (note.params["count"], note.params["workers"]) == (COUNT, 2)
+    assert 0 < note.params["there_s"] <= note.params["here_s"] * physical_cores()
 
 
 def test_outputs_of_workers_are_cached_at_the_head(shop: Path, processes: Executor, tmp_path: Path) -> None:

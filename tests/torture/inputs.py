@@ -39,6 +39,7 @@ training measures the machine, which takes a second and can end differently on a
 
 TAGGING_CONSTANTS = {
     "muslin.workflows.tag_rows:CHUNK": 16,
+    "muslin.models.photo_shards:SHARD_PHOTOS": 8,
     "muslin.storage.row_cache:FILE_ROWS": 4,
     "muslin.storage.row_cache:MIN_FREE_BYTES": 0,
 }

@@ -118,11 +118,11 @@ def cached_features(folder: Path) -> dict[bytes, bytes]:
 # ── Other commands ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def tagging(inputs: Inputs, suffix: str) -> Victim:
+def tagging(inputs: Inputs, suffix: str, *more: object) -> Victim:
     catalogue, name = inputs.catalogue(suffix), f"tagged.{suffix}"
 
     def job(folder: Path) -> Job:
-        words = ["tag", inputs.model, catalogue, "--images", inputs.folder / "images", "-o", name, "--resume"]
+        words = ["tag", inputs.model, catalogue, "--images", inputs.folder / "images", "-o", name, "--resume", *more]
         return Job([*words, "--json"], folder, inputs.environment(folder / "cache"), constants=TAGGING_CONSTANTS)
 
     def outcome(folder: Path) -> bytes:
@@ -281,7 +281,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 CONTINUED = (
     "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl",
-    "tag update", "get", "get csv", "review add",
+    "tag update", "tag processes", "get", "get csv", "review add",
 )  # fmt: skip
 """Commands that keep finished work and go on with it."""
 
@@ -300,6 +300,8 @@ def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
         case "train":
             return training(inputs, kind)
         case "tag":
+            if kind == "processes":
+                return tagging(inputs, "csv", "--on", "local:2")
             return tagging_update(inputs) if kind == "update" else tagging(inputs, kind)
         case "review":
             return review_add(inputs)

@@ -9,8 +9,6 @@ from muslin.execution import MEMORY_MB, Executor
 MAX_PROCESSES = 256
 """More are a slip: each takes some 100 MB, and work that needs them needs more machines."""
 
-MAX_PROCESSES = 256
-
 
 @contextmanager
 def open_executor(where: str | None = None, *, memory_mb: int = MEMORY_MB) -> Iterator[Executor]:

@@ -59,7 +59,8 @@ class Processes:
             worker.process.end()
 
     def status(self) -> ExecutorStatus:
-        return ExecutorStatus(self._count, len(self._busy), self._done, self._retried)
+        cores = min(physical_cores(), self._count * _threads(self._count))
+        return ExecutorStatus(self._count, len(self._busy), self._done, self._retried, cores=cores)
 
     def _run(self, task: str, shard: Shard, given: "_Given") -> ShardResult:
         """The result of a shard, tried again where its process ends. Called in as many threads as there are workers."""
@@ -124,7 +125,7 @@ class _Worker:
     """A process and what has been sent to it."""
 
     def __init__(self, count: int, memory_mb: int) -> None:
-        threads = str(max(1, physical_cores() // count))
+        threads = str(_threads(count))
         variables = {THREADS_VARIABLE: threads, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         try:
             self.process = WorkerProcess("muslin.distributed.worker:work", None, memory_mb, variables)
@@ -155,3 +156,8 @@ class _Worker:
         for name in self._digests.keys() - given.digests.keys():
             self.process.run({"name": name})
             del self._digests[name]
+
+
+def _threads(count: int) -> int:
+    """Of each of so many processes: its share of the cores."""
+    return max(1, physical_cores() // count)

@@ -7,6 +7,7 @@ one step. So an interrupted job loses nothing, and ends with the same bytes as a
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from muslin.storage.atomic import remove_partial_files
 from muslin.storage.outputs import Output
 from muslin.workflows.tag_job import PREVIOUS, TagJob, TagOptions, plan
 from muslin.workflows.tag_rows import COPIED, is_kept, new_rows
+from muslin.workflows.tag_time import ExecutorNotes, log_expected_time
 
 __all__ = ["TagOptions", "tag"]
 
@@ -68,11 +70,16 @@ def tag(
         _check_output_again(job, journal)
         _check_previous(job, journal)
         resumed, products = journal.count, job.catalogue.products
-        for block in new_rows(job, journal.count):
-            journal.add(block)
-            on_progress(journal.count, products)
-            if should_stop() and journal.count < products:
-                raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=products)
+        log_expected_time(job, resumed, log)
+        notes = ExecutorNotes(options.executor, log)
+        with closing(new_rows(job, resumed)) as blocks:
+            for block in blocks:
+                journal.add(block)
+                on_progress(journal.count, products)
+                notes.tell()
+                if should_stop() and journal.count < products:
+                    raise StoppedError("tagging_stopped", path=str(job.out), done=journal.count, count=products)
+        notes.end()
         try:
             counts = _write(job, journal)
             unreadable_notes = _unreadable_notes(job, journal) if counts.unreadable or counts.partly else ()

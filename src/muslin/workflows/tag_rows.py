@@ -1,6 +1,6 @@
 """From the products of a job to their rows of new cells: predicted, copied from the previous output, or left empty."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 
 from muslin.catalogue.product_rows import RowsOfProduct
@@ -18,7 +18,7 @@ BATCH = 4 * CHUNK
 """Products of which it is known together which of them are to be predicted."""
 
 
-def new_rows(job: TagJob, done: int) -> Iterator[list[Row]]:
+def new_rows(job: TagJob, done: int) -> Generator[list[Row]]:
     """Of each product after the first `done` the new cells and the number of unreadable photos, block by block."""
     products = islice(enumerate(job.catalogue.rows), done, None)
     rows = _mixed_rows(job, products) if job.own or job.previous else _predict(job, (p for _, p in products))
@@ -71,6 +71,11 @@ def is_kept(job: TagJob, number: int) -> bool:
     return bool(
         own and job.options.only_empty and all(own.is_filled(target.name, number) for target in job.predictor.targets)
     )
+
+
+def is_predicted(job: TagJob, number: int, product: RowsOfProduct) -> bool:
+    """Whether a product, by its number, is predicted, and neither left as it is nor copied."""
+    return not (job.own or job.previous) or _known_cells(job, number, _fingerprint(job, number, product)) is None
 
 
 def _known_cells(job: TagJob, number: int, fingerprint: str | None) -> Row | None:
