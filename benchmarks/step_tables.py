@@ -26,3 +26,18 @@ def step_profile(results: Sequence[Result]) -> Table:
     rows = [(group, *(f"{100 * row[name]:.1f} %" for name in names)) for group, row in result["shares"].items()]
     rows.append(("a step, ms of one core", *(f"{value:.0f}" for value in milliseconds)))
     return ("of a training step", *(f"`{name}`" for name in names)), rows
+
+
+def data_parallel(results: Sequence[Result]) -> Table:
+    """Per backbone and number of machines what a part of the batch and the gradients take, and what is gained."""
+    (result,) = results
+    rows = []
+    for row in result["rows"]:
+        for machines, found in row["machines"].items():
+            cells = [f"{found[key]:.2f}" for key in ("part_s", "ordered_s", "ring_s")]
+            gains = [f"{found[key]:.2f} ×" for key in ("ordered_speedup", "ring_speedup")]
+            name = f"{row['network']}, {machines} machines"
+            rows.append((name, f"{row['gradient_mb']:.1f}", f"{row['processor_s'] / 2:.2f}", *cells, *gains))
+    times = ("a step on one machine, s", "its part, s", "gradients in order, s", "in a ring, s")
+    head = ("fine-tuning", "gradients, MB", *times, "in order", "in a ring")
+    return head, rows

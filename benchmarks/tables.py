@@ -312,6 +312,7 @@ TABLES = {
     "training_step": Table(training_step, ("training_step_quick_*.json",)),
     "training_step_some": Table(from_rows(step_tables.training_step_some), ("training_step_some_*.json",)),
     "step_profile": Table(from_rows(step_tables.step_profile), ("step_profile_*.json",)),
+    "data_parallel": Table(from_rows(step_tables.data_parallel), ("data_parallel_*.json",)),
     "arithmetic_rate": Table(arithmetic_rate, ("arithmetic_rate_*.json",)),
     "ladder": Table(from_rows(ladder_table.ladder_rows), ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
