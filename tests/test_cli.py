@@ -23,6 +23,7 @@ from small_models import having_seen, small_bundle
 COMMANDS = (
     "get",
     "fetch",
+    "fill",
     "export",
     "look",
     "audit",

@@ -1,7 +1,7 @@
 """The shop's own tree of tags: the name of each, and its parent."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +22,19 @@ class Taxonomy:
         parents: per tag its parent; tags at the top have none.
         language: of `names`; empty where the file has no languages.
         notes: what was chosen, one sentence each.
+        ids: per tag what the shop's system calls it, where the taxonomy says so.
     """
 
     names: Mapping[str, str]
     parents: Mapping[str, str]
     language: str = ""
     notes: tuple[str, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def extra_cells(self) -> int:
+        """New cells of a target beside the four that it has without a taxonomy."""
+        return bool(self.parents) + bool(self.ids)
 
     def name(self, tag: str) -> str:
         """The shop's name of `tag`, or `tag` itself."""
@@ -50,10 +57,11 @@ class _TaxonomyRow(NamedTuple):
     parent: str
     name: str
     language: str
+    id: str
 
 
 def read_taxonomy(path: Path, classes: Collection[str], language: str | None = None) -> Taxonomy:
-    """A table of any kind with the columns `tag`, `parent`, `name` (or `name in the shop's words`) and `language`.
+    """A table of any kind with the columns `tag`, `parent`, `name` (or `name in the shop's words`), `language`, `id`.
 
     A tag can have several rows, one for each language. Only the column `tag` is required.
 
@@ -74,6 +82,7 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
     parents: dict[str, str] = {}
     row_of_name: dict[tuple[str, str], int] = {}
     row_of_parent: dict[str, int] = {}
+    ids: dict[str, str] = {}
     for row in rows:
         place = {"path": str(path), "row": row.number}
         if unsafe := next((text for text in row[1:] if not is_safe_name(text)), None):
@@ -93,6 +102,8 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
                     "taxonomy_two_parents", **place, name=row.tag, parent=row.parent,
                     first_parent=first_parent, first_row=first_row,
                 )  # fmt: skip
+        if row.id and ids.setdefault(row.tag, row.id) != row.id:
+            raise DataError("taxonomy_two_ids", **place, name=row.tag, id=row.id, first_id=ids[row.tag])
         if row.name and row.language in (chosen, ""):
             names[row.tag] = row.name if row.language == chosen else names.get(row.tag, row.name)
     _check_no_cycle(path, parents, row_of_parent)
@@ -101,7 +112,7 @@ def read_taxonomy(path: Path, classes: Collection[str], language: str | None = N
         notes.append(Message("taxonomy_language_chosen", language=chosen, choices=languages))
     if missing := [name for name in classes if name not in {row.tag for row in rows}]:
         notes.append(Message("classes_not_in_taxonomy", names=missing))
-    return Taxonomy(names, parents, chosen, tuple(notes))
+    return Taxonomy(names, parents, chosen, tuple(notes), ids)
 
 
 def _check_no_cycle(path: Path, parents: Mapping[str, str], row_of_parent: Mapping[str, int]) -> None:
@@ -121,9 +132,9 @@ def _read_taxonomy_rows(path: Path) -> Iterator[_TaxonomyRow]:
     if "tag" not in column_of:
         raise DataError("taxonomy_without_tags", path=str(path))
     name_column = next((name for name in NAME_COLUMNS if name in column_of), "name")
-    names = [name for name in ("tag", "parent", name_column, "language") if name in column_of]
+    names = [name for name in ("tag", "parent", name_column, "language", "id") if name in column_of]
     for row in table.rows([column_of[name] for name in names]):
         cells = dict(zip(names, map(str, row.cells), strict=True))
         if any(row.cells):
-            values = (cells.get(name, "") for name in ("tag", "parent", name_column, "language"))
+            values = (cells.get(name, "") for name in ("tag", "parent", name_column, "language", "id"))
             yield _TaxonomyRow(row.number, *values)

@@ -118,8 +118,8 @@ def predict_command(
         "options",
         option(
             "--taxonomy FILE",
-            "Table of the shop's names of the tags, with the columns tag, parent, name, language.",
-            type=shared.PATH,
+            "Table of the shop's names of the tags, with the columns tag, parent, name, language, id; or `shopify` or "
+            "`google` for their categories.",
         ),
         option("--language NAME", "Language of the taxonomy's names."),
         option(

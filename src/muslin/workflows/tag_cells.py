@@ -33,7 +33,7 @@ def new_cells(prediction: Prediction | ProductPrediction, targets: Sequence[Targ
     if isinstance(prediction, ProductPrediction):
         reason = ["; ".join(" ".join(each.split()) for each in prediction.reasons) or None]
     if prediction.error is not None:
-        n_empty = (5 if taxonomy.parents else 4) * len(targets)
+        n_empty = (4 + taxonomy.extra_cells) * len(targets)
         return [*[None] * n_empty, *reason, " ".join(prediction.error.split())]
     tags_of = {target.name: _tags(prediction.predictions[target.name]) for target in targets}
     if len(targets) > 1 and taxonomy.parents:
@@ -43,13 +43,13 @@ def new_cells(prediction: Prediction | ProductPrediction, targets: Sequence[Targ
         tags = _merge_equal_names(tags_of[target.name], prediction.predictions[target.name], taxonomy)
         names = list(dict.fromkeys(taxonomy.name(tag) for tag in tags.tags))
         parents = list(dict.fromkeys(map(taxonomy.path_above, tags.tags)))
+        ids = list(dict.fromkeys(filter(None, map(taxonomy.ids.get, tags.tags))))
         probabilities = [round(probability, 4) for probability in tags.probabilities]
+        of_taxonomy: list[list[Any]] = [*([parents] if taxonomy.parents else []), *([ids] if taxonomy.ids else [])]
         if target.kind == "multilabel":
-            cells += [names, parents, [f"{probability:.4f}" for probability in probabilities]]
+            cells += [names, *of_taxonomy, [f"{probability:.4f}" for probability in probabilities]]
         else:
-            cells += [next(iter(values), None) for values in (names, parents, probabilities)]
-        if not taxonomy.parents:
-            del cells[-2]
+            cells += [next(iter(values), None) for values in (names, *of_taxonomy, probabilities)]
         cells += [tags.decision, list(dict.fromkeys(map(taxonomy.name, tags.prediction_set)))]
     return [*cells, *reason, None]
 

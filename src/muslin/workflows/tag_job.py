@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from muslin.catalogue.shop_categories import SHOP_TAXONOMIES, shop_taxonomy
 from muslin.catalogue.taxonomy import Taxonomy, read_taxonomy
 from muslin.data.dataset import Target
 from muslin.data.tables import AddedColumn, TableFile
@@ -35,7 +36,8 @@ class TagOptions:
     """How to tag a catalogue.
 
     Attributes:
-        taxonomy: a table of the shop's names of the tags; see `muslin.catalogue.taxonomy.read_taxonomy`.
+        taxonomy: a table of the shop's names of the tags; see `muslin.catalogue.taxonomy.read_taxonomy`. Or `shopify`
+            or `google`: categories that come with muslin, see `muslin.catalogue.shop_categories`.
         language: language of the taxonomy's names.
         precision: target for the accepted tags, from 0.5 to below 1; by default one that the model can guarantee, see
             `muslin.evaluation.precision_choice.choose_precision`.
@@ -88,12 +90,17 @@ class TagJob:
     @property
     def cells_per_target(self) -> int:
         """New columns of each target: they come first."""
-        return 5 if self.taxonomy.parents else 4
+        return 4 + self.taxonomy.extra_cells
 
     @property
     def error_index(self) -> int:
         """The column of errors, behind those of all targets and the one of reasons."""
         return self.cells_per_target * len(self.predictor.targets) + self.catalogue.has_several
+
+    @property
+    def _names_of_taxonomy(self) -> list[Mapping[str, str]]:
+        """Without ids where there are none, so that a job of an earlier version can be resumed."""
+        return [self.taxonomy.names, self.taxonomy.parents, *([self.taxonomy.ids] if self.taxonomy.ids else [])]
 
     @property
     def out(self) -> Path:
@@ -119,7 +126,7 @@ class TagJob:
             "model": prediction_digest(self.predictor.bundle),
             "precision": [self.precision, self.options.guarantee, *thresholds],
             "products": [*self.catalogue.rows.columns, self.catalogue.rows.all_of_row],
-            "taxonomy": [sorted(self.taxonomy.names.items()), sorted(self.taxonomy.parents.items())],
+            "taxonomy": [sorted(names.items()) for names in self._names_of_taxonomy],
             "columns": [column.name for column in self.columns],
             **own,
         }
@@ -175,6 +182,8 @@ def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
             raise DataError("option_needs", option="--language", needed="--taxonomy")
         return Taxonomy({}, {})
     classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
+    if options.taxonomy in SHOP_TAXONOMIES:
+        return shop_taxonomy(str(options.taxonomy), classes, options.language)
     return read_taxonomy(Path(options.taxonomy), classes, options.language)
 
 
@@ -196,15 +205,14 @@ def _new_columns(
     names: list[AddedColumn] = []
     for target in targets:
         prefix = f"{target.name}_" if len(targets) > 1 else ""
-        columns = [AddedColumn("tag"), AddedColumn("parent"), AddedColumn("probability", "number")]
+        columns = [AddedColumn("tag")]
+        columns += [AddedColumn("parent")] if taxonomy.parents else []
+        columns += [AddedColumn("category_id")] if taxonomy.ids else []
+        columns.append(AddedColumn("probability", "number"))
         if target.kind == "multilabel":
             columns = [replace(column, kind="numbers" if column.kind == "number" else "list") for column in columns]
         columns += [AddedColumn("decision"), AddedColumn("prediction_set", "list")]
-        names += [
-            replace(column, name=prefix + column.name)
-            for column in columns
-            if taxonomy.parents or column.name != "parent"
-        ]
+        names += [replace(column, name=prefix + column.name) for column in columns]
     names += [AddedColumn("reason")] if has_several else []
     names.append(AddedColumn("error"))
     for target_name, column in more:

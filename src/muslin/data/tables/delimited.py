@@ -150,6 +150,34 @@ class Delimited(TableFile):
             text = (self._extended(body, cells, values) if values else body) + raw[len(body) :]
             file.write(text.encode(self.encoding, "replace"))
 
+    def write_with_cells(self, file: BinaryIO, column: str, values: Iterable[str | None]) -> None:
+        """Write the whole table with the cells of `column` that `values` gives for each row of `rows`; None keeps one.
+
+        Raises:
+            DataError: a row's quotes do not show where its cells begin, or a text is not in the table's encoding.
+        """
+        index, new = self.columns.index(column), iter(values)
+        file.write(self._text.mark)
+        for i, (cells, raw, number) in enumerate(self._records()):
+            is_row = i >= self._first and any(cells) and cells != self._header_cells
+            value = next(new) if is_row else None
+            text = raw if value is None else self._with_cell(raw, number, index, value)
+            try:
+                file.write(text.encode(self.encoding))
+            except UnicodeEncodeError as error:
+                params = {"path": str(self.path), "encoding": self.encoding, "name": value}
+                raise DataError("tag_not_encodable", **params) from error
+
+    def _with_cell(self, raw: str, number: int, index: int, value: str) -> str:
+        """A record with another cell at `index`."""
+        body = raw.rstrip("\r\n")
+        raw_cells = self._raw_cells(body)
+        if self.delimiter.join(raw_cells) != body:
+            raise DataError("row_quotes_unclear", path=str(self.path), row=number)
+        raw_cells += [""] * (index + 1 - len(raw_cells))
+        raw_cells[index] = self._format(spreadsheet_text(value))
+        return self.delimiter.join(raw_cells) + raw[len(body) :]
+
     def _with_decimals(self, row: Row, added: Sequence[AddedColumn]) -> Row:
         """New cells, whose numbers have commas where those of the table have."""
         if not self._decimal_commas:

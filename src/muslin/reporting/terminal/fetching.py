@@ -1,7 +1,8 @@
-"""What a fetch is about to do, and what it came to, in a few lines."""
+"""What `muslin fetch` is about to do, and what it and `muslin fill` came to, in a few lines."""
 
 from collections.abc import Mapping
 
+from muslin.catalogue.fill_result import FillResult
 from muslin.fetching.fetch_result import FetchResult
 from muslin.text import plural, word_list
 
@@ -35,6 +36,18 @@ def fetch_summary(result: FetchResult) -> str:
         f"wrote {result.out}: {result.rows_with_photo:,} of {plural(result.rows, 'row')} with photos, {photos}"
     )
     return "\n".join(lines)
+
+
+def fill_summary(result: FillResult) -> str:
+    """One line, such as `column Type: 812 of 1,020 rows filled, 96 had a value of their own, 40 not accepted`."""
+    parts = [f"{result.filled:,} of {plural(result.rows, 'row')} filled"]
+    for count, words in (
+        (result.equal, "had the same value"),
+        (result.kept, "had another value, which was kept"),
+        (result.not_accepted, "have a tag that is not accepted"),
+    ):
+        parts += [f"{count:,} {words}"] if count else []
+    return f"column {result.column}: {', '.join(parts)}\nwrote {result.out}"
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The command that fetches photos from the internet: fetch."""
+"""Commands on exports of shop systems: fetch, fill."""
 
 import sys
 from pathlib import Path
@@ -81,3 +81,38 @@ def _confirmed(columns: tuple[str, ...], hosts: Any, as_json: bool) -> set[str]:
     if not click.confirm("Fetch them?", err=True):
         raise MuslinError("interrupted")
     return set(hosts)
+
+
+@command(
+    "fill data tagged",
+    Group(
+        "options",
+        option("--column COLUMN", "Column of DATA to fill.", required=True),
+        option(
+            "--from COLUMN",
+            "Column of TAGGED with what is filled in, such as `category_id`.",
+            dest="source",
+            default="tag",
+            show_default=True,
+        ),
+        option("--with-parents", "Write the names above a tag before it: Clothing > Tops > T-Shirts."),
+        option("--all-tags", "Also fill in tags that are not accepted."),
+        option("--replace", "Also replace the shop's own values."),
+    ),
+    shared.output_options("A new file for the table.", required=True),
+    shared.json_option,
+)
+def fill_command(data: str, tagged: str, options: dict[str, Any], output: Any, as_json: bool) -> None:
+    """Fill a column of a shop's own table with tags.
+
+    DATA is a CSV or TSV such as an export, TAGGED what `tag` wrote for the same rows. Accepted tags go into empty
+    cells; everything else in DATA stays, byte for byte.
+    """
+    from muslin.reporting.terminal.fetching import fill_summary
+    from muslin.workflows.fill import FillOptions, fill
+
+    result = fill(data, tagged, output, FillOptions(**options))
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        echo(fill_summary(result))

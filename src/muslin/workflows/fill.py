@@ -1,0 +1,150 @@
+"""Tags in the shop's own column: the export again, byte for byte, with accepted tags in one column; `muslin fill`.
+
+The tags come from what `tag` wrote for the same rows, maybe corrected by a person since then.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from muslin.catalogue.fill_result import FillResult
+from muslin.catalogue.product_rows import IDENTIFYING_COLUMNS
+from muslin.data.tables import Cell, TableFile, open_table
+from muslin.data.tables.cells import format_cell
+from muslin.data.tables.columns import check_column
+from muslin.data.tables.delimited import Delimited
+from muslin.data.tables.identifier_names import joined_words
+from muslin.errors import DataError
+from muslin.storage.local_path import check_local
+from muslin.storage.outputs import Output
+from muslin.workflows.inputs import check_output
+
+OF_TAG = ("tag", "parent", "category_id")
+"""How the columns of a tag end that can be filled in; beside each is one that ends in `decision`."""
+
+ACCEPTED = "accept"
+
+
+@dataclass(frozen=True)
+class FillOptions:
+    """What is filled in.
+
+    Attributes:
+        column: of the shop's table.
+        source: the column of the tagged table that has the new cells.
+        with_parents: write the names above a tag before it: `Clothing > Tops > T-Shirts`.
+        all_tags: also those that are not accepted.
+        replace: also where the shop has a value of its own.
+    """
+
+    column: str
+    source: str = "tag"
+    with_parents: bool = False
+    all_tags: bool = False
+    replace: bool = False
+
+
+def fill(data: str | Path, tagged: str | Path, out: str | Path | Output, options: FillOptions) -> FillResult:
+    """Write the table `data` to `out` with tags in one of its columns; all other bytes stay.
+
+    Args:
+        data: CSV or TSV, such as a shop's export.
+        tagged: the same rows in the same order with the columns that `muslin.workflows.tag.tag` adds, in any kind of
+            table.
+
+    Raises:
+        DataError: a table cannot be read, a column is not there, or the rows are others.
+        StorageError: the output exists or is an input, or the place cannot be written.
+    """
+    check_local(data, tagged)
+    output = Output.of(out)
+    check_output(output, data=(data, tagged))
+    table, source = open_table(Path(data), output.path), open_table(Path(tagged))
+    if not isinstance(table, Delimited):
+        raise DataError("fill_needs_text", path=str(data))
+    check_column(table.path, options.column, table.columns)
+    result = FillResult(output.path, options.column)
+    with output.open() as file:
+        table.write_with_cells(file, options.column, _cells(table, source, options, result))
+    return result
+
+
+def _cells(table: TableFile, tagged: TableFile, options: FillOptions, result: FillResult) -> Iterator[str | None]:
+    """Per row the new cell; None where it stays."""
+    ending = next((ending for ending in OF_TAG if options.source.endswith(ending)), "")
+    prefix = options.source.removesuffix(ending) if ending else ""
+    decision, parent = f"{prefix}decision", f"{prefix}parent"
+    names = [options.source, *([parent] if options.with_parents else []), *([] if options.all_tags else [decision])]
+    for name in names:
+        check_column(tagged.path, name, tagged.columns)
+    compared = _compared(table, tagged)
+    _check_counts(table, tagged)
+    rows = zip(_rows(table, [options.column, *compared]), _rows(tagged, [*names, *compared]), strict=True)
+    for (number, (own, *cells)), (tagged_number, found) in rows:
+        new, same = found[: len(names)], found[len(names) :]
+        if list(cells) != list(same):
+            raise _differ(table, tagged, compared, (number, cells), (tagged_number, same))
+        result.rows += 1
+        yield _cell(own, new, options, result)
+
+
+def _check_counts(table: TableFile, tagged: TableFile) -> None:
+    counts = [sum(1 for _ in each.rows(each.columns[:1])) for each in (table, tagged)]
+    if counts[0] != counts[1]:
+        raise DataError(
+            "fill_rows_missing", path=str(tagged.path), name=str(table.path), count=counts[0], other=counts[1]
+        )
+
+
+def _cell(own: Cell, new: Sequence[Cell], options: FillOptions, result: FillResult) -> str | None:
+    tag = _text(new[0])
+    if not tag:
+        return None
+    if not options.all_tags and new[-1] != ACCEPTED:
+        result.not_accepted += 1
+        return None
+    if options.with_parents and (above := _text(new[1])):
+        tag = f"{above} > {tag}"
+    if own == tag:
+        result.equal += 1
+        return None
+    if own and not options.replace:
+        result.kept += 1
+        return None
+    result.filled += 1
+    return tag
+
+
+def _text(cell: Cell) -> str:
+    """As shop systems write it: several values with a comma and a space between them."""
+    return format_cell(cell).replace("|", ", ")
+
+
+def _compared(table: TableFile, tagged: TableFile) -> list[str]:
+    """The columns by which rows are known as the same: those of products and articles, or all that both tables have."""
+    both = [name for name in dict.fromkeys(table.columns) if name and name in tagged.columns]
+    known = [name for name in both if joined_words(name) in (*IDENTIFYING_COLUMNS, "id")]
+    if not both:
+        raise DataError("fill_columns_differ", path=str(tagged.path), name=str(table.path))
+    return known or both
+
+
+def _rows(table: TableFile, names: Sequence[str]) -> Iterator[tuple[int, Sequence[Cell]]]:
+    """Each column once, also where it is named twice."""
+    distinct = list(dict.fromkeys(names))
+    places = [distinct.index(name) for name in names]
+    for number, cells in table.rows(distinct):
+        yield number, [cells[place] for place in places]
+
+
+def _differ(
+    table: TableFile,
+    tagged: TableFile,
+    names: Sequence[str],
+    row: tuple[int, Sequence[Cell]],
+    other: tuple[int, Sequence[Cell]],
+) -> DataError:
+    place = next(i for i in range(len(names)) if row[1][i] != other[1][i])
+    found, expected = (format_cell(cells[place]) for cells in (other[1], row[1]))
+    where = {"path": str(tagged.path), "row": other[0], "column": names[place], "name": str(table.path)}
+    return DataError("fill_rows_differ", **where, found=found, own_row=row[0], expected=expected)

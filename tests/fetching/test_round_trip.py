@@ -1,0 +1,141 @@
+"""A shop's export goes from addresses to a tagged table, and the tags back into its own columns."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from command_line import error_object, invoke
+from muslin.fetching.connection import Network
+from muslin.models.bundle import seal
+from muslin.workflows.fetch import FetchOptions, fetch, plan_fetch
+from photo_host import PUBLIC, QUICK, PhotoHost, photo_host
+from shop_exports import DIALECTS, SHOPIFY_COLUMNS, WOOCOMMERCE_COLUMNS, Dialect, shopify_rows, woocommerce_rows
+from small_models import SIDE, small_bundle
+from small_shop import calibration_data
+
+
+def shade(brightness: int) -> bytes:
+    """A photo. The small model is certain that a white one is a Bag, and of a black one it knows nothing."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((SIDE, SIDE), brightness, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+PHOTOS = {
+    "/bag%201.png?v=1": shade(255), "/bag-2.png": shade(254), "/w_80,h_80/bag-2.png": shade(254),
+    "/bag-3.png": shade(253), "/hat.png": shade(0),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[PhotoHost]:
+    with photo_host(PHOTOS) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.muslin"
+    seal(replace(small_bundle(), calibration_data={"label": calibration_data()}), path)
+    return path
+
+
+def fetched(export: Path, host: PhotoHost) -> Path:
+    """The table that `fetch` writes. The one address without http is asked for unencrypted, as the host answers."""
+    plan = plan_fetch(export, export.parent / "shop", FetchOptions(rate=1000))
+    plain = {url: replace(address, scheme="http", port=80) for url, address in plan.to_ask.items()}
+    addresses = {text: plain.get(getattr(a, "url", ""), a) for text, a in plan.addresses.items()}
+    network = Network(lambda *_: [PUBLIC], host.network.connect)
+    return fetch(replace(plan, addresses=addresses), list(plan.hosts), network=network, limits=QUICK).out
+
+
+def rows_of(path: Path, dialect: Dialect) -> list[dict[str, str]]:
+    text = path.read_bytes().removeprefix(dialect.mark).decode(dialect.encoding)
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect.delimiter))
+
+
+def without_last_cells(content: bytes, count: int, dialect: Dialect, columns: int) -> bytes:
+    """A table's bytes without its last `count` columns."""
+    text = content.removeprefix(dialect.mark).decode(dialect.encoding)
+    records = list(csv.reader(io.StringIO(text, newline=""), delimiter=dialect.delimiter))
+    assert {len(record) for record in records} == {columns + count}
+    kept = Dialect(dialect.delimiter, dialect.line_end, dialect.encoding, dialect.mark, dialect.quote_all)
+    return kept.write(records[0][:columns], [dict(zip(records[0], record, strict=True)) for record in records[1:]])
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_shopify_export_gets_its_types(name: str, model: Path, host: PhotoHost, tmp_path: Path, capfd: Any) -> None:
+    dialect = DIALECTS[name]
+    export = tmp_path / "products_export.csv"
+    export.write_bytes(dialect.write(SHOPIFY_COLUMNS, shopify_rows()))
+    products = fetched(export, host)
+    assert without_last_cells(products.read_bytes(), 1, dialect, len(SHOPIFY_COLUMNS)) == export.read_bytes()
+    counts = [len(list(filter(None, row["photo"].split("|")))) for row in rows_of(products, dialect)]
+    assert counts == [2, 1, 1, 1, 0, 0, 1]
+    tagged = tmp_path / "tagged.csv"
+    done = invoke(capfd, "tag", model, products, "-o", tagged, "--precision", 0.9, "--taxonomy", "shopify")
+    assert done.code == 0, done
+    found = rows_of(tagged, dialect)
+    assert [(row["tag"], row["decision"]) for row in found] == [
+        ("Handbags", "accept"), ("", ""), ("", ""), ("Pants", "review"), ("", ""), ("", ""), ("Handbags", "accept"),
+    ]  # fmt: skip
+    assert found[0]["category_id"] == "aa-5-4"
+    assert found[0]["parent"] == "Apparel & Accessories > Handbags, Wallets & Cases"
+    words = ("fill", export, tagged, "--column")
+    filled = invoke(capfd, *words, "Type", "-o", tmp_path / "types.csv", "--json").json
+    counted = {name: filled[name] for name in ("rows", "filled", "kept", "not_accepted")}
+    assert counted == {"rows": 7, "filled": 1, "kept": 1, "not_accepted": 1}
+    expected = shopify_rows()
+    expected[0]["Type"] = "Handbags"
+    assert (tmp_path / "types.csv").read_bytes() == dialect.write(SHOPIFY_COLUMNS, expected)
+    invoke(capfd, *words, "Product Category", "--with-parents", "-o", tmp_path / "import.csv")
+    first = rows_of(tmp_path / "import.csv", dialect)[0]
+    assert first["Product Category"] == "Apparel & Accessories > Handbags, Wallets & Cases > Handbags"
+
+
+@pytest.mark.parametrize("name", ["plain", "windows"])
+def test_woocommerce_export_gets_its_categories(
+    name: str, model: Path, host: PhotoHost, tmp_path: Path, capfd: Any
+) -> None:
+    dialect = DIALECTS[name]
+    export = tmp_path / "wc-product-export.csv"
+    export.write_bytes(dialect.write(WOOCOMMERCE_COLUMNS, woocommerce_rows()))
+    products = fetched(export, host)
+    assert without_last_cells(products.read_bytes(), 1, dialect, len(WOOCOMMERCE_COLUMNS)) == export.read_bytes()
+    tagged = tmp_path / "tagged.csv"
+    assert invoke(capfd, "tag", model, products, "-o", tagged, "--precision", 0.9).code == 0
+    tags = [(row["tag"], row["decision"]) for row in rows_of(tagged, dialect)]
+    assert tags == [("Bag", "accept"), ("", ""), ("", ""), ("Trouser", "review")]
+    invoke(capfd, "fill", export, tagged, "--column", "Categories", "-o", tmp_path / "import.csv")
+    expected = woocommerce_rows()
+    expected[0]["Categories"] = "Bag"
+    assert (tmp_path / "import.csv").read_bytes() == dialect.write(WOOCOMMERCE_COLUMNS, expected)
+
+
+def test_fill_takes_only_accepted_tags_of_the_same_rows(tmp_path: Path, capfd: Any) -> None:
+    export, tagged = tmp_path / "export.csv", tmp_path / "tagged.csv"
+    export.write_bytes(b'sku;type;note\r\n01;;"a;""b"\r\n02;mine;\r\n03;;c;d\r\n04\r\n')
+    rows = ["01,Coat,accept", "02,Hat,accept", "03,Shirt,review", "04,=Bag,accept"]
+    tagged.write_text("\n".join(["sku,tag,decision", *rows]))
+    words = ("fill", export, tagged, "--column", "type", "-o")
+
+    def filled(*options: object) -> bytes:
+        done = invoke(capfd, *words, tmp_path / "o.csv", "--overwrite", *options)
+        assert done.code == 0, done
+        return (tmp_path / "o.csv").read_bytes()
+
+    assert filled() == b'sku;type;note\r\n01;Coat;"a;""b"\r\n02;mine;\r\n03;;c;d\r\n04;\'=Bag\r\n'
+    assert b"02;Hat;" in filled("--replace")
+    assert b"03;Shirt;c;d\r\n" in filled("--all-tags")
+    for skus, code in (("01 03 02 04", "fill_rows_differ"), ("01 02 03", "fill_rows_missing")):
+        tagged.write_text("sku,tag,decision\n" + "".join(f"{sku},Coat,accept\n" for sku in skus.split()))
+        assert error_object(invoke(capfd, *words, tmp_path / "n.csv", "--json"))["code"] == code
+        assert not (tmp_path / "n.csv").exists()
+    assert error_object(invoke(capfd, *words, export, "--overwrite", "--json"))["code"] == "output_is_input"
