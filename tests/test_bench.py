@@ -24,6 +24,7 @@ import plain_bound  # noqa: E402
 import results_file  # noqa: E402
 import run_all  # noqa: E402
 import tables  # noqa: E402
+import time_plot  # noqa: E402
 
 
 def result(folder, name, median, note=""):
@@ -81,6 +82,30 @@ def test_a_rung_needs_enough_seeds_and_the_best_of_a_missed_one_is_named():
     for missed in (third, *others):
         assert (missed["recipe"], missed["seeds"]) == ("missed; the best is `slow`", "4")
         assert "reached" not in missed["goals"]
+
+
+def way(method, *rows, seed=0):
+    named = [{"seed": seed, "epoch": e, "train_cpu_s": s, "test_accuracy": a, "train_s": s} for e, s, a in rows]
+    return {"method": method, "rows": named}
+
+
+def test_accuracy_against_time_has_the_newest_of_each_way_and_all_of_the_article():
+    results = [
+        {"epochs": [{"test_accuracy": 0.8 + n / 500} for n in range(1, 51)]},  # a kept run of Keras, 50 epochs
+        way("quick", (2, 99.0, 0.5)),
+        way("quick", (2, 25.0, 0.91)),
+        way("keras", (1, 60.0, 0.75), (2, 110.0, 0.8)),
+        way("forest", (1, 80.0, 0.87)),
+    ]
+    head, rows = time_plot.time_to_accuracy(results)
+    assert [row[0] for row in rows] == ["`quick`", "scikit-learn: forest on pixels", "Keras on TensorFlow, 50 epochs"]
+    cells = dict(zip(head, rows[-1], strict=True))
+    assert cells["processor s"] == "2,510"  # 110 s and 48 epochs of 50 s
+    assert cells["test accuracy"] == "90.0 %"
+    assert dict(zip(head, rows[0], strict=True))["times as fast as the article"] == "100"
+    root = ElementTree.fromstring(time_plot.image(results))
+    texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Keras on TensorFlow", "90.0 %, 50 epochs", "quick 91.0 %", "10 min"} <= set(texts)
 
 
 def test_a_number_changed_by_hand_is_noticed(tmp_path):

@@ -187,9 +187,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         recipe = recipe_named(self.recipe, **changes)
         if not isinstance(recipe, SGDRecipe):
             raise RecipeError("recipe_needs_photos", recipe=recipe.name)
-        batch_size = max(min(recipe.batch_size, count // 8), min(count, 2))
-        recipe = recipe_named(self.recipe, **{"batch_size": batch_size} | changes)
-        assert isinstance(recipe, SGDRecipe)
+        if "batch_size" not in changes:
+            batch_size = max(min(with_min_steps(recipe, count).batch_size, count // 8), min(count, 2))
+            recipe = replace(recipe, batch_size=batch_size, min_steps_per_epoch=0)
         return with_min_steps(recipe, count)
 
     def _pixels(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803

@@ -117,6 +117,14 @@ def test_small_data_get_more_epochs_unless_epochs_are_given():
     assert with_min_steps(recipe("quick", epochs=1), 1_000).epochs == 1
 
 
+@pytest.mark.parametrize(("count", "batch_size"), [(50_000, 256), (10_240, 256), (3_068, 64), (1_000, 32), (50, 32)])
+def test_small_data_get_smaller_batches_unless_a_size_is_given(count, batch_size):
+    fitted = with_min_steps(recipe("brisk"), count)
+    assert (fitted.batch_size, fitted.micro_batch_size) == (batch_size, min(batch_size // 2, 128))
+    assert with_min_steps(recipe("brisk", batch_size=100), count).batch_size == 100
+    assert with_min_steps(recipe("tutorial"), count).batch_size == 512
+
+
 def test_images_are_small_in_the_first_epochs_only():
     r = recipe("quick", epochs=8, low_res_fraction=0.5, low_res_scale=0.7)
     assert [image_scale(r, epoch) for epoch in range(8)] == [0.7] * 4 + [1.0] * 4

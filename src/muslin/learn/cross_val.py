@@ -92,7 +92,7 @@ def fit_predict_network(
         if len(train) > MAX_TRAIN_IMAGES:
             generator = np.random.default_rng([seed, fold])
             train = np.sort(generator.choice(train, MAX_TRAIN_IMAGES, replace=False))
-        smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(train) // 4, 1)))
+        smaller = replace(recipe, batch_size=min(recipe.batch_size, max(len(train) // 4, 1)), min_steps_per_epoch=0)
         smaller = with_min_steps(smaller, len(train))
         net = initial_network(dataset, Split(train, NOTHING, held_out, (), seed), smaller, seed=seed)
         arrays = training_arrays(dataset, train), training_arrays(dataset, NOTHING)

@@ -22,6 +22,9 @@ IMAGENET, RANDOM = "imagenet", "random"
 
 _TABLE = tomllib.loads((files(__package__) / "recipes.toml").read_text(encoding="utf-8"))
 
+MIN_BATCH_SIZE = 32
+"""To which `min_steps_per_epoch` reduces a batch: batch norm measures the variance of half of it."""
+
 MAX_SEED: int = _TABLE["settings"]["split_seed"]["high"]
 
 
@@ -97,6 +100,7 @@ class SGDRecipe(Recipe):
     batch_size: int
     micro_batch_size: int = 0
     min_steps: int = 0
+    min_steps_per_epoch: int = 0
     max_steps: int = 0
     optimizer: Literal["adam", "adamw", "muon"]
     learning_rate: float
@@ -198,8 +202,11 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
         raise RecipeError(faults[0].code, **faults[0].params)
     if faults:
         raise RecipeError("settings_faulty", faults=faults)
+    # whoever names a number of epochs or the size of a batch means it
     if isinstance(changed, SGDRecipe) and "epochs" in values and "min_steps" not in values:
-        return replace(changed, min_steps=0)  # whoever names a number of epochs means it
+        changed = replace(changed, min_steps=0)
+    if isinstance(changed, SGDRecipe) and "batch_size" in values and "min_steps_per_epoch" not in values:
+        changed = replace(changed, min_steps_per_epoch=0)
     return changed
 
 
@@ -280,11 +287,17 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def with_min_steps(recipe: AnyRecipe, count: int) -> AnyRecipe:
-    """`recipe` for `count` training images, with as many epochs as `min_steps` asks for."""
+    """`recipe` for `count` training images: with the smaller batches that `min_steps_per_epoch` asks for, and then as
+    many epochs as `min_steps` asks for."""
     if not isinstance(recipe, SGDRecipe):
         return recipe
-    steps_per_epoch = max(count // recipe.batch_size, 1)
-    return replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)))
+    batch_size, micro_batch_size = recipe.batch_size, recipe.micro_batch_size
+    if recipe.min_steps_per_epoch and count // batch_size < recipe.min_steps_per_epoch:
+        power = int(math.log2(max(count / recipe.min_steps_per_epoch, 1)))
+        batch_size = min(batch_size, max(2**power, MIN_BATCH_SIZE))
+        micro_batch_size = min(micro_batch_size, batch_size // 2)
+    epochs = max(recipe.epochs, math.ceil(recipe.min_steps / max(count // batch_size, 1)))
+    return replace(recipe, batch_size=batch_size, micro_batch_size=micro_batch_size, epochs=epochs)
 
 
 def train_image_size(recipe: SGDRecipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from muslin.extras import require_extra
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import choose_recipe
-from muslin.learn.recipes import LADDER, RECIPES, Benchmark, Recipe, SGDRecipe
+from muslin.learn.recipes import LADDER, RECIPES, Benchmark, Recipe, SGDRecipe, with_min_steps
 from muslin.messages import Message
 from muslin.workflows.assumed_data import assumed_data
 from muslin.workflows.expected_time import expected_train_s
@@ -144,7 +144,8 @@ def _recipes(dataset: Dataset, n_train: int, chosen: Recipe) -> list[tuple[Recip
         settings = _fitted_settings(recipe, chosen)
         if is_backbone(recipe.network) and not has_imagenet_weights(recipe.network):
             continue
-        if isinstance(recipe, SGDRecipe) and n_train < recipe.batch_size:
+        fitted = with_min_steps(recipe, n_train)
+        if isinstance(fitted, SGDRecipe) and n_train < fitted.batch_size:
             settings["batch_size"] = max(n_train // 4, 1)
         recipe = replace(recipe, **settings)
         offer = RecipeOffer(name, recipe.network, recipe.epochs, benchmark=RECIPES[name].benchmark, settings=settings)
