@@ -47,6 +47,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("training_step_keras", "--rounds 5", "--rounds 1 --images 6144", peer="keras"),
     Benchmark("training_step", "--rounds 5", "--rounds 1 --steps 8"),
+    Benchmark("step_parts", "", "--steps 8"),
     Benchmark("step_profile", "--rounds 3", "--rounds 1 --steps 5"),
     Benchmark("arithmetic_rate", "--rounds 5", "--rounds 1 --steps 8"),
     Benchmark("recipes", "--recipe quick --seeds 5", "--recipe quick --seeds 1"),

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from guarantee_tables import Result, Table
 
 
-def training_step_some(results: Sequence[Result]) -> Table:
-    """Of each recipe the variants by processor time, which other work on the machine changes little."""
-    rows = []
-    for result in results:
-        for variant, row in result["table"].items():
-            ratio, low, high = (f"{row[f'processor_{key}']:.2f}" for key in ("ratio", "min", "max"))
-            rows.append((f"`{result['recipe']}`, {variant}", f"{row['processor_ms']:.1f}", f"{ratio} ({low}–{high})"))
-    return ("a training step", "processor, ms", "× as shipped"), rows
+def step_parts(results: Sequence[Result]) -> Table:
+    (result,) = results
+    rows = [
+        (
+            f"`{row['recipe']}`, {row['side']} px, {row['variant']}",
+            f"{row['ms']:.1f}",
+            f"{row['ratio']:.2f} ({row['low']:.2f}–{row['high']:.2f})",
+        )
+        for row in result["rows"]
+    ]
+    return ("forward and backward", "processor, ms", "× as shipped"), rows
 
 
 def step_profile(results: Sequence[Result]) -> Table:

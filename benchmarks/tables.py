@@ -310,7 +310,7 @@ class Table:
 TABLES = {
     "training_step_keras": Table(training_step_keras, ("training_step_keras_*.json",)),
     "training_step": Table(training_step, ("training_step_quick_*.json",)),
-    "training_step_some": Table(from_rows(step_tables.training_step_some), ("training_step_some_*.json",)),
+    "step_parts": Table(from_rows(step_tables.step_parts), ("step_parts_*.json",)),
     "step_profile": Table(from_rows(step_tables.step_profile), ("step_profile_*.json",)),
     "data_parallel": Table(from_rows(step_tables.data_parallel), ("data_parallel_*.json",)),
     "arithmetic_rate": Table(arithmetic_rate, ("arithmetic_rate_*.json",)),

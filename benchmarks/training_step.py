@@ -1,11 +1,10 @@
 """How much does each optimisation of the training step save: all of them, and one at a time left out?
 
-    python benchmarks/training_step.py [VARIANT …] [--rounds N] [--steps N] [--recipe quick] [--note SENTENCE]
+    python benchmarks/training_step.py [--rounds N] [--steps N] [--recipe quick] [--note SENTENCE]
 
 Every measurement is a process of its own that trains the recipe's network on Fashion-MNIST's first images and gives
-the median milliseconds of a step. The variants take turns, so that other load on the machine affects them alike; what
-counts is the ratio to `as shipped` within a round. By processor time it is the steadier where others use the machine;
-what threads lose by waiting shows by the clock alone. Prints a table, and keeps everything in benchmarks/results/.
+the median milliseconds of a step. The variants take turns, so that other load on the machine affects them alike;
+what counts is the ratio to `as shipped` within a round. Prints a table, and keeps everything in benchmarks/results/.
 """
 
 import argparse
@@ -29,20 +28,16 @@ VARIANTS = {
     "threads that spin": {"GOMP_SPINCOUNT": "100000"},
     "fresh memory filled": {"fill": "1"},
     "channels first": {"channels_first": "1"},
-    "gradients of kernels by torch": {"torch_gradients": "1"},
-    "rows that nothing reads computed": {"all_rows": "1"},
 }
-"""Names in capitals belong in the environment."""
 
 
 def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     """Milliseconds of a step, wall and processor, in this process; the first 5 steps do not count."""
     import torch
-    import torch.nn.functional as F
 
     from muslin.data import read
     from muslin.data.dataset import Split
-    from muslin.learn import microbatches, modules
+    from muslin.learn import microbatches
     from muslin.learn import training_loop as loop
     from muslin.learn.modules import Net
     from muslin.learn.recipes import recipe
@@ -50,8 +45,8 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     from muslin.learn.train import network_for, training_arrays
 
     changes = VARIANTS[variant]
-    settings = {name: changes[name] for name in ("micro_batch_size",) if name in changes}
-    chosen = recipe(recipe_name, epochs=1, low_res_fraction=0, validation_fraction=0, **settings)
+    whole = {"micro_batch_size": changes["micro_batch_size"]} if "micro_batch_size" in changes else {}
+    chosen = recipe(recipe_name, epochs=1, validation_fraction=0, **whole)
     some = read("fashion-mnist").part("train").take(np.arange(chosen.batch_size * (steps + 5)))
     split = Split(train=np.arange(len(some)), validation=np.arange(0), test=np.arange(0), notes=("all",))
     net = Net(network_for(some, split, chosen), seed=0)
@@ -71,10 +66,6 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
         batch = microbatches.to_batch
         microbatches.to_batch = lambda pixels: batch(pixels).contiguous()
         net.to = lambda **kwargs: net  # type: ignore[method-assign]
-    if "torch_gradients" in changes:
-        modules.convolve = lambda x, weight, bias, padding: F.conv2d(x, weight, bias, padding=padding)
-    if "all_rows" in changes:
-        modules.sides_read = lambda side, layers: side
     moments: list[tuple[float, float]] = []
     loop.fit(
         net, training_arrays(some, split.train), training_arrays(some, split.validation), chosen,
@@ -87,22 +78,8 @@ def measure(recipe_name: str, steps: int, variant: str) -> dict[str, float]:
     return {"wall_ms": statistics.median(wall), "processor_ms": statistics.median(processor)}
 
 
-def compared(rounds: list[dict[str, dict[str, float]]], variant: str) -> dict[str, float]:
-    """The median milliseconds of a step, and the median, lowest and highest ratio to `as shipped`: by the clock, and
-    of the processor."""
-    row = {}
-    for clock, prefix in (("wall", ""), ("processor", "processor_")):
-        key = f"{clock}_ms"
-        ratios = [each[variant][key] / each["as shipped"][key] for each in rounds]
-        row[key] = round(statistics.median(each[variant][key] for each in rounds), 2)
-        row[f"{prefix}ratio"] = round(statistics.median(ratios), 3)
-        row |= {f"{prefix}min": round(min(ratios), 3), f"{prefix}max": round(max(ratios), 3)}
-    return row
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help="beside `as shipped`; by default all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40, help="timed steps in each measurement (default 40)")
     parser.add_argument("--recipe", default="quick")
@@ -113,15 +90,12 @@ def main() -> None:
         print(json.dumps(measure(options.recipe, options.steps, options.measure)))
         return
 
-    if unknown := set(options.variants) - set(VARIANTS):
-        parser.error(f"no such variant: {', '.join(sorted(unknown))}")
-    chosen = ["as shipped", *(name for name in options.variants or VARIANTS if name != "as shipped")]
     head = start_result((__doc__ or "").splitlines()[0], options.note)
     rounds = []
     for number in range(options.rounds):
         row = {}
-        for variant in chosen if number % 2 == 0 else chosen[::-1]:
-            environment = os.environ | {name: value for name, value in VARIANTS[variant].items() if name.isupper()}
+        for variant, changes in VARIANTS.items():
+            environment = os.environ | {name: value for name, value in changes.items() if name.isupper()}
             command = [sys.executable, __file__, "--measure", variant, "--recipe", options.recipe]
             done = subprocess.run(
                 [*command, "--steps", str(options.steps)],
@@ -130,12 +104,22 @@ def main() -> None:
             row[variant] = json.loads(done.stdout.splitlines()[-1])
         rounds.append(row)
         print(number + 1, {name: round(times["wall_ms"], 1) for name, times in row.items()}, flush=True)
-    table = {variant: compared(rounds, variant) for variant in chosen}
-    for variant, row in table.items():
-        wall = f"{row['wall_ms']:8.1f} ms ×{row['ratio']:.2f}"
-        print(f"{variant:34} {wall}; processor {row['processor_ms']:8.1f} ms ×{row['processor_ratio']:.2f}")
-    kind = "training_step_some" if options.variants else "training_step"
-    write_result(head, {"recipe": options.recipe, "table": table, "rounds": rounds}, name=f"{kind}_{options.recipe}")
+    ratios = {
+        variant: sorted(row[variant]["wall_ms"] / row["as shipped"]["wall_ms"] for row in rounds)
+        for variant in VARIANTS
+    }
+    table = {
+        variant: {
+            "wall_ms": round(statistics.median(row[variant]["wall_ms"] for row in rounds), 2),
+            "ratio": round(statistics.median(values), 2),
+            "min": round(values[0], 2),
+            "max": round(values[-1], 2),
+        }
+        for variant, values in ratios.items()
+    }
+    for variant, times in table.items():
+        print(f"{variant:22} {times['wall_ms']:8.1f} ms  ×{times['ratio']:.2f} ({times['min']}–{times['max']})")
+    write_result(head, {"table": table, "rounds": rounds}, name=f"training_step_{options.recipe}")
 
 
 if __name__ == "__main__":

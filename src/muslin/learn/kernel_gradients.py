@@ -35,30 +35,36 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        of_x = None
+        of_x: Tensor | None = None
+        of_bias: Tensor | None = None
         if ctx.needs_input_grad[0]:
             of_x, _, _ = torch.ops.aten.convolution_backward(
                 gradient, x, weight, None, (1, 1), ctx.padding, (1, 1), False, (0, 0), 1, (True, False, False)
             )
-        of_kernels = _of_one_channel if x.shape[1] == 1 else _of_small_maps
-        of_bias = gradient.sum((0, 2, 3)) if ctx.has_bias else None
-        return of_x, of_kernels(x, gradient, weight, ctx.padding), of_bias, None
+        if x.shape[1] == 1:
+            of_kernels, of_bias = _of_one_channel(x, gradient, weight, ctx.padding)
+        else:
+            of_kernels = _of_small_maps(x, gradient, weight, ctx.padding)
+            of_bias = gradient.sum((0, 2, 3)) if ctx.has_bias else None
+        return of_x, of_kernels, of_bias if ctx.has_bias else None, None
 
 
-def _of_one_channel(x: Tensor, gradient: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
-    """One product: a row for each place in the kernel, with the pixels there; times the gradient of every pixel."""
+def _of_one_channel(x: Tensor, gradient: Tensor, weight: Tensor, padding: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The gradients of kernels and bias by one product: a row for each place in the kernel, with the pixels there, and
+    one of ones for the bias; times the gradient of every pixel."""
     (height, width), (rows, columns) = weight.shape[2:], gradient.shape[2:]
     padded = F.pad(x[:, 0], (padding[1], padding[1], padding[0], padding[0]))
-    pixels = x.new_empty(height, width, len(x), rows, columns)
-    for row in range(height):
-        for column in range(width):
-            pixels[row, column] = padded[:, row : row + rows, column : column + columns]
-    product = pixels.flatten(2).flatten(0, 1) @ gradient.permute(0, 2, 3, 1).flatten(0, 2)
-    return product.T.reshape(weight.shape)
+    pixels = x.new_ones(height * width + 1, len(x), rows, columns)
+    for place in range(height * width):
+        row, column = divmod(place, width)
+        pixels[place] = padded[:, row : row + rows, column : column + columns]
+    product = pixels.flatten(1) @ gradient.permute(0, 2, 3, 1).flatten(0, 2)
+    return product[:-1].T.reshape(weight.shape), product[-1]
 
 
 def _of_small_maps(x: Tensor, gradient: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
-    """A product for each place in the kernel, of those pixels alone that do not meet the padding there."""
+    """The gradient of the kernels: a product for each place in a kernel, of those pixels alone that do not meet the
+    padding there."""
     pixels, slopes = (values.permute(2, 3, 0, 1).contiguous() for values in (x, gradient))
     result = weight.new_zeros(*weight.shape[2:], *weight.shape[1::-1])  # (height, width, channels, filters)
     for row in range(len(result)):
