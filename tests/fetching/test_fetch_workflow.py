@@ -118,7 +118,7 @@ def test_update_transfers_only_what_has_changed(tmp_path: Path) -> None:
         ((301, {"Location": "http://other.example/1.jpg"}, b""), "redirect_not_confirmed"),
         ((301, {"Location": "http://user@cdn.example/1.jpg"}, b""), "address_credentials"),
         ((301, {"Location": "ftp://cdn.example/1.jpg"}, b""), "address_not_http"),
-        ((301, {"Location": "http://[::1]/1.jpg"}, b""), "redirect_not_confirmed"),
+        ((301, {"Location": "http://[::1]/1.jpg"}, b""), "host_not_public"),
         ((302, {"Location": "/photo.jpg"}, b""), "redirects_too_many"),
         ((301, {}, b""), "photo_refused"),
     ],
@@ -203,8 +203,10 @@ def test_only_confirmed_hosts_are_asked(tmp_path: Path) -> None:
         with refuses("no_host_confirmed", FetchError):
             fetch(plan, ["evil.example"], network=host.network)
         result = fetch(plan, ["cdn.example"], network=host.network, limits=QUICK)
-    assert host.asked == {"/a.jpg": 1}
-    assert set(reasons(result).values()) == {"host_not_confirmed"}
+        assert host.asked == {"/a.jpg": 1}
+        assert set(reasons(result).values()) == {"host_not_confirmed"}
+        again = fetch(plan_fetch(export, tmp_path / "shop"), ["cdn.example"], network=host.network)
+    assert (again.kept, again.fetched) == (1, 0), "nothing is left to ask, and that is no error"
 
 
 def test_tables_that_muslin_did_not_write_stay(tmp_path: Path) -> None:

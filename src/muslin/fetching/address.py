@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import quote, urljoin
 
 from muslin.errors import FetchError
+from muslin.fetching.public_addresses import is_public
 from muslin.text import CONTROL_CHARACTERS
 
 MAX_CHARACTERS = 4096
@@ -93,7 +94,21 @@ def parse_address(text: str) -> Address:
     host = _ordinary_host(found[1])
     if host is None:
         raise FetchError("address_host", address=text, host=authority)
+    check_literal(host)
     return Address(scheme, host, port, _escaped(target))
+
+
+def check_literal(host: str) -> None:
+    """
+    Raises:
+        FetchError: the host is written as an address, and that is not on the public internet.
+    """
+    try:
+        literal = ip_address(host.strip("[]"))
+    except ValueError:  # a name
+        return
+    if not is_public(literal):
+        raise FetchError("host_not_public", host=host, address=None)
 
 
 def parse_redirect(location: str, base: Address) -> Address:

@@ -68,7 +68,7 @@ def fetch(
         plan.outputs(journal.record)
         to_ask = addresses_to_ask(plan.addresses, journal.record, plan.folder, plan.options)
         confirmed = {url: address for url, address in to_ask.items() if address.site in sites}
-        if to_ask and not confirmed:
+        if to_ask and not any(isinstance(each, Address) and each.site in sites for each in plan.addresses.values()):
             raise FetchError("no_host_confirmed", hosts=list(plan.hosts))
         settings = FetchSettings(frozenset(sites), plan.options.rate, limits, network)
         known = {url: journal.record.photos[url].validators for url in confirmed if url in journal.record.photos}
