@@ -22,6 +22,7 @@ from small_models import having_seen, small_bundle
 
 COMMANDS = (
     "get",
+    "recipes",
     "fetch",
     "fill",
     "export",
