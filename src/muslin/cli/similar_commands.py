@@ -28,8 +28,7 @@ precision_option = option(
         "options",
         option(
             "--model MODEL",
-            "A model whose backbone gives the features. Default: the backbone of `muslin train --recipe photo`, with "
-            "its ImageNet weights.",
+            "A model whose backbone gives the features. Default: EfficientNet-Lite0 with its ImageNet weights.",
         ),
         option("--update", "Go on from the index that is there: compute only what is new or has changed."),
     ),
@@ -57,21 +56,86 @@ def similar_build_command(
         print_built(built)
 
 
-@command("similar find index query", count_option, precision_option, shared.json_option)
-def similar_find_command(index: str, query: str, count: int, precision: float | None, as_json: bool) -> None:
+@command(
+    "similar find index query",
+    shared.output_options("Also write a page with the photos to this new HTML file.", suffix=".html"),
+    count_option,
+    precision_option,
+    shared.json_option,
+)
+def similar_find_command(
+    index: str, query: str, output: Any, count: int, precision: float | None, as_json: bool
+) -> None:
     """Find the products that are most like QUERY.
 
     QUERY is a photo, or a product of the index. Says `the same product` only at a guaranteed precision.
     """
     from muslin.reporting.terminal.similar import print_found
     from muslin.similarity.index import open_index
-    from muslin.workflows.similar_find import find
+    from muslin.workflows.similar_find import find, write_found
 
-    found = find(open_index(Path(index), for_search=True), Path(index), query, count, precision=precision)
+    if output:
+        output.check([index, query])
+    opened = open_index(Path(index), for_search=True)
+    found = find(opened, Path(index), query, count, precision=precision)
+    if output:
+        write_found(output, opened, found, log)
     if as_json:
         print_json(found.to_dict())
+        return
+    print_found(found)
+    if output:
+        echo(f"wrote {output.path}")
+
+
+@command(
+    "similar duplicates index",
+    shared.output_options(
+        "Also write the duplicates: a page with the photos, or for a name that ends with .csv a table to decide in."
+    ),
+    shared.json_option,
+)
+def similar_duplicates_command(index: str, output: Any, as_json: bool) -> None:
+    """Find products that are listed twice.
+
+    Two products are duplicates where they show one photo, also if it was cropped, scaled, mirrored or saved again.
+    """
+    from muslin.reporting.terminal.progress import tagging_progress
+    from muslin.reporting.terminal.similar import print_duplicates
+    from muslin.similarity.index import open_index
+    from muslin.workflows.similar_duplicates import check_suffix, find_duplicates, write_duplicates
+
+    if output:
+        check_suffix(output)
+        output.check([index])
+    opened = open_index(Path(index))
+    with stop_on_signals() as should_stop, tagging_progress("pairs") as on_progress:
+        found = find_duplicates(opened, log=log, on_progress=on_progress, should_stop=should_stop)
+    if output:
+        write_duplicates(output, found, log)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    print_duplicates(found)
+    if output:
+        echo(f"wrote {output.path}")
+
+
+@command("similar decide index table", shared.json_option)
+def similar_decide_command(index: str, table: str, as_json: bool) -> None:
+    """Take over what a person decided in TABLE.
+
+    TABLE is that of `muslin similar duplicates -o TABLE.csv`, whose column `decision` says `same` or `not the same`.
+    """
+    from muslin.similarity.index import describe
+    from muslin.workflows.similar_decisions import decide, read_decisions
+
+    pairs = read_decisions(Path(table))
+    decided = decide(index, pairs)
+    if as_json:
+        print_json(describe(decided))
     else:
-        print_found(found)
+        echo(f"noted {len(pairs):,} decisions in {index}")
 
 
 @command("similar not-same index a b", shared.json_option)
@@ -81,9 +145,9 @@ def similar_not_same_command(index: str, a: str, b: str, as_json: bool) -> None:
     It stays so when the index is built again.
     """
     from muslin.similarity.index import NOT_SAME, describe
-    from muslin.workflows.similar import decide
+    from muslin.workflows.similar_decisions import decide
 
-    decided = decide(index, [(a, b)], NOT_SAME)
+    decided = decide(index, {(a, b): NOT_SAME})
     if as_json:
         print_json(describe(decided))
     else:

@@ -143,7 +143,7 @@ def _features_of_batch(
     decoded: dict[int, tuple[bytes, NDArray[np.uint8]]] = {}
     for place, (name, source) in enumerate(batch):
         content = read_photo(name, source)
-        digest = _digest(content, source)
+        digest = digest_of(content, source)
         features = known(digest) if digest else None
         if features is None and content and (row := graph.cache.get(digest)):
             features = row.features
@@ -165,8 +165,8 @@ def _features_of_batch(
     return [found[place] for place in range(len(batch))]
 
 
-def _digest(content: PhotoContent | None, source: Any) -> bytes:
-    """Of what a photo shows; of pixels in memory, of these; empty where it cannot be read."""
+def digest_of(content: PhotoContent | None, source: Any) -> bytes:
+    """By which a photo is known again: of its content (`read_photo`) or of pixels in memory; empty of neither."""
     if content is not None:
         return content.digest
     if isinstance(source, np.ndarray):

@@ -18,6 +18,10 @@ SHRINKAGE = 0.1
 """Share of the covariance that is replaced by equal variances in all directions, so that directions of which few photos
 say anything do not decide."""
 
+PRIOR_PHOTOS = 100
+"""It counts as many photos that nothing is known of a shop's photos beforehand: of very few, neither their mean nor
+their covariance says much."""
+
 BLOCK = 8192
 
 Features = NDArray[np.floating[Any]]
@@ -47,7 +51,7 @@ class Projection:
         return vectors
 
 
-def fit_projection(features: Features, products: NDArray[np.int64] | None = None) -> Projection:
+def fit_projection(features: Features, products: NDArray[np.int64] | None = None, width: int = WIDTH) -> Projection:
     """Whitens features: directions in which photos differ for no reason of interest count less.
 
     Without products, these are the directions in which all photos differ most (principal components). With them, those
@@ -56,20 +60,23 @@ def fit_projection(features: Features, products: NDArray[np.int64] | None = None
     Args:
         features: (n, features), n at least 1; of many, some are drawn.
         products: int64 (n,): the product of each photo; those with several photos count.
+        width: numbers in a vector, at most as many as features.
     """
-    step = max(1, len(features) // MAX_FITTED)
+    step = max(1, len(features) // MAX_FITTED) if products is None else 1
     unit = normalize_rows(features[::step]).astype(np.float64)
-    mean = unit.mean(axis=0)
+    mean = unit.mean(axis=0) * len(unit) / (len(unit) + PRIOR_PHOTOS)
     centred = unit - mean
-    within, pairs = centred, 0
-    if products is not None:
-        within = _within(unit, products[::step])
-        pairs = len(within)
-    whitening = _inverse_root(within)
+    if products is None:
+        values, directions = np.linalg.eigh(_covariance(centred))
+        matrix = (directions / np.sqrt(values))[:, ::-1][:, :width]
+        return Projection(mean.astype(np.float32), matrix.astype(np.float32))
+    within = _within(unit, products)
+    values, directions = np.linalg.eigh(_covariance(within))
+    whitening = (directions / np.sqrt(values)) @ directions.T
     white = centred @ whitening
-    directions = _principal(white)
-    matrix = (whitening @ directions[:, :WIDTH]).astype(np.float32)
-    return Projection(mean.astype(np.float32), matrix, pairs)
+    _, principal = np.linalg.eigh(white.T @ white)
+    matrix = whitening @ principal[:, ::-1][:, :width]
+    return Projection(mean.astype(np.float32), matrix.astype(np.float32), len(within))
 
 
 def _within(unit: NDArray[np.float64], products: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -85,20 +92,14 @@ def _within(unit: NDArray[np.float64], products: NDArray[np.int64]) -> NDArray[n
     return np.asarray(difference / np.sqrt(counts[place[several]] - 1)[:, None])
 
 
-def _inverse_root(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(features, features): the inverse square root of the rows' covariance, shrunk towards a multiple of the identity.
+def _covariance(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(features, features): the covariance of rows whose mean is zero, shrunk towards a multiple of the identity; the
+    more, the fewer the rows.
 
     Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, 2004.
     """
-    width = rows.shape[1]
-    covariance = rows.T @ rows / max(1, len(rows))
-    scale = float(np.trace(covariance)) / width or 1.0
-    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * scale * np.eye(width)
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors / np.sqrt(np.maximum(values, 1e-12 * scale))) @ vectors.T)
-
-
-def _principal(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(features, features): orthonormal directions, those of the largest variance first."""
-    _, vectors = np.linalg.eigh(rows.T @ rows)
-    return np.asarray(vectors[:, ::-1])
+    n, width = rows.shape
+    covariance = rows.T @ rows / max(1, n)
+    scale = max(float(np.trace(covariance)) / width, 1e-6)
+    share = SHRINKAGE + (1 - SHRINKAGE) * PRIOR_PHOTOS / (n + PRIOR_PHOTOS)
+    return np.asarray((1 - share) * covariance + share * scale * np.eye(width))

@@ -1,12 +1,11 @@
-"""The index of a catalogue's photos, from end to end: build it, find what is like a photo, and decide on pairs.
+"""The index of a catalogue's photos, built from any data.
 
 Read from `build` down. Features come from the earlier index, from muslin's cache or from the network; the rest is
 computed anew each time, in seconds.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,12 @@ from muslin.similarity.index import (
     write_index,
 )
 from muslin.similarity.same_product import SameProductRule, same_product_rule
-from muslin.storage.locks import lock
 from muslin.storage.outputs import Output
 from muslin.storage.scratch import ScratchArray
 from muslin.workflows.product_catalogue import ProductCatalogue, check_no_photo, open_catalogue
+from muslin.workflows.similar_decisions import locked_index
 
-BACKBONE = "efficientnet-lite2"
+BACKBONE = "efficientnet-lite0"
 """Whose features tell photos apart where no model is named; see docs/how-to/similar.md."""
 
 PACKAGES = ("muslin", "PIL", "onnxruntime")
@@ -142,7 +141,7 @@ def build(
         log(note)
     source = IndexSource(_place(data), _stored(options.read_options), _versions(), catalogue.unit, len(unreadable))
     without = tuple(names[i] for i in np.setdiff1d(np.arange(len(names)), extracted.products).tolist())
-    with _locked(output.path):
+    with locked_index(output.path):
         before = open_index(output.path).named_decisions() if old or _is_index(output.path) else {}
         index = _make_index(graph, names, extracted, before, source)
         write_index(output, index)
@@ -282,45 +281,3 @@ def _is_index(path: Path) -> bool:
     except DataError:
         return False
     return True
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of an index that is there, so that no decision is lost between reading and writing it.
-
-    Raises:
-        StorageError: another process writes it.
-    """
-    try:
-        file = path.open("rb")
-    except OSError:  # no index yet
-        yield
-        return
-    with file:
-        lock(file.fileno(), path, "index_locked")
-        yield
-
-
-def decide(path: str | Path, pairs: Sequence[tuple[str, str]], verdict: int) -> Index:
-    """Note in an index what a person decided on pairs of products; it stays so when the index is built again.
-
-    Args:
-        pairs: names of products.
-        verdict: a number of `muslin.similarity.index.VERDICTS`.
-
-    Raises:
-        DataError: the index cannot be opened, or has no such product; or a pair is one product.
-        StorageError: another process writes it, or it cannot be written.
-    """
-    path = Path(path)
-    with _locked(path):
-        index = open_index(path)
-        decisions = dict(index.decisions)
-        for one, other in pairs:
-            a, b = sorted((index.number(one, path), index.number(other, path)))
-            if a == b:
-                raise DataError("pair_of_one_product", name=one)
-            decisions[a, b] = verdict
-        decided = replace(index, decisions=decisions)
-        write_index(Output(path, overwrite=True), decided)
-    return decided

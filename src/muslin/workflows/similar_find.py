@@ -9,10 +9,14 @@ import numpy as np
 
 from muslin.data.photo_content import read_photo
 from muslin.errors import DataError, ImageError
+from muslin.images.decoder import decode
+from muslin.messages import Log, no_log
 from muslin.models.feature_graph import photo_features
 from muslin.similarity.index import SAME, VERDICTS, Index
 from muslin.similarity.same_product import SameProductRule, same_product_rule
 from muslin.similarity.search import Nearest
+from muslin.storage.outputs import Output
+from muslin.workflows.similar_photos import SIDE_PX, decode_indexed, find_photos
 
 DEFAULT_COUNT = 20
 
@@ -24,6 +28,7 @@ class SimilarProduct:
     Attributes:
         product: its name.
         photo: the name of its nearest photo.
+        number: that photo's number in the index.
         similarity: the cosine of the two photos' vectors, -1 to 1.
         same: whether it is said to be the same product: at the guaranteed precision, because a person decided so, or
             because the files are identical.
@@ -33,6 +38,7 @@ class SimilarProduct:
 
     product: str
     photo: str
+    number: int
     similarity: float
     same: bool = False
     reason: str = ""
@@ -40,7 +46,7 @@ class SimilarProduct:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "number"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +109,29 @@ def find(index: Index, path: Path, query: str, count: int = DEFAULT_COUNT, *, pr
         is_file = index.photos.digests[place].tobytes() == photo.digest
         is_same = is_file or cosine >= rule.threshold
         reason = "file" if is_file else "guarantee" if is_same else ""
-        products.append(SimilarProduct(index.products[number], index.photos.names[place], cosine, is_same, reason))
+        products.append(
+            SimilarProduct(index.products[number], index.photos.names[place], place, cosine, is_same, reason)
+        )
     return Found(query, False, tuple(products), rule, len(index.products))
+
+
+def write_found(output: Output, index: Index, found: Found, log: Log = no_log) -> None:
+    """Write a page with the photos, whole or not at all.
+
+    Raises:
+        DataError: the photos of the index cannot be found.
+        StorageError: see `Output.open`.
+    """
+    from muslin.reporting.report.similar_page import found_html
+
+    own = np.flatnonzero(index.photos.products == index.numbers[found.query]).tolist() if found.is_product else []
+    photos = [product.number for product in found.products]
+    sources = find_photos(index, {*photos, *own}, log)
+    shown = [decode_indexed(index, number, sources.get(number)) for number in photos]
+    query = [decode_indexed(index, number, sources.get(number)) for number in own]
+    if not found.is_product:
+        query = [decode(Path(found.query), name=found.query, min_side_px=SIDE_PX).pixels]
+    output.write(found_html(found, [pixels for pixels in query if pixels is not None], shown))
 
 
 def _find_product(index: Index, name: str, count: int) -> Found:
@@ -119,5 +146,5 @@ def _find_product(index: Index, name: str, count: int) -> Found:
         reason = "person" if verdict == SAME else "file" if is_file else ""
         decision = "" if verdict is None else VERDICTS[verdict]
         photo = index.photos.names[place]
-        products.append(SimilarProduct(index.products[other], photo, cosine, bool(reason), reason, decision))
+        products.append(SimilarProduct(index.products[other], photo, place, cosine, bool(reason), reason, decision))
     return Found(name, True, tuple(products), None, len(index.products))

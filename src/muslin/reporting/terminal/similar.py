@@ -7,8 +7,16 @@ from muslin.reporting.terminal.console import console_for, print_lines, print_ta
 from muslin.text import plural
 
 if TYPE_CHECKING:
+    from muslin.similarity.same_product import SameProductRule
     from muslin.workflows.similar import BuildResult
+    from muslin.workflows.similar_duplicates import Duplicates
     from muslin.workflows.similar_find import Found, SimilarProduct
+
+REASONS = {"file": "equal files", "photo": "the same photo, changed"}
+"""By the kind of a duplicate."""
+
+PAIRS = 20
+"""Duplicates that are printed; the page and the table have all."""
 
 WORDS = {"guarantee": "the same product", "person": "the same, as decided", "file": "the same photo"}
 """By the reason why two products are said to be the same."""
@@ -24,11 +32,7 @@ def print_built(built: "BuildResult", file: TextIO | None = None) -> None:
         parts.append(f"{len(built.unreadable):,} unreadable")
     console = console_for(file)
     print_lines(console, f"wrote {built.out}: {', '.join(parts)}")
-    rule = built.rule
-    if rule.precision is None:
-        print_lines(console, str(rule.unsupported))
-    else:
-        print_lines(console, str(_guarantee(rule.precision, rule.said, rule.n_products)))
+    print_lines(console, str(guarantee_text(built.rule)))
 
 
 def print_found(found: "Found", file: TextIO | None = None) -> None:
@@ -36,13 +40,8 @@ def print_found(found: "Found", file: TextIO | None = None) -> None:
     console = console_for(file)
     rows = [(p.product, p.photo, f"{p.similarity:.3f}", said(p)) for p in found.products]
     print_table(console, "ffrf", ("product", "photo", "similarity", ""), rows)
-    rule = found.rule
-    if rule is None:
-        return
-    if rule.precision is None:
-        print_lines(console, "", str(rule.unsupported))
-    else:
-        print_lines(console, "", str(_guarantee(rule.precision, rule.said, rule.n_products)))
+    if found.rule is not None:
+        print_lines(console, "", str(guarantee_text(found.rule)))
 
 
 def said(product: "SimilarProduct") -> str:
@@ -50,5 +49,26 @@ def said(product: "SimilarProduct") -> str:
     return WORDS[product.reason] if product.same else product.decision or "similar"
 
 
-def _guarantee(precision: float, found: int, products: int) -> Message:
-    return Message("same_product_guarantee", precision=precision, found=found, n=products)
+def guarantee_text(rule: "SameProductRule") -> Message:
+    """What "the same product" means, or why it is never said."""
+    if rule.precision is None:
+        assert rule.unsupported is not None
+        return rule.unsupported
+    return Message("same_product_guarantee", precision=rule.precision, found=rule.said, n=rule.n_products)
+
+
+def print_duplicates(duplicates: "Duplicates", file: TextIO | None = None) -> None:
+    """Print how many products are listed twice, and the first pairs."""
+    console, found = console_for(file), duplicates.to_dict()
+    unit = duplicates.index.source.unit
+    counted = f"{plural(found['products'], unit)}: {plural(len(found['groups']), 'group')} of duplicates"
+    print_lines(
+        console, counted + (f", {plural(found['decided'], 'decided pair')} left out" if found["decided"] else "")
+    )
+    rows = list(duplicates.rows())
+    if rows:
+        cells = ((a, b, why, agreement) for _, a, b, _, _, why, _, agreement, _ in rows[:PAIRS])
+        print_table(console, "fffr", ("product", "product", "why", "agreement"), cells)
+    if len(rows) > PAIRS:
+        print_lines(console, f"and {plural(len(rows) - PAIRS, 'more pair')}")
+    print_lines(console, *map(str, duplicates.notes))
