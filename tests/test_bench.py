@@ -201,7 +201,7 @@ def names_of(script):
     """The names that a script defines or imports at its top."""
     names = set()
     for node in ast.parse(script.read_text()).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {name.asname or name.name for name in node.names}
