@@ -1,12 +1,14 @@
-"""A GPU is found by what its driver lists, and by nothing else."""
+"""What this computer is: a GPU is found by what its driver lists, and by nothing else. And its memory."""
 
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from muslin.machine import gpus
+from muslin.machine import gpus, return_freed_memory
 
 LINUX = "Linux x86_64"
 INFORMATION = "Model: \t\t NVIDIA H200\nIRQ:   \t\t 154\nGPU UUID: \t GPU-1\n"
@@ -72,3 +74,19 @@ def test_a_driver_without_a_gpu_is_no_gpu(name: str, tmp_path: Path) -> None:
 def test_the_search_needs_no_torch() -> None:
     program = "import sys; from muslin.machine import gpus; gpus(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries return freed memory themselves, or never"
+)
+def test_freed_memory_goes_back_to_the_system() -> None:
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    blocks = [bytes([number % 251]) * 10_000 for number in range(10_000)]
+    lowest, highest = blocks[0], blocks[-1]  # between which glibc keeps what is freed
+    before = resident_mb()
+    del blocks
+    return_freed_memory()
+    assert resident_mb() < before - 50
+    assert len(lowest) == len(highest)

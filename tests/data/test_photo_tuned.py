@@ -13,6 +13,7 @@ from muslin.data import read
 from muslin.data.dataset import Target
 from muslin.data.photos import resize_photos
 from muslin.errors import StoppedError
+from muslin.images import DecodedImage
 from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.modules import Net, weights_of
 from muslin.learn.networks import build_network, frozen_layer_count
@@ -81,13 +82,13 @@ def test_frozen_blocks_keep_their_weights(photos: Path, tmp_path: Path) -> None:
 
 def test_photos_are_decoded_once_for_all_epochs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
-    of_a_file = photos_module.PhotoImages.decode
+    of_a_file = photos_module.PhotoImages.decoded
 
-    def counted(images: photos_module.PhotoImages, index: int, *more: int | None) -> np.ndarray:
+    def counted(images: photos_module.PhotoImages, index: int, *more: int | None) -> DecodedImage:
         decoded.append(images.photos[index].name)
         return of_a_file(images, index, *more)
 
-    monkeypatch.setattr(photos_module.PhotoImages, "decode", counted)
+    monkeypatch.setattr(photos_module.PhotoImages, "decoded", counted)
     data = resize_photos(read(photos), (48, 48, 3))
     for images in (data.images.cached(), data.images.cached(max_bytes=5 * 48 * 48 * 3)):
         decoded.clear()

@@ -577,6 +577,25 @@ def test_an_unknown_transform_is_refused_with_the_nearest():
     assert error.value.params["nearest"] == "fashion-mnist"
 
 
+def test_an_image_is_the_same_as_pixels_and_for_pillow():
+    for content in (encoded(FLAG, "JPEG"), encoded(FLAG[..., :1].squeeze(), "PNG"), encoded(FLAG, "GIF")):
+        shape, image = decode(content).shape, decode(content).image
+        decoded = decode(content)
+        assert decoded.pixels.shape == decoded.shape == shape
+        assert np.array_equal(np.asarray(image).reshape(shape), decoded.pixels)
+        assert np.array_equal(np.asarray(decoded.image), np.asarray(image))
+        assert not decoded.pixels.flags.writeable
+
+
+@pytest.mark.parametrize("size", [GRAY_28, (40, 30, 3)], ids=["gray", "colour"])
+def test_padding_has_the_median_colour_of_the_edge(size):
+    noise = np.random.default_rng(3).integers(0, 256, (33, 120, 3), np.uint8)
+    image = noise if size[2] == 3 else np.asarray(Image.fromarray(noise).convert("L"))[:, :, np.newaxis]
+    edges = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    padded = apply_transform(noise, "fit", size)[0]
+    assert padded[0, 0].tolist() == np.median(edges, axis=0).round().tolist()
+
+
 # ── Work that a small file can ask for ───────────────────────────────────────────────────────────────────
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from muslin.machine import physical_cores
 from muslin.messages import Log, Message, examples, no_log
 from muslin.storage.boundary import UNBOUNDED, Boundary, OutsideError
 from muslin.storage.scratch import ScratchArray
+
+if TYPE_CHECKING:
+    from muslin.images import DecodedImage
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif",
@@ -152,15 +155,20 @@ class PhotoImages:
 
     def decode(self, index: int, min_side_px: int | None = None) -> NDArray[np.uint8]:
         """Photo `index`; a JPEG can come smaller, with no side below `min_side_px`."""
-        from muslin.images import crop_to_box, decode
+        return self.decoded(index, min_side_px).pixels
+
+    def decoded(self, index: int, min_side_px: int | None = None) -> "DecodedImage":
+        """As `decode`, with what was noted."""
+        from muslin.images import DecodedImage, crop_to_box, decode
 
         photo = self.photos[index]
         if photo.box:
             min_side_px = None  # the box counts the pixels of the full-size photo
-        pixels = decode(photo.content(), name=photo.name, max_bytes=MAX_PHOTO_BYTES, min_side_px=min_side_px).pixels
+        image = decode(photo.content(), name=photo.name, max_bytes=MAX_PHOTO_BYTES, min_side_px=min_side_px)
         if photo.box is None:
-            return pixels
-        return crop_to_box(pixels, photo.box, photo.name)
+            return image
+        pixels = crop_to_box(image.pixels, photo.box, photo.name)
+        return DecodedImage(pixels, image.notes, pixels.shape[:2])
 
     def take(self, indices: NDArray[np.integer[Any]]) -> Self:
         return replace(self, photos=tuple(self.photos[int(i)] for i in indices))
@@ -236,13 +244,13 @@ class ResizedPhotos(PhotoImages):
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """Raises ImageError, which names the file, where it cannot be decoded."""
-        from muslin.images import apply_transform, decoding_side
+        from muslin.images import decoding_side, transform_decoded
 
         photo = self.photos[index]
         if self.cache and (cached := self.cache.get(photo)) is not None:
             return cached
-        decoded = self.decode(index, decoding_side(self.transform, self.size))
-        image = apply_transform(decoded, self.transform, self.size)[0]
+        decoded = self.decoded(index, decoding_side(self.transform, self.size))
+        image = transform_decoded(decoded, self.transform, self.size)[0]
         if self.cache:
             self.cache.add(photo, image)
         return image

@@ -69,9 +69,13 @@ def apply_transform(pixels: Pixels, transform: str, size: Size, trace: Transform
         ImageError: the pixels are no image, or there is no such transform.
     """
     check_pixels(pixels)
+    return _transformed(DecodedImage(pixels), transform, size, trace)
+
+
+def _transformed(image: DecodedImage, transform: str, size: Size, trace: TransformTrace | None) -> Transformed:
     if transform not in TRANSFORMS:
         raise ImageError("transform_unknown", **unknown(transform, TRANSFORMS))
-    return TRANSFORMS[transform](pixels, size, trace)
+    return TRANSFORMS[transform](image, size, trace)
 
 
 def decoding_side(transform: str, size: Size) -> int | None:
@@ -87,33 +91,46 @@ def transform_decoded(
     decoded: DecodedImage, transform: str, size: Size, trace: TransformTrace | None = None
 ) -> Transformed:
     """As `apply_transform`, of an image that was decoded with `decoding_side`; the sentence names its full size."""
-    pixels, note = apply_transform(decoded.pixels, transform, size, trace)
-    height, width = decoded.full_size
-    if note and note.params.get("before") and decoded.full_size != decoded.pixels.shape[:2]:
+    if isinstance(decoded.content, np.ndarray):
+        check_pixels(decoded.content)
+    shape, (height, width) = decoded.shape, decoded.full_size
+    pixels, note = _transformed(decoded, transform, size, trace)
+    if note and note.params.get("before") and decoded.full_size != shape[:2]:
         note = Message(note.code, **{**note.params, "before": f"{width}×{height}"})
     return pixels, note
 
 
-def scale_and_pad(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> Transformed:
+def scale_and_pad(decoded: DecodedImage, size: Size, trace: TransformTrace | None = None) -> Transformed:
     """The whole image, scaled to fit (Lanczos, antialiased) and centred on the colour of its own edge."""
-    trace = trace or TransformTrace()
     height, width, channels = size
-    image = _with_channels(pixels, channels)
-    if image.shape != pixels.shape:
-        trace.step("gray" if channels == 1 else "colour", image)
-    if image.shape == size:
-        if pixels.shape == size or is_gray(pixels):
-            return image, None
-        return image, Message("channels_changed", mode="gray" if channels == 1 else "RGB")
-    scaled = trace.step("scaled", _scaled(image, size))
-    edges = (image[0], image[-1], image[:, 0], image[:, -1])
-    border = np.median(np.concatenate(edges), axis=0).round().astype(np.uint8)
-    padded = trace.step("padded", _centred(scaled, size, border), lambda: _resized(image, height, width))
-    before, after = _size_text(pixels), _size_text(scaled)
-    return padded, Message("image_fitted", before=before, after=after, size=_size_text(padded))
+    sent, mode = decoded.image, "L" if channels == 1 else "RGB"
+    image = sent if sent.mode == mode else sent.convert(mode)
+    if trace and image is not sent:
+        trace.step("gray" if channels == 1 else "colour", to_array(image))
+    if image.size == (width, height):
+        if image is sent or is_gray(decoded.pixels):
+            return to_array(image), None
+        return to_array(image), Message("channels_changed", mode="gray" if channels == 1 else "RGB")
+    scaled = to_array(_resized(image, *_scaled_size(image.height, image.width, size)))
+    padded = _centred(scaled, size, _edge_colour(image))
+    if trace:
+        trace.step("scaled", scaled)
+        padded = trace.step("padded", padded, lambda: to_array(_resized(image, height, width)))
+    before, after = f"{image.width}×{image.height}", _size_text(scaled)
+    return padded, Message("image_fitted", before=before, after=after, size=f"{width}×{height}")
 
 
-def fashion_mnist(pixels: Pixels, size: Size, trace: TransformTrace | None = None) -> Transformed:
+def _edge_colour(image: Image.Image) -> Pixels:
+    """The median of the outermost pixels, per channel."""
+    pixels = to_array(image)
+    edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    middle = len(edges) // 2  # and the one before: their number is even. np.median takes three times as long
+    low, high = np.partition(edges, (middle - 1, middle), axis=0)[middle - 1 : middle + 1].astype(np.float64)
+    colour: Pixels = ((low + high) / 2).round().astype(np.uint8)
+    return colour
+
+
+def fashion_mnist(decoded: DecodedImage, size: Size, trace: TransformTrace | None = None) -> Transformed:
     """A product photo transformed as Fashion-MNIST's authors did: light on black, gray, 28×28.
 
     As published (Xiao, Rasul and Vollgraf, arXiv 1708.07747, section 2): trim edges close to the corners'
@@ -132,7 +149,7 @@ def fashion_mnist(pixels: Pixels, size: Size, trace: TransformTrace | None = Non
     right size with four white corners was not transformed before: it is only inverted.
     (In each of Fashion-MNIST's 70,000 images at least two corners are 12 or less.)
     """
-    trace = trace or TransformTrace()
+    trace, pixels = trace or TransformTrace(), decoded.pixels
     height, width, channels = size
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
     gray = is_gray(pixels)
@@ -142,7 +159,7 @@ def fashion_mnist(pixels: Pixels, size: Size, trace: TransformTrace | None = Non
             return image, None
         return trace.step("inverted", WHITE - image, lambda: image), Message("image_inverted")
     if gray and (corners <= CLOSE * WHITE).all():
-        image, note = scale_and_pad(pixels, size, trace)
+        image, note = scale_and_pad(decoded, size, trace)
         return image, Message("light_image_fitted", **note.params) if note else None
     trimmed = trace.step("trimmed", _trimmed(pixels), lambda: pixels)
     sample = trace.step("subsampled", _subsampled(trimmed, size))
@@ -161,7 +178,7 @@ def fashion_mnist(pixels: Pixels, size: Size, trace: TransformTrace | None = Non
     )
 
 
-TRANSFORMS: dict[str, Callable[[Pixels, Size, TransformTrace | None], Transformed]] = {
+TRANSFORMS: dict[str, Callable[[DecodedImage, Size, TransformTrace | None], Transformed]] = {
     "fit": scale_and_pad,
     "fashion-mnist": fashion_mnist,
 }
@@ -202,23 +219,20 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
     return pixels[:, :, :1] if is_gray(pixels) else to_array(to_pil(pixels).convert("L"))
 
 
-def _scaled_size(pixels: Pixels, size: Size) -> tuple[int, int]:
-    """Height and width of `pixels` scaled so that both just fit into `size`."""
-    scale = min(size[0] / pixels.shape[0], size[1] / pixels.shape[1])
-    return max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
+def _scaled_size(height: int, width: int, size: Size) -> tuple[int, int]:
+    """Height and width scaled so that both just fit into `size`."""
+    scale = min(size[0] / height, size[1] / width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _scaled(pixels: Pixels, size: Size) -> Pixels:
-    return _resized(pixels, *_scaled_size(pixels, size))
-
-
-def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    return to_array(to_pil(pixels).resize((width, height), Image.Resampling.LANCZOS))
+def _resized(image: Image.Image, height: int, width: int) -> Image.Image:
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def shrink(pixels: Pixels, side_px: int) -> Pixels:
     """The image scaled (Lanczos) so that its longer side is `side_px`."""
-    return _scaled(pixels, (side_px, side_px, pixels.shape[2]))
+    image = to_pil(pixels)
+    return to_array(_resized(image, *_scaled_size(image.height, image.width, (side_px, side_px, pixels.shape[2]))))
 
 
 def crop_to_box(pixels: Pixels, box: tuple[int, int, int, int], name: str) -> Pixels:
@@ -247,7 +261,7 @@ def crop_resize(pixels: Pixels, box: tuple[float, float, float, float], size: tu
 
 def _subsampled(pixels: Pixels, size: Size) -> Pixels:
     """As ImageMagick's -sample: the middle pixel of each cell of the grid."""
-    height, width = _scaled_size(pixels, size)
+    height, width = _scaled_size(pixels.shape[0], pixels.shape[1], size)
     rows = ((np.arange(height) + 0.5) * pixels.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * pixels.shape[1] / width).astype(int)
     return pixels[np.ix_(rows, columns)]
@@ -294,8 +308,10 @@ def _centred(pixels: Pixels, size: Size, colour: Pixels) -> Pixels:
     """`pixels` in the middle of a canvas of `size`'s height and width, filled with `colour`."""
     height, width, channels = pixels.shape
     canvas = np.empty((size[0], size[1], channels), dtype=np.uint8)
-    # by whole rows: single colours take a tenth of the time of scaling
-    canvas.reshape(size[0], -1)[:] = np.tile(colour, size[1])
+    if channels == 1:
+        canvas.fill(colour[0])
+    else:  # by whole rows: single colours take a tenth of the time of scaling
+        canvas.reshape(size[0], -1)[:] = np.tile(colour, size[1])
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     canvas[top : top + height, left : left + width] = pixels
     return canvas

@@ -1,7 +1,7 @@
 """Images of several requests in one run of a model.
 
-A model that is idle runs what comes at once, unless other images are on their way: then it waits for them, but not
-longer than `max_wait_ms`. While it runs, what comes gathers, and goes together when the run ends.
+A model that is idle runs what comes in one turn of the event loop, unless other images are on their way: then it waits
+for them, but not longer than `max_wait_ms`. While it runs, what comes gathers, and goes together when the run ends.
 """
 
 import asyncio
@@ -76,6 +76,7 @@ class Batcher:
         run: the model: uint8 (n, height, width, channels) → arrays of n rows by name. Called in one thread.
         max_batch: images in a run.
         max_wait_s: seconds that an image waits for others that are on their way.
+        at_once: images whose run takes so little that the event loop does it: handing it to a thread takes as long.
         on_run: called in the event loop after each run.
     """
 
@@ -84,14 +85,17 @@ class Batcher:
         run: Callable[[Pixels], Values],
         max_batch: int,
         max_wait_s: float,
+        at_once: int = 0,
         on_run: Callable[[BatchRun], None] = lambda run: None,
     ) -> None:
         self._run_model, self.max_batch, self._max_wait_s, self.on_run = run, max_batch, max_wait_s, on_run
+        self._at_once = at_once
         self._thread = WorkThreads("model", self._do, self._report)
         self._waiting: deque[_Piece] = deque()
         self._images = 0  # in _waiting
         self._expected = 0
         self._is_running = False
+        self._next: asyncio.Handle | None = None  # the next run, which begins at the end of this turn of the loop
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
@@ -105,7 +109,7 @@ class Batcher:
             if not arrival.has_come:  # the request was refused
                 self._expected -= 1
                 if not self._expected and self._waiting and not self._is_running:
-                    self._release(ALL_THERE)
+                    self._release_soon(ALL_THERE)
 
     async def submit(self, pixels: Pixels, arrival: "Arrival | None" = None) -> Values:
         """What the model gives for the images, in their order.
@@ -146,17 +150,22 @@ class Batcher:
 
     def _release_if_due(self, is_first: bool) -> None:
         if self._images >= self.max_batch:
-            self._release(FULL)
+            self._release_soon(FULL)
         elif not self._expected or not self._max_wait_s:
-            self._release(ALONE if is_first else ALL_THERE)
-        elif self._timer is None:
+            self._release_soon(ALONE if is_first else ALL_THERE)
+        elif self._timer is None and self._next is None:
             self._timer = asyncio.get_running_loop().call_later(self._max_wait_s, self._release, WAITED)
+
+    def _release_soon(self, reason: str) -> None:
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._release, reason)
 
     def _release(self, reason: str) -> None:
         """Begin a run with the oldest images, as many as it may have."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for handle in (self._timer, self._next):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._next = None
         pieces, count = [], 0
         while self._waiting and count + len(self._waiting[0].pixels) <= self.max_batch:
             piece = self._waiting.popleft()
@@ -165,8 +174,13 @@ class Batcher:
                 pieces.append(piece)
                 count += len(piece.pixels)
         if pieces:
-            self._is_running = True
-            self._thread.add(_Run(pieces, count, reason, asyncio.get_running_loop().time()))
+            run = _Run(pieces, count, reason, asyncio.get_running_loop().time())
+            if count <= self._at_once:
+                self._do(run)
+                self._finish(run)
+            else:
+                self._is_running = True
+                self._thread.add(run)
 
     def _do(self, run: _Run) -> None:
         """Give each piece its values. Where the model fails for all of them together, each is tried alone, so that an
@@ -208,4 +222,4 @@ class Batcher:
         waited_s = run.began - run.pieces[0].arrived
         self.on_run(BatchRun(run.images, len(run.pieces), run.reason, waited_s, now - run.began))
         if self._waiting:
-            self._release(AFTER_RUN)
+            self._release_soon(AFTER_RUN)

@@ -132,7 +132,7 @@ def decode_sent(
             )
         else:
             decoded = DecodedImage(image.content, (), image.content.shape[:2])
-        if decoded.pixels.shape == shape and is_unchanged(decoded.pixels[np.newaxis], transform):
+        if decoded.shape == shape and is_unchanged(decoded.pixels[np.newaxis], transform):
             pixels, note = decoded.pixels, None
         else:
             pixels, note = transform_decoded(decoded, transform, shape)

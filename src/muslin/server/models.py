@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from muslin.errors import MuslinError, unknown
+from muslin.machine import return_freed_memory
 from muslin.models.bundle import open_bundle
 from muslin.models.prediction_digest import prediction_digest
 from muslin.models.predictor import Predictor
@@ -63,8 +64,10 @@ def open_model(name: str, path: Path, settings: Settings, candidate: Path | None
     predictor = Predictor.of(without_weights, settings.threads, name)
     predictor.rules.for_predictions(settings.precision, settings.guarantee)
     max_batch = min(settings.max_batch or predictor.batch_size, predictor.max_batch_size)
-    batcher = Batcher(partial(predictor.run_graph, batch_size=max_batch), max_batch, settings.max_wait_ms / 1e3)
+    run = partial(predictor.run_graph, batch_size=max_batch)
+    batcher = Batcher(run, max_batch, settings.max_wait_ms / 1e3, predictor.small_batch)
     model = ServedModel(name, path, stamp, prediction_digest(bundle), predictor, batcher)
+    return_freed_memory()
     weakref.finalize(model, batcher.close).atexit = False  # when it is replaced, and no request has it any more
     return model
 

@@ -29,6 +29,7 @@ class TimeLimits(asyncio.Protocol):
     patience_s = 0.0  # that a connection waits for its client before others may have its place
 
     _timer: asyncio.TimerHandle | None = None
+    _late_at = 0.0
     waiting_since = 0.0
 
     @property
@@ -83,10 +84,23 @@ class TimeLimits(asyncio.Protocol):
         self.transport.close()
 
     def _await_client(self, seconds: float) -> None:
+        self.waiting_since = self.loop.time()
+        self._late_at = self.waiting_since + seconds
+        # a timer that comes too early begins anew: one for each request of a busy connection takes longer
+        if self._timer is None or self._timer.when() > self._late_at:
+            self._begin_timer()
+
+    def _begin_timer(self) -> None:
         if self._timer:
             self._timer.cancel()
-        self.waiting_since = self.loop.time()
-        self._timer = self.loop.call_later(seconds, self._end_if_late)
+        self._timer = self.loop.call_at(self._late_at, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        if self.loop.time() < self._late_at:
+            self._begin_timer()
+        else:
+            self._end_if_late()
 
     def _end_if_late(self) -> None:
         if self._awaits_head_or_reading:  # the request guard awaits a body
