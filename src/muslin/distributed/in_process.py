@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from muslin.distributed.tasks import load_task, run_task
 from muslin.errors import StoppedError
 from muslin.execution import ExecutorStatus, Shard, ShardResult
+from muslin.machine import physical_cores
 
 
 class InProcess:
@@ -32,4 +33,4 @@ class InProcess:
         self._is_cancelled.set()
 
     def status(self) -> ExecutorStatus:
-        return ExecutorStatus(1, self._running, self._done, 0)
+        return ExecutorStatus(1, self._running, self._done, 0, cores=physical_cores())

@@ -83,11 +83,21 @@ class RayExecutor:
     def status(self) -> ExecutorStatus:
         job, before = self._job, self._before
         if job is None:
-            return before
+            return replace(before, workers=self._processors())
         ready = job.workers.ready()
         running = sum(len(worker.calls) for worker in ready)
         done, retried = before.done + job.done, before.retried + job.retried
         return ExecutorStatus(len(ready), running, done, retried, job.workers.left_out())
+
+    def _processors(self) -> int:
+        """Of the cluster's machines together: each has a worker once there is work."""
+        import ray
+
+        if not self._is_cancelled.is_set():
+            with suppress(ExecutionError):  # the head is lost, as the next job says
+                nodes = self._cluster.ask(ray.nodes)
+                return sum(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
+        return 0
 
     def _setup(self, task: str, shared: Mapping[str, bytes]) -> bytes:
         return json.dumps({

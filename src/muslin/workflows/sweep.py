@@ -135,12 +135,10 @@ def resume_sweep(
 
 def _fixed(options: TrainOptions, executor: Executor | None) -> TrainOptions:
     """`options` as every variant gets them: files by absolute paths, and a worker's share of the cores."""
-    from muslin import machine
-
     threads = options.threads
     if executor is not None and threads is None:
-        workers = executor.status().workers  # 0 of a cluster, which begins one for each processor
-        threads = max(1, machine.physical_cores() // workers) if workers else 1
+        status = executor.status()
+        threads = max(1, (status.cores or status.workers) // max(1, status.workers))
     exclude, corrections = (path and Path(path).absolute() for path in (options.exclude, options.corrections))
     return replace(options, threads=threads, exclude=exclude, corrections=corrections)
 
