@@ -68,7 +68,7 @@ def series(recipe, accuracy, train_s, seeds=5, articles=None):
     return {"recipe": recipe, "median": median, "runs": [{}] * seeds}
 
 
-def test_a_rung_needs_enough_seeds_and_the_best_of_a_missed_one_is_named():
+def test_rung_needs_enough_seeds_or_names_the_best_miss():
     results = [
         {"article_s": 1000.0},
         series("quick", 0.91, 12.0, articles=1 / 150),
@@ -89,7 +89,7 @@ def way(method, *rows, seed=0):
     return {"method": method, "rows": named}
 
 
-def test_accuracy_against_time_has_the_newest_of_each_way_and_all_of_the_article():
+def test_accuracy_against_time_has_the_newest_of_each_way():
     results = [
         {"epochs": [{"test_accuracy": 0.8 + n / 500} for n in range(1, 51)]},  # a kept run of Keras, 50 epochs
         way("quick", (2, 99.0, 0.5)),

@@ -47,7 +47,7 @@ def reasons(result: FetchResult) -> Mapping[str, str]:
     return {row["address"]: row["code"] for row in rows(result.failed)}
 
 
-def test_photos_are_named_in_a_new_column_and_an_address_is_asked_once(tmp_path: Path) -> None:
+def test_photos_get_a_new_column_and_an_address_is_asked_once(tmp_path: Path) -> None:
     export = tmp_path / "export.csv"
     export.write_bytes(
         b'\xef\xbb\xbfHandle;"Body (HTML)";Image Src;Variant Image\r\n'
