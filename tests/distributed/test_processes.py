@@ -130,7 +130,8 @@ def test_closed_results_end_what_is_on_its_way(executor: Executor, tmp_path: Pat
 
 
 HEAD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits that it is ignored
 from muslin.distributed import open_executor
 from muslin.execution import Shard
 with open_executor("local:2") as executor:
@@ -143,8 +144,12 @@ def test_processes_end_with_the_head(number: int, tmp_path: Path) -> None:
     path = os.pathsep.join([str(HERE), str(Path(muslin.__file__).parents[1])])
     command = [sys.executable, "-c", HEAD, str(tmp_path)]
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.DEVNULL) as head:
-        wait_for(lambda: len(pids_in(tmp_path)) == 2)
-        head.send_signal(number)
+        try:
+            wait_for(lambda: len(pids_in(tmp_path)) == 2)
+            head.send_signal(number)
+            head.wait(60)
+        finally:
+            head.kill()
     wait_for(lambda: not any(map(is_running, pids_in(tmp_path))))
 
 
