@@ -65,7 +65,7 @@ def open_model(name: str, path: Path, settings: Settings, candidate: Path | None
     predictor.rules.for_predictions(settings.precision, settings.guarantee)
     max_batch = min(settings.max_batch or predictor.batch_size, predictor.max_batch_size)
     run = partial(predictor.run_graph, batch_size=max_batch)
-    batcher = Batcher(run, max_batch, settings.max_wait_ms / 1e3, predictor.small_batch)
+    batcher = Batcher(run, max_batch, settings.max_wait_ms / 1e3)
     model = ServedModel(name, path, stamp, prediction_digest(bundle), predictor, batcher)
     return_freed_memory()
     weakref.finalize(model, batcher.close).atexit = False  # when it is replaced, and no request has it any more
