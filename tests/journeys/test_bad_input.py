@@ -261,7 +261,9 @@ def test_images_too_small_for_a_network_are_refused(sound: Garments, here: Path,
 
 def test_fewer_images_than_a_batch_are_refused(sound: Garments, here: Path, capfd: Any) -> None:
     (here / "x.csv").write_bytes(sound.csv)
-    message = " ".join(refused(capfd, "train", "x.csv")[name] for name in ("message", "hint"))
+    message = " ".join(
+        refused(capfd, "train", "x.csv", "--set", "batch_size=100")[name] for name in ("message", "hint")
+    )
     option = message[message.index("--set") :].split(".")[0]
     assert invoke(capfd, "train", "x.csv", *option.split(), "--epochs", 1, "--out", "run").code == 0
 
