@@ -152,3 +152,32 @@ def similar_not_same_command(index: str, a: str, b: str, as_json: bool) -> None:
         print_json(describe(decided))
     else:
         echo(f"{a} and {b} are not the same, noted in {index}")
+
+
+@command(
+    "similar evaluate data",
+    option(
+        "--model MODEL",
+        "A model whose backbone gives the features. Default: EfficientNet-Lite0 with its ImageNet weights.",
+    ),
+    shared.read_options,
+    shared.json_option,
+)
+def similar_evaluate_command(data: str, model: str | None, read_options: dict[str, Any], as_json: bool) -> None:
+    """Evaluate how often products are found again.
+
+    DATA is DeepFashion's In-shop or Consumer-to-shop set, by its own protocol, or any photos of products. Recall@k is
+    the share of photos with one of the same product among the k most similar ones, with 95 % confidence intervals.
+    """
+    from muslin.reporting.terminal.progress import tagging_progress
+    from muslin.reporting.terminal.similar import print_recall
+    from muslin.workflows.similar_evaluate import evaluate_retrieval
+
+    with stop_on_signals() as should_stop, tagging_progress("photos") as on_progress:
+        result = evaluate_retrieval(
+            data, model, read_options=read_options, log=log, on_progress=on_progress, should_stop=should_stop
+        )
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_recall(result)

@@ -182,6 +182,7 @@ def write_index(output: Output, index: Index) -> None:
         "verdicts": np.array([verdict for _, verdict in named], np.uint8),
         "calibration_cosine": calibration.cosine if calibration else np.zeros(0, np.float32),
         "calibration_correct": (calibration.correct if calibration else np.zeros(0, np.bool_)).astype(np.uint8),
+        "calibration_logit": calibration.logit if calibration else np.zeros(2),
         "calibration_group": calibration.group if calibration else np.zeros(0, np.int32),
         "vectors": index.vectors,
         "features": index.photos.features,
@@ -257,11 +258,17 @@ def _read_calibration(file: SealedArrays) -> SameProductData | None:
     cosine = file.read("calibration_cosine", np.float32, None)
     correct = file.read("calibration_correct", np.uint8, len(cosine))
     group = file.read("calibration_group", np.int32, len(cosine))
+    logit = file.read("calibration_logit", np.float64, 2)
     if not len(cosine):
         return None
-    if (np.diff(cosine) > 0).any() or not np.isfinite(cosine).all() or (group < 0).any() or group.max() > len(group):
+    if (
+        (np.diff(cosine) > 0).any()
+        or not np.isfinite([*cosine, *logit]).all()
+        or (group < 0).any()
+        or group.max() > len(group)
+    ):
         raise DataError("index_damaged", path=str(file.path), part="calibration")
-    return SameProductData(cosine, correct.astype(np.bool_), group)
+    return SameProductData(cosine, correct.astype(np.bool_), group, logit)
 
 
 def describe(index: Index) -> dict[str, Any]:

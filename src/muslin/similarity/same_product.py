@@ -20,12 +20,13 @@ MAX_CALIBRATED = 1_000
 OTHERS = 5
 """Other products near each calibration photo that count: what would be said of them is incorrect."""
 
-OWN_FOUND, OWN_SPREAD = 0.8, 0.08
-"""The share of products whose own photos are expected above all others', and how sharply. They only decide where the
-search for a threshold begins."""
+FITTED = 0.25
+"""Share of these products by which a cosine becomes a probability, of which the search for a threshold begins."""
 
-UNKNOWN_PER_KNOWN = 1
-"""Photos of products that the index does not have, for each of one that it has, up to which the guarantee holds."""
+MIN_FITTED = 10
+RIDGE = 0.01
+USUAL = (15.0, -9.0)
+"""The slope and the intercept of that probability where fewer products than MIN_FITTED could fit it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +37,24 @@ class SameProductData:
         cosine: float32 (n,), falling.
         correct: bool (n,): whether the product is the photo's own.
         group: int32 (n,): the number of the product whose photo was looked up. Its rows are not independent.
+        logit: float64 (2,): slope and intercept of the logit of `confidence`, from other products than these.
     """
 
     cosine: NDArray[np.float32]
     correct: NDArray[np.bool_]
     group: NDArray[np.int32]
+    logit: NDArray[np.float64]
 
     @property
     def n_products(self) -> int:
-        """Products whose photos were looked up."""
-        return int(self.group.max(initial=-1)) + 1
+        """Products with several photos that were looked up: each has one row of its own."""
+        return int(self.correct.sum())
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """float64 (n,), falling: about the probability of being correct, which decides where the search for a threshold
+        begins. So no `correct` of these rows may decide it."""
+        return np.asarray(1 / (1 + np.exp(-(self.logit[0] * self.cosine.astype(np.float64) + self.logit[1]))))
 
 
 @dataclass(frozen=True)
@@ -74,33 +83,64 @@ class SameProductRule:
         return values
 
 
-def calibrate(search: Search, products: NDArray[np.int64], same: frozenset[tuple[int, int]]) -> SameProductData:
+def calibrate(
+    search: Search, known: NDArray[np.int64], unknown: NDArray[np.int64], same: frozenset[tuple[int, int]]
+) -> SameProductData:
     """Look up a photo of each of these products, drawn at random, among all others of the catalogue.
 
-    Each photo counts once as that of a product that the index has, where what is said of its own product is correct,
-    and UNKNOWN_PER_KNOWN times as that of one that it has not, where all that is said is incorrect.
+    The photo of a known product finds its own, which is correct, and others, which are not. That of an unknown product
+    is looked up as if the index had no photo of it, so all that it finds is incorrect. There are as many of both, and
+    each product is looked up once: so they are a random sample of what is looked up.
 
     Args:
-        products: int64 (k,): products with several photos, that nothing else was fitted to.
+        known: int64 (k,), in random order: products with several photos, that nothing else was fitted to.
+        unknown: int64 (k,), in random order: other products.
         same: pairs of products that a person found to be the same one.
     """
+    n_fitted = int(FITTED * len(known))
+    if n_fitted < MIN_FITTED:
+        n_fitted = 0
+    first, rest = ((known[part], unknown[part]) for part in (slice(n_fitted), slice(n_fitted, None)))
+    logit = _fit_logit(*_rows(search, *first, same)[:2]) if n_fitted else np.array(USUAL)
+    return SameProductData(*_rows(search, *rest, same), logit)
+
+
+def _rows(
+    search: Search, known: NDArray[np.int64], unknown: NDArray[np.int64], same: frozenset[tuple[int, int]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]:
+    """The cosine, correctness and group of each row, the most similar first."""
     random = np.random.default_rng(0)
     ends = np.append(search.starts[1:], len(search.products))
-    photos = np.array([random.integers(search.starts[p], ends[p]) for p in products], np.int64)
+    looked_up = np.concatenate([known, unknown]).astype(np.int64)
+    photos = np.array([random.integers(search.starts[p], ends[p]) for p in looked_up], np.int64)
     rows: list[tuple[float, bool, int]] = []
     group = 0
     for some, cosines in search.of_products(photos):
         for photo, of_product in zip(some.tolist(), cosines, strict=True):
             own = int(search.products[photo])
-            rows.append((float(of_product[own]), True, group))
+            if group < len(known):
+                rows.append((float(of_product[own]), True, group))
             others = np.argpartition(-of_product, min(OTHERS + 1, len(of_product) - 1))[: OTHERS + 1]
             for other in [each for each in others.tolist() if each != own][:OTHERS]:
                 if (min(own, other), max(own, other)) not in same:
-                    rows += [(float(of_product[other]), False, group)] * (1 + UNKNOWN_PER_KNOWN)
+                    rows.append((float(of_product[other]), False, group))
             group += 1
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     cosine, correct, groups = zip(*rows, strict=True) if rows else ((), (), ())
-    return SameProductData(np.array(cosine, np.float32), np.array(correct, np.bool_), np.array(groups, np.int32))
+    return np.array(cosine, np.float32), np.array(correct, np.bool_), np.array(groups, np.int32)
+
+
+def _fit_logit(cosine: NDArray[np.float32], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Slope and intercept of a logistic regression, by Newton's method, drawn a little towards USUAL."""
+    inputs = np.stack([cosine.astype(np.float64), np.ones(len(cosine))], axis=1)
+    logit, usual = np.array(USUAL), np.array(USUAL)
+    for _ in range(50):
+        probability = 1 / (1 + np.exp(-np.clip(inputs @ logit, -50, 50)))
+        gradient = inputs.T @ (probability - correct) + RIDGE * (logit - usual)
+        curvature = (inputs * (probability * (1 - probability))[:, np.newaxis]).T @ inputs + RIDGE * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        logit = logit - step * min(1.0, 10 / max(float(np.abs(step).max()), 1e-12))
+    return np.array([max(float(logit[0]), 1e-3), float(logit[1])])
 
 
 def same_product_rule(data: SameProductData | None, precision: float | None = None) -> SameProductRule:
@@ -113,7 +153,7 @@ def same_product_rule(data: SameProductData | None, precision: float | None = No
         check_precision_target(precision)
     if data is None or not len(data.cosine):
         return SameProductRule(None, np.inf, 0, 0, Message("same_product_no_data"))
-    confidence = _confidence(data)
+    confidence = data.confidence
     for wanted in (precision,) if precision else PRECISIONS:
         least = accept_threshold(confidence, data.correct, wanted, data.group)
         if least < np.inf:
@@ -128,14 +168,3 @@ def same_product_rule(data: SameProductData | None, precision: float | None = No
     }  # fmt: skip
     code = "same_product_few" if data.n_products < images_needed(wanted) else "same_product_unsupported"
     return SameProductRule(None, np.inf, data.n_products, 0, Message(code, **params))
-
-
-def _confidence(data: SameProductData) -> NDArray[np.float64]:
-    """A number for each row that falls with its cosine, as if it were the probability of being correct.
-
-    The search for a threshold starts where such probabilities make a pass likely, so they may depend on the cosines
-    alone. A cosine is no probability, whatever the projection; a rank nearly is: while fewer rows are above than there
-    are products, most of them should be the products' own.
-    """
-    above = np.searchsorted(-data.cosine, -data.cosine, side="right")  # equal cosines get equal numbers
-    return np.asarray(1 / (1 + np.exp((above / data.n_products - OWN_FOUND) / OWN_SPREAD)))

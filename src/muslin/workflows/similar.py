@@ -134,7 +134,7 @@ def build(
     check_no_photo(output, catalogue.rows)
     for note in (*catalogue.table.fixes, *catalogue.notes):
         log(note)
-    names, photos = _photos_of(catalogue)
+    names, photos = photos_of(catalogue)
     extracted = _extract(graph, photos, _kept_features(old, log), on_progress, should_stop)
     unreadable = extracted.unreadable
     for note in unreadable_by_kind(unreadable, "photos_not_indexed"):
@@ -153,18 +153,27 @@ def _graph(model: str | Path | None, old: Index | None, path: Path) -> FeatureGr
     if model is None and old is not None:
         old.graph.check()
         return old.graph
-    if model is None:
-        from muslin.learn.features import imagenet_graph
-
-        return imagenet_graph(BACKBONE)
-    file = Path(model) / MODEL_FILE if os.path.isdir(model) else Path(model)
-    graph = FeatureGraph.of(open_bundle(file))
+    graph = feature_graph(model)
     if old is not None and (old.graph.weights, old.graph.preprocessing) != (graph.weights, graph.preprocessing):
         raise DataError("index_other_model", path=str(path), name=str(model), network=old.graph.network)
     return graph
 
 
-def _photos_of(catalogue: ProductCatalogue) -> tuple[list[str], list[tuple[int, ProductPhoto]]]:
+def feature_graph(model: str | Path | None) -> FeatureGraph:
+    """What features are taken with: the backbone of a model, or BACKBONE with its ImageNet weights.
+
+    Raises:
+        BundleError: the model cannot be opened, or gives no features.
+        MissingPartError: the ImageNet weights are not installed.
+    """
+    if model is None:
+        from muslin.learn.features import imagenet_graph
+
+        return imagenet_graph(BACKBONE)
+    return FeatureGraph.of(open_bundle(Path(model) / MODEL_FILE if os.path.isdir(model) else Path(model)))
+
+
+def photos_of(catalogue: ProductCatalogue) -> tuple[list[str], list[tuple[int, ProductPhoto]]]:
     """The products' names; and each photo with the number of its product, in the order of the products."""
     names: list[str] = []
     photos: list[tuple[int, ProductPhoto]] = []

@@ -4,6 +4,7 @@ In-shop lists `img/WOMEN/Dresses/id_00000002/02_1_front.jpg`, its item and `trai
 Consumer-to-shop a customer's and a shop's photo of one item, `img/CLOTHING/Blouse/id_00000007/comsumer_01.jpg`.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,24 @@ from muslin.messages import Log, Message, examples, no_log
 BOXES = ("list_bbox_inshop.txt", "list_bbox_consumer2shop.txt")
 
 GENDERS = frozenset({"MEN", "WOMEN"})
+
+IN_SHOP, CONSUMER_TO_SHOP = "In-shop", "Consumer-to-shop"
+
+
+@dataclass(frozen=True)
+class RetrievalSets:
+    """Names of the photos that are searched, as the protocol of a benchmark has them.
+
+    Attributes:
+        protocol: IN_SHOP or CONSUMER_TO_SHOP.
+        train: of the products to learn from.
+        query, gallery: those that are looked up, and those among which.
+    """
+
+    protocol: str
+    train: frozenset[str]
+    query: frozenset[str]
+    gallery: frozenset[str]
 
 
 def detect(path: Path) -> str | None:
@@ -66,3 +85,34 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         boxes=list_rows(boxes) if options.crop_to_boxes and boxes else None, products=list(items.values()),
     )  # fmt: skip
     return build_dataset(listed, options, fixes)
+
+
+def retrieval_sets(path: Path) -> RetrievalSets:
+    """What is searched among what.
+
+    In-shop names it. In Consumer-to-shop, the customers' photos of the test set are looked up among all shops' photos
+    of the validation and test set, as its README says.
+
+    Raises:
+        DataError: the list is missing or cut off, or a row is not valid.
+    """
+    file = find_list(path, LISTS["parts"])
+    if file is None:
+        raise DataError("annotation_lists_missing", path=str(path), names=[f"Eval/{LISTS['parts']}"])
+    train: set[str] = set()
+    query: set[str] = set()
+    gallery: set[str] = set()
+    protocol = IN_SHOP
+    for row in list_rows(file):
+        *others, _, status = row.cells
+        part = part_of(row)
+        if not others:
+            (train if part == "train" else query if status == "query" else gallery).add(row.name)
+            continue
+        protocol = CONSUMER_TO_SHOP
+        if part == "train":
+            train |= {row.name, *others}
+        else:
+            gallery |= {*others}
+            query |= {row.name} if part == "test" else set()
+    return RetrievalSets(protocol, frozenset(train), frozenset(query), frozenset(gallery))

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from muslin.messages import Message
 from muslin.reporting.terminal.console import console_for, print_lines, print_table
-from muslin.text import plural
+from muslin.text import interval_text, percent, plural
 
 if TYPE_CHECKING:
     from muslin.similarity.same_product import SameProductRule
     from muslin.workflows.similar import BuildResult
     from muslin.workflows.similar_duplicates import Duplicates
+    from muslin.workflows.similar_evaluate import RetrievalResult
     from muslin.workflows.similar_find import Found, SimilarProduct
 
 REASONS = {"file": "equal files", "photo": "the same photo, changed"}
@@ -42,6 +43,20 @@ def print_found(found: "Found", file: TextIO | None = None) -> None:
     print_table(console, "ffrf", ("product", "photo", "similarity", ""), rows)
     if found.rule is not None:
         print_lines(console, "", str(guarantee_text(found.rule)))
+
+
+def print_recall(result: "RetrievalResult", file: TextIO | None = None) -> None:
+    """Print how often products are found again."""
+    console = console_for(file)
+    queries, products = plural(result.queries, "photo"), plural(result.products, "product")
+    print_lines(console, f"{result.protocol}: {queries} of {products}, looked up among {result.gallery:,}")
+    rows = [(f"Recall@{row.k}", percent(row.value), interval_text(row.interval)) for row in result.recall]
+    print_table(console, "lrr", ("", "", "95 % interval"), rows)
+    learned = plural(result.learned_from, "photo")
+    if result.learned_from:
+        print_lines(console, f"features of {result.network}, with a projection learned from {learned} of products")
+    else:
+        print_lines(console, f"features of {result.network}; learning from products did not pay")
 
 
 def said(product: "SimilarProduct") -> str:

@@ -1,0 +1,112 @@
+"""What is learned from products, and what "the same product" guarantees, on features whose noise is known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from muslin.errors import DataError
+from muslin.evaluation.retrieval import ranks_of_own
+from muslin.similarity.fitting import choose_projection, fit_vectors
+from muslin.similarity.projection import fit_projection
+from muslin.similarity.same_product import same_product_rule
+from muslin.similarity.search import Search
+
+WIDTH = 40
+
+
+def features_of(
+    products: int, views: int, random: np.random.Generator, *, noise: float = 0.5, only_noise: int = 0
+) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    """Features of `views` photos of each product: what it is, and each photo's noise; in the first `only_noise`
+    directions as much noise and nothing else."""
+    centres = random.normal(0, 1, (products, WIDTH))
+    centres[:, :only_noise] = 0
+    scale = np.where(np.arange(WIDTH) < only_noise, 1.0, noise)
+    photos = centres.repeat(views, axis=0) + random.normal(0, 1, (products * views, WIDTH)) * scale
+    return photos.astype(np.float16), np.arange(products).repeat(views)
+
+
+def test_a_projection_is_learned_where_it_pays() -> None:
+    features, products = features_of(600, 2, np.random.default_rng(0), only_noise=25)
+    learned, held_out = choose_projection(features, products)
+    assert learned.pairs == 600, "two photos of each of half the products"
+    places = np.flatnonzero(np.isin(products, held_out))
+    found = []
+    for projection in (fit_projection(features), learned):
+        vectors = projection(features)
+        ranks = ranks_of_own(vectors[places], products[places], vectors, products, places)
+        found.append((ranks == 0).mean())
+    assert found[1] > found[0] + 0.05
+
+
+def test_no_projection_is_learned_where_it_does_not_pay() -> None:
+    for products in (600, 100):  # nothing to learn; too few
+        features, numbers = features_of(products, 2, np.random.default_rng(1), only_noise=0 if products == 600 else 25)
+        assert choose_projection(features, numbers)[0].pairs == 0
+
+
+def test_what_calibrates_was_not_learned_from() -> None:
+    features, products = features_of(800, 2, np.random.default_rng(2), only_noise=25)
+    fitted = fit_vectors(features, products)
+    assert fitted.projection.pairs == 800
+    assert fitted.calibration is not None
+    assert len(fitted.held_out) == 200
+    assert fitted.calibration.n_products == 75, "half are looked up as unknown, a quarter fits the confidence"
+
+
+def test_the_same_product_is_correct_as_often_as_guaranteed() -> None:
+    kept = said = 0
+    for seed in range(12):
+        features, products = features_of(400, 3, np.random.default_rng([seed, 3]), noise=0.6)
+        place = np.arange(1200) % 3
+        # in the index are two photos of each of 120 products, and one of each of 120 others
+        indexed = np.flatnonzero((products < 120) & (place > 0) | (products >= 120) & (products < 240) & (place == 1))
+        fitted = fit_vectors(features[indexed], products[indexed])
+        rule = same_product_rule(fitted.calibration, 0.9)
+        assert rule.n_products == 90, "a quarter fits the confidence"
+        search = Search(fitted.vectors, products[indexed])
+        looked_up = np.concatenate([np.arange(0, 360, 3), np.arange(840, 1200, 3)])  # as many unknown as known ones
+        cosines = search.cosines(fitted.projection(features[looked_up]))
+        is_said = np.maximum.reduceat(cosines, search.starts, axis=1) >= rule.threshold
+        correct = int(is_said[np.arange(120), np.arange(120)].sum())
+        said += int(is_said.sum())
+        kept += correct >= 0.9 * is_said.sum()
+    assert said > 12 * 60, "most of the 120 known products are found"
+    assert kept >= 10, "the guarantee holds with 95 % confidence"
+
+
+def test_few_products_are_told_what_they_lack() -> None:
+    features, products = features_of(12, 2, np.random.default_rng(4), noise=0.1)
+    rule = same_product_rule(fit_vectors(features, products).calibration)
+    assert (rule.precision, rule.threshold) == (None, np.inf)
+    assert rule.unsupported is not None
+    assert (rule.unsupported.code, rule.unsupported.params["n"]) == ("same_product_few", 6)
+    alone = same_product_rule(fit_vectors(features[::2], products[::2]).calibration)
+    assert alone.unsupported is not None
+    assert alone.unsupported.code == "same_product_no_data"
+    with pytest.raises(DataError) as refused:
+        same_product_rule(None, 1.0)
+    assert refused.value.code == "precision_range"
+
+
+def test_one_product_can_be_indexed() -> None:
+    features, products = features_of(1, 1, np.random.default_rng(5))
+    fitted = fit_vectors(features, products)
+    nearest = Search(fitted.vectors, products).nearest(fitted.projection(features), 5)
+    assert nearest.products.tolist() == [0]
+    assert nearest.cosines[0] == pytest.approx(1, abs=2e-3)
+
+
+def test_search_is_exact_and_counts_a_product_once() -> None:
+    random = np.random.default_rng(6)
+    vectors = fit_projection(random.normal(0, 1, (500, WIDTH)))(random.normal(0, 1, (500, WIDTH)))
+    products = np.sort(random.integers(0, 120, 500))
+    products = np.unique(products, return_inverse=True)[1].astype(np.int64)
+    query = vectors[:3]
+    nearest = Search(vectors, products).nearest(query, 10, frozenset({5}))
+    cosines = (vectors @ query.T).max(axis=1)
+    best = {p: cosines[products == p].max() for p in range(products.max() + 1) if p != 5}
+    expected = sorted(best, key=lambda p: -best[p])[:10]
+    assert nearest.products.tolist() == expected
+    assert nearest.cosines == pytest.approx([best[p] for p in expected], abs=1e-6)
+    assert products[nearest.photos].tolist() == expected
