@@ -12,10 +12,7 @@ from muslin.printing import echo, log
 
 @command(
     "colour data",
-    shared.output_options(
-        "A new file for the table with its new columns, in its own format; for other data, a .csv, .tsv or .jsonl.",
-        required=True,
-    ),
+    shared.table_output_options(),
     Group(
         "options",
         option(

@@ -110,10 +110,7 @@ def predict_command(
 
 @command(
     "tag model data",
-    shared.output_options(
-        "A new file for the table with its new columns, in its own format; for other data, a .csv, .tsv or .jsonl.",
-        required=True,
-    ),
+    shared.table_output_options(),
     Group(
         "options",
         option(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from muslin.errors import MuslinError
 
@@ -333,6 +334,31 @@ def overwrite_option(help: str = "Replace the file if it exists.") -> click.Opti
 def output_options(help: str, *, suffix: str = "", **settings: Any) -> Group:
     """`-o`, `--out` and `--overwrite`: an Output, or None."""
     return Group("output", out_option(help, suffix=suffix, **settings), overwrite_option(), make=_output)
+
+
+def table_output_options() -> Group:
+    """`-o` for a catalogue's table with more columns: an Output."""
+    return output_options(
+        "A new file for the table with its new columns, in its own format; for other data, a .csv, .tsv or .jsonl.",
+        required=True,
+    )
+
+
+def refuse_with_resume(resume: Path | None, *kept: str) -> None:
+    """Refuse options of this command line, except those called `kept`, beside --resume: a run keeps its own.
+
+    Raises:
+        MuslinError: there are such options.
+    """
+    context = click.get_current_context()
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in kept
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if resume and given:
+        raise MuslinError("resume_with_options", options=given)
 
 
 def refuse_together(**values: Any) -> None:

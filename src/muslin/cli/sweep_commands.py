@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
@@ -157,15 +156,6 @@ def sweep_command(
 
 
 def _check_given(data: str | None, varied: dict[str, Any], resume: Path | None) -> None:
-    context = click.get_current_context()
-    kept = ("data", "resume", "as_json", "on")
-    given = [
-        parameter.opts[-1]
-        for parameter in context.command.params
-        if parameter.name not in kept
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    ]
-    if resume and given:
-        raise MuslinError("resume_with_options", options=given)
+    shared.refuse_with_resume(resume, "data", "resume", "as_json", "on")
     if not resume and not (data and varied["recipes"]):
         raise MuslinError("sweep_without_data")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from muslin.cli import options as shared
 from muslin.cli.options import Group, command, option
@@ -119,15 +118,7 @@ def train_command(
     from muslin.reporting.terminal.progress import training_progress
     from muslin.workflows import train as train_workflow
 
-    context, own = click.get_current_context(), ("data", "test", "resume", "as_json", "on")
-    given = [
-        parameter.opts[-1]
-        for parameter in context.command.params
-        if parameter.name not in own
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    ]
-    if resume and given:
-        raise MuslinError("resume_with_options", options=given)
+    shared.refuse_with_resume(resume, "data", "test", "resume", "as_json", "on")
     if not (data or resume):
         raise MuslinError("train_without_data")
     with stop_on_signals() as should_stop, shared.executor_of(place) as executor, training_progress() as on_progress:

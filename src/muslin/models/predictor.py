@@ -150,11 +150,6 @@ class Predictor:
         return self._graph.batch_size
 
     @property
-    def small_batch(self) -> int:
-        """Images whose run takes no longer than handing it to another thread."""
-        return self._graph.small_batch
-
-    @property
     def max_batch_size(self) -> int:
         """Images that a run of the graph has memory for."""
         return self._graph.max_batch_size
