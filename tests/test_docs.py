@@ -1,6 +1,7 @@
 """The documentation is true: commands exist, links work, code compiles, examples run."""
 
 import ast
+import itertools
 import json
 import re
 import runpy
@@ -185,6 +186,12 @@ def test_every_page_can_be_reached_from_the_readme():
 def test_the_page_of_dependencies_is_up_to_date():
     done = subprocess.run([sys.executable, DEPENDENCIES, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_megabytes_of_packages_do_not_depend_on_their_order():
+    megabytes = runpy.run_path(str(DEPENDENCIES))["megabytes"]
+    known = {name: {"size_mb": size} for name, size in zip("abcd", (0.8, 2.9, 2.4, 1.4), strict=True)}
+    assert {megabytes(order, known) for order in itertools.permutations(known)} == {"8 MB"}
 
 
 def test_each_fault_of_the_page_of_dependencies_is_named(tmp_path):

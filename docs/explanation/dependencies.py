@@ -10,6 +10,7 @@ installed there, and checking it needs no network. A package that is not install
 """
 
 import json
+import math
 import re
 import sys
 import textwrap
@@ -209,7 +210,8 @@ def first_brought(name: str, own: list[str], known: Records) -> set[str]:
 
 
 def megabytes(names: Iterable[str], known: Records) -> str:
-    return f"{max(round(sum(known[name]['size_mb'] for name in names)), 1):,} MB"
+    # math.fsum: the order of a set must not decide how x.5 MB is rounded
+    return f"{max(round(math.fsum(known[name]['size_mb'] for name in names)), 1):,} MB"
 
 
 def filled(page: str, made: Mapping[str, str]) -> str:
