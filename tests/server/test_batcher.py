@@ -112,28 +112,6 @@ def test_refused_request_lets_those_go_that_waited_for_it() -> None:
     run(test)
 
 
-def test_small_runs_are_made_in_the_event_loop_with_all_of_a_turn() -> None:
-    async def main() -> list[BatchRun]:
-        model, runs = Model(), list[BatchRun]()
-        threads: list[threading.Thread] = []
-
-        def note(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-            threads.append(threading.current_thread())
-            return model(pixels)
-
-        batcher = Batcher(note, 8, max_wait_s=5.0, at_once=4, on_run=runs.append)
-        with pytest.raises(BundleError):
-            await submit(batcher, POISON)
-        assert await asyncio.gather(*(submit(batcher, value) for value in (1, 2, 3))) == [[2], [4], [6]]
-        assert set(threads) == {threading.main_thread()}
-        assert await submit(batcher, *range(5)) == [0, 2, 4, 6, 8]
-        assert threads[-1] is not threading.main_thread()
-        batcher.close()
-        return runs
-
-    assert [each.images for each in asyncio.run(main())] == [1, 3, 5]
-
-
 def test_run_that_lasts_is_noticed() -> None:
     async def test(model: Model, batcher: Batcher, runs: list[BatchRun]) -> None:
         assert batcher.busy_s() == 0

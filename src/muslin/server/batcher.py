@@ -76,7 +76,6 @@ class Batcher:
         run: the model: uint8 (n, height, width, channels) → arrays of n rows by name. Called in one thread.
         max_batch: images in a run.
         max_wait_s: seconds that an image waits for others that are on their way.
-        at_once: images whose run takes so little that the event loop does it: handing it to a thread takes as long.
         on_run: called in the event loop after each run.
     """
 
@@ -85,11 +84,9 @@ class Batcher:
         run: Callable[[Pixels], Values],
         max_batch: int,
         max_wait_s: float,
-        at_once: int = 0,
         on_run: Callable[[BatchRun], None] = lambda run: None,
     ) -> None:
         self._run_model, self.max_batch, self._max_wait_s, self.on_run = run, max_batch, max_wait_s, on_run
-        self._at_once = at_once
         self._thread = WorkThreads("model", self._do, self._report)
         self._waiting: deque[_Piece] = deque()
         self._images = 0  # in _waiting
@@ -175,12 +172,8 @@ class Batcher:
                 count += len(piece.pixels)
         if pieces:
             run = _Run(pieces, count, reason, asyncio.get_running_loop().time())
-            if count <= self._at_once:
-                self._do(run)
-                self._finish(run)
-            else:
-                self._is_running = True
-                self._thread.add(run)
+            self._is_running = True
+            self._thread.add(run)
 
     def _do(self, run: _Run) -> None:
         """Give each piece its values. Where the model fails for all of them together, each is tried alone, so that an
