@@ -242,6 +242,9 @@ def test_columns_are_found_by_name_and_by_content(tmp_path: Path) -> None:
     export.write_text(json.dumps(table[0] | {"Bild-Adresse": ""}))
     with refuses("no_addresses", DataError, others=["Link"]):
         plan_fetch(export, tmp_path / "shop")
+    export.write_text(json.dumps({"Images": "https://localhost/a.jpg, https://me:pw@cdn.example/b.jpg"}))
+    with refuses("addresses_refused", DataError, columns=["Images"], count=2, row=1):
+        plan_fetch(export, tmp_path / "shop")
     assert not (tmp_path / "shop").exists(), "a plan writes nothing"
 
 

@@ -110,7 +110,7 @@ def test_planted_duplicates_are_found_and_no_others(index: Path, capfd: Capture)
     found = invoke(capfd, "similar", "duplicates", index, "--json").json
     pairs = {(pair["product_a"], pair["product_b"]): pair["why"] for pair in found["pairs"]}
     assert pairs == {("A5", "B5"): "photo", ("A6", "B6"): "photo", ("A7", "B7"): "file"}
-    assert (found["products"], found["duplicates"]) == (23, 3)
+    assert (found["products"], len(found["groups"])) == (23, 3)
 
 
 def test_decided_pairs_are_left_out_also_after_rebuilding(index: Path, capfd: Capture) -> None:
@@ -153,6 +153,12 @@ def test_the_page_shows_both_photos_and_escapes_names(index: Path, capfd: Captur
     assert "<b>B5" not in page
     assert page.count("data:image/jpeg;base64,") + page.count("data:image/png;base64,") == 4
     assert "again6.jpg" in done.out
+    pairs = invoke(capfd, "similar", "duplicates", index, "--json").json["pairs"]
+    for pair in pairs:
+        assert f"agreement {pair['agreement']:.3f}</p>" in page
+        assert f" {pair['agreement']:.3f}" in done.out
+    assert f"{len(pairs)} groups of duplicates" in page
+    assert f"{len(pairs)} groups of duplicates" in done.out
 
 
 def test_photos_changed_since_are_counted_not_compared(index: Path, capfd: Capture) -> None:

@@ -133,6 +133,8 @@ def test_unreadable_and_missing_photos_are_counted(shop: Path, capfd: Capture) -
         Path(f"photos/2-{each}.png").write_bytes(Path(f"photos/2-{each}.png").read_bytes()[:60])
     built = invoke(capfd, *BUILD, "--model", "model.muslin", "-o", "shop.index", "--json").json
     assert (built["products"], built["photos"], built["without_photo"]) == (59, 175, ["P2"])
+    told = invoke(capfd, *BUILD, "--model", "model.muslin", "-o", "again.index").err
+    assert told.count("1-1.png") == 1, "a missing photo is named once"
     assert built["unreadable"].keys() == {"0-0.png", "1-1.png", "2-0.png", "2-1.png", "2-2.png"}
 
 

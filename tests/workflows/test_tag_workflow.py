@@ -23,6 +23,7 @@ from muslin.models.bundle import seal
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.reporting.terminal.tagging import tagging_summary
 from muslin.workflows.tag import TagOptions, tag
+from refusals import refuses
 from small_models import SIDE, small_bundle
 from small_shop import calibration_data, small_shop, table_rows
 
@@ -381,6 +382,11 @@ def test_invalid_taxonomy_is_refused_before_any_work(shop: Path, lines: str, cod
     assert error.value.params.items() >= {"path": str(shop / "words.csv"), **params}.items()
     assert not (shop / "out.csv").exists()
     assert not (shop / "out.csv.partial").exists()
+
+
+def test_unknown_taxonomy_names_the_nearest(shop: Path) -> None:
+    with refuses("taxonomy_unknown", DataError, nearest="shopify", choices=["google", "shopify"]):
+        tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(taxonomy="shopfy"))
 
 
 def test_tags_never_contradict_the_taxonomy(shop: Path) -> None:

@@ -14,6 +14,7 @@ from muslin.fetching.address import Address, parse_address
 from muslin.fetching.address_cells import address_columns, addresses_in_rows
 from muslin.fetching.fetch_journal import JOURNAL, FetchRecord, open_journal
 from muslin.fetching.schedule import RATE
+from muslin.messages import MAX_EXAMPLES
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
 
@@ -96,7 +97,7 @@ def plan_fetch(data: str | Path, folder: str | Path, options: FetchOptions | Non
     """Read the table `data`, and find out what is to be fetched for it. Nothing is sent, and nothing written.
 
     Raises:
-        DataError: the table cannot be read, or has no addresses.
+        DataError: the table cannot be read, or has no address that can be fetched.
         StorageError: tables in `folder` are not muslin's, or the folder is in use.
         MissingPartError: the extra `fetch` is not installed.
     """
@@ -151,7 +152,12 @@ def _addresses(table: TableFile, columns: Sequence[str]) -> tuple[dict[str, Addr
             except FetchError as error:
                 addresses[text] = error
     if not any(isinstance(address, Address) for address in addresses.values()):
-        raise DataError("no_addresses", path=str(table.path), columns=list(columns), others=[])
+        first = next(iter(mentions.values()))
+        refused = {error.code: error.message for error in addresses.values() if isinstance(error, FetchError)}
+        raise DataError(
+            "addresses_refused", path=str(table.path), columns=list(columns), count=len(addresses), row=first.row,
+            reasons=list(refused.values())[:MAX_EXAMPLES],
+        )  # fmt: skip
     return addresses, mentions
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from muslin.catalogue.product_rows import with_identifiers, with_own_names
 from muslin.data.photo_content import versions
+from muslin.data.photo_lookup import NOT_FOUND
 from muslin.data.photo_roles import ProductPhoto
 from muslin.data.photos import unreadable_by_kind
 from muslin.data.registry import DATASETS
@@ -137,7 +138,9 @@ def build(
     names, photos = photos_of(catalogue)
     extracted = _extract(graph, photos, _kept_features(old, log), on_progress, should_stop)
     unreadable = extracted.unreadable
-    for note in unreadable_by_kind(unreadable, "photos_not_indexed"):
+    told = {note.code for note in catalogue.notes}
+    untold = {name: reason for name, reason in unreadable.items() if NOT_FOUND.get(reason.code) not in told}
+    for note in unreadable_by_kind(untold, "photos_not_indexed"):
         log(note)
     source = IndexSource(_place(data), _stored(options.read_options), _versions(), catalogue.unit, len(unreadable))
     without = tuple(names[i] for i in np.setdiff1d(np.arange(len(names)), extracted.products).tolist())

@@ -79,7 +79,6 @@ class Duplicates:
         ]
         return {
             "products": len(names),
-            "duplicates": sum(len(group) - 1 for group in self.groups),
             "groups": [[names[number] for number in group] for group in self.groups],
             "pairs": pairs,
             "compared": self.compared,

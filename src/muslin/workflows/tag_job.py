@@ -11,7 +11,7 @@ from muslin.data.dataset import Target
 from muslin.data.tables import AddedColumn, TableFile
 from muslin.data.tables.new_columns import check_encodable, free_names
 from muslin.data.tables.workbook import Workbook
-from muslin.errors import DataError
+from muslin.errors import DataError, unknown
 from muslin.evaluation.precision_choice import Acceptance
 from muslin.evaluation.selective import AcceptancePolicy, check_guarantee
 from muslin.execution import Executor
@@ -184,6 +184,9 @@ def _taxonomy(options: TagOptions, predictor: Predictor) -> Taxonomy:
     classes = list(dict.fromkeys(name for target in predictor.targets for name in target.classes))
     if options.taxonomy in SHOP_TAXONOMIES:
         return shop_taxonomy(str(options.taxonomy), classes, options.language)
+    path = Path(options.taxonomy)
+    if path.name == str(options.taxonomy) and not path.suffix and not path.exists():  # a name, not a file's
+        raise DataError("taxonomy_unknown", **unknown(path, SHOP_TAXONOMIES))
     return read_taxonomy(Path(options.taxonomy), classes, options.language)
 
 

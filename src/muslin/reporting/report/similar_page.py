@@ -58,8 +58,8 @@ def duplicates_html(duplicates: "Duplicates", photo_of: PhotoOf) -> str:
         ]
         room -= sum(len(photo.uri) + 600 for photo in shown)
         reasons = list(dict.fromkeys(REASONS[pair.kind] for pair in pairs))
-        agreement = min((pair.agreement for pair in pairs if pair.kind == "photo"), default=None)
-        cards.append((shown, reasons, agreement, len(group) - len(shown)))
+        agreements = list(dict.fromkeys(f"{pick(pair.agreement for pair in pairs):.3f}" for pick in (min, max)))
+        cards.append((shown, reasons, agreements, len(group) - len(shown)))
     return render_page(
         "similar_duplicates.html.j2", duplicates=duplicates, cards=cards, left_out=len(duplicates.groups) - len(cards)
     )
