@@ -23,7 +23,10 @@ import review_tables
 import server_tables
 import statistics_tables
 import step_tables
+import time_plot
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
+
+from muslin.learn.recipes import LADDER
 
 HERE = Path(__file__).resolve().parent
 PAGES = tuple(
@@ -91,20 +94,26 @@ def load_results(files: Sequence[Path]) -> list[Result]:
 def matching_results(results: Path, table: "Table") -> list[Path]:
     """The newest result of each kind whose name matches, or all; a name ends with the time."""
     files = [file for pattern in table.patterns for file in sorted(results.glob(pattern))]
-    return files if table.every else list({file.stem.rsplit("_", 1)[0]: file for file in files}.values())
+    newest = files if table.every else list({file.stem.rsplit("_", 1)[0]: file for file in files}.values())
+    pattern, name = table.series or ("", "")
+    return [
+        *newest,
+        *(file for file in sorted(results.glob(pattern) if pattern else ()) if name in load_results([file])[0]),
+    ]
 
 
 def describe_source(file: Path, result: Result) -> str:
     """Where a number comes from: the command, the machine, its load, the date."""
     machine = result["machine"]
-    load = result["load_before"]
+    load = result.get("load_before")
     load = load[0] if isinstance(load, list) else load
-    hardware = f"{machine.get('processor') or machine.get('cpu')}, {machine['cores']} cores, load {load:.1f}"
+    hardware = f"{machine.get('processor') or machine.get('cpu')}, {machine['cores']} cores"
+    before = "" if load is None else f", load {load:.1f} before it began"
     note = result["note"].rstrip(".")
     note = f" {note[0].upper()}{note[1:]}." if note else ""
     link = f"[result](../../benchmarks/results/{file.name})"
     made = f"`{result['command']}`, {result['date'][:10]} at {result['commit'][:7]}"
-    return f"- {made}; {hardware} before it began.{note} {link}"
+    return f"- {made}; {hardware}{before}.{note} {link}"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -283,6 +292,11 @@ def growth(results: list[Result]) -> list[str]:
     return [drawn, "", *markdown_table(("what grows", *measures.values()), rows)]
 
 
+def time_to_accuracy(results: list[Result]) -> list[str]:
+    drawn = "![Accuracy against time of training](../images/time_to_accuracy.svg)"
+    return [drawn, "", *markdown_table(*time_plot.time_to_accuracy(results))]
+
+
 def growth_image(results: list[Result]) -> str:
     (result,) = results
     return image(result)
@@ -299,11 +313,13 @@ class Table:
     Attributes:
         patterns: of the names of the results.
         every: use all of them, not only the newest of each kind.
+        series: pattern of the names of results of which all are used that have a value by this name.
     """
 
     make: Callable[[list[Result]], list[str]]
     patterns: tuple[str, ...]
     every: bool = False
+    series: tuple[str, str] | None = None
     plot: Callable[[list[Result]], str] | None = None
 
 
@@ -314,6 +330,12 @@ TABLES = {
     "step_profile": Table(from_rows(step_tables.step_profile), ("step_profile_*.json",)),
     "data_parallel": Table(from_rows(step_tables.data_parallel), ("data_parallel_*.json",)),
     "arithmetic_rate": Table(arithmetic_rate, ("arithmetic_rate_*.json",)),
+    "time_to_accuracy": Table(
+        time_to_accuracy,
+        ("time_to_accuracy_*.json", "keras_article_*.json", *(f"recipes_{name}_*.json" for name in LADDER)),
+        series=("keras_accuracy_*.json", "epochs"),
+        plot=time_plot.image,
+    ),
     "ladder": Table(from_rows(ladder_table.ladder_rows), ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
     "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),

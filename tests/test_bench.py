@@ -86,12 +86,13 @@ def test_rung_needs_enough_seeds_or_names_the_best_miss():
 
 def way(method, *rows, seed=0):
     named = [{"seed": seed, "epoch": e, "train_cpu_s": s, "test_accuracy": a, "train_s": s} for e, s, a in rows]
-    return {"method": method, "rows": named}
+    return {"method": method, "rows": named, "machine": {"processor": "a processor", "cores": 2}}
 
 
 def test_accuracy_against_time_has_the_newest_of_each_way():
     results = [
-        {"epochs": [{"test_accuracy": 0.8 + n / 500} for n in range(1, 51)]},  # a kept run of Keras, 50 epochs
+        # a kept run of Keras, 50 epochs
+        {"epochs": [{"test_accuracy": 0.8 + n / 500} for n in range(1, 51)], "machine": {"cpu": "old", "cores": 2}},
         way("quick", (2, 99.0, 0.5)),
         way("quick", (2, 25.0, 0.91)),
         way("keras", (1, 60.0, 0.75), (2, 110.0, 0.8)),
@@ -106,6 +107,16 @@ def test_accuracy_against_time_has_the_newest_of_each_way():
     root = ElementTree.fromstring(time_plot.image(results))
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"Keras on TensorFlow", "90.0 %, 50 epochs", "quick 91.0 %", "10 min"} <= set(texts)
+    assert "100 times the processor time" in texts
+    assert any(text.startswith("a processor, 2 cores; old, 2 cores, ") for text in texts)
+
+
+def test_article_is_timed_by_the_newest_result_that_has_it():
+    kept = {"epochs": [{"test_accuracy": 0.9}] * 50, "machine": {"cpu": "old", "cores": 2}}
+    old = {"article_s": 1.0, "epoch_cpu_s": [99.0, 60.0], "date": "2026-01-01"}
+    beside = {"article": {"epochs": [{"epoch_cpu_s": 50.0}] * 2}, "date": "2026-01-02"}
+    (keras,) = time_plot.ways([kept, beside, old])
+    assert keras.end == (2500.0, 0.9)
 
 
 def test_a_number_changed_by_hand_is_noticed(tmp_path):
