@@ -71,19 +71,15 @@ def trained(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def alone(folder: Path, options: argparse.Namespace, count: int = 400) -> dict[str, float]:
     """Milliseconds of processor time a photo takes to be decoded and scaled, and to go through the network."""
-    from muslin.learn.export import onnx_graph
-    from muslin.learn.feature_shards import batch_extractor
-    from muslin.learn.features import EXTRACTION_BATCH
+    from muslin.learn.features import EXTRACTION_BATCH, batch_extractor, feature_graph
     from muslin.learn.networks import build_network
     from muslin.learn.pretrained import backbone_weights
-    from muslin.models import runtime
 
     side = options.image_size
     images: Any = resize_photos(read(folder), (side, side, 3)).images
     indices = np.linspace(0, len(images) - 1, count).astype(int).tolist()
     table = build_network(options.network, (side, side, 3), (), widths=())
-    graph = onnx_graph(table, backbone_weights(table, "imagenet"))
-    extract = batch_extractor(images, runtime.session(graph.SerializeToString(deterministic=True)))
+    extract = batch_extractor(images, feature_graph(images, table, backbone_weights(table, "imagenet")))
     started = time.thread_time()
     for index in indices:
         images[index]

@@ -31,6 +31,7 @@ precision_option = option(
             "A model whose backbone gives the features. Default: EfficientNet-Lite0 with its ImageNet weights.",
         ),
         option("--update", "Go on from the index that is there: compute only what is new or has changed."),
+        shared.on_option("Where to compute the features of photos"),
     ),
     shared.read_options,
     shared.json_option,
@@ -47,8 +48,9 @@ def similar_build_command(
     from muslin.workflows import similar
 
     shared.refuse_together(update=options["update"], overwrite=output.overwrite)
-    build_options = similar.BuildOptions(**options, read_options=read_options)
-    with stop_on_signals() as should_stop, tagging_progress("photos") as on_progress:
+    executor_of, progress = shared.executor_of(options), tagging_progress("photos")
+    with stop_on_signals() as should_stop, executor_of as executor, progress as on_progress:
+        build_options = similar.BuildOptions(**options, read_options=read_options, executor=executor)
         built = similar.build(data, output, build_options, log=log, on_progress=on_progress, should_stop=should_stop)
     if as_json:
         print_json(built.to_dict())

@@ -7,7 +7,8 @@ does not matter which of them come from the cache.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,19 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from muslin.data.photo_content import PhotoContent, read_photo
 from muslin.data.photos import ResizedPhotos, parallel_map
-from muslin.errors import StoppedError
+from muslin.errors import ImageError, StoppedError
 from muslin.execution import Executor
 from muslin.extras import require_extra
-from muslin.learn.feature_shards import ExtractedBatch, batch_extractor, extract_by_workers, problem_of
 from muslin.learn.networks import NETWORKS, Network, layer_shapes
 from muslin.learn.pretrained import Weights, backbone_weights
 from muslin.learn.recipes import IMAGENET
 from muslin.messages import Log, Message, no_log
 from muslin.models import runtime
 from muslin.models.bundle import Preprocessing
-from muslin.models.feature_cache import CachedFeatures, FeatureCache
+from muslin.models.feature_cache import FeatureCache
 from muslin.models.feature_graph import FeatureGraph
+from muslin.models.feature_shards import Found, features_by_workers
 from muslin.models.seen_images import IMAGE_DIGEST_BYTES, ImageDigests
 from muslin.storage.scratch import ScratchArray
 
@@ -110,17 +112,19 @@ def extract(
     missing = _read_cached(cache, first_with, file, image_digests)
     size = EXTRACTION_BATCH
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
-    graph = _backbone_model(network, weights) if missing else b""
+    graph = feature_graph(images, network, weights) if missing else None
     problems: dict[int, Message] = {}
     done, logged_at = 0, time.perf_counter()
     try:
-        for rows, unreadable in _extracted(images, batches, graph, threads, executor):
-            problems |= unreadable
-            for index, (image_digest, row) in rows.items():
-                file.write(index, row)
-                image_digests[index] = image_digest
-                cache.add(digests[index], CachedFeatures(image_digest.tobytes(), row))
-            done += len(rows) + len(unreadable)
+        for found in _extracted(images, batches, graph, threads, executor) if graph else ():
+            for index, each in found.items():
+                if isinstance(each, Message):
+                    problems[index] = each
+                    continue
+                file.write(index, each.features)
+                image_digests[index] = np.frombuffer(each.image_digest, np.uint8)
+                cache.add(digests[index], each)
+            done += len(found)
             if time.perf_counter() - logged_at > LOG_EVERY_S:
                 logged_at = time.perf_counter()
                 log(Message("features_extracted", done=done, n=len(missing), network=network.name))
@@ -134,14 +138,55 @@ def extract(
 
 
 def _extracted(
-    images: ResizedPhotos, batches: list[list[int]], graph: bytes, threads: int, executor: Executor | None
-) -> Iterator[ExtractedBatch]:
-    if not batches:
-        return iter(())
+    images: ResizedPhotos, batches: list[list[int]], graph: FeatureGraph, threads: int, executor: Executor | None
+) -> Iterator[dict[int, Found]]:
+    """For each batch of indices, in order, what is found of each photo."""
     if executor is not None:
-        return extract_by_workers(images, batches, graph, executor)
-    extract_batch = batch_extractor(images, runtime.session(graph))  # of one thread: the threads are outside
-    return parallel_map(lambda i: extract_batch(batches[i]), len(batches), threads)
+        yield from _by_workers(images, batches, graph, executor)
+        return
+    extract_batch = batch_extractor(images, graph)
+    yield from parallel_map(lambda i: extract_batch(batches[i]), len(batches), threads)
+
+
+def batch_extractor(images: ResizedPhotos, graph: FeatureGraph) -> Callable[[Sequence[int]], dict[int, Found]]:
+    """A function of photos' indices, which runs the backbone on them together. Safe in threads."""
+    session = runtime.session(graph.model)  # of one thread: the threads are outside
+
+    def extract_batch(indices: Sequence[int]) -> dict[int, Found]:
+        decoded = [_pixels_or_problem(images, index) for index in indices]
+        return dict(zip(indices, graph.features_of(session, decoded), strict=True))
+
+    return extract_batch
+
+
+def _by_workers(
+    images: ResizedPhotos, batches: list[list[int]], graph: FeatureGraph, executor: Executor
+) -> Iterator[dict[int, Found]]:
+    waiting: deque[tuple[list[int], dict[int, Found]]] = deque()
+
+    def contents() -> Iterator[list[PhotoContent]]:
+        for batch in batches:
+            read = {index: read_photo(images.photos[index].name, images.photos[index]) for index in batch}
+            problems: dict[int, Found] = {i: problem_of(images, i) for i, content in read.items() if content is None}
+            waiting.append(([index for index in batch if index not in problems], problems))
+            yield [content for content in read.values() if content is not None]
+
+    for found in features_by_workers(graph, contents(), executor):
+        indices, problems = waiting.popleft()
+        yield dict(zip(indices, found, strict=True)) | problems
+
+
+def problem_of(images: ResizedPhotos, index: int) -> Message:
+    """The reason why a photo cannot be read, with its own name: identical files have one row."""
+    found = _pixels_or_problem(images, index)
+    return found if isinstance(found, Message) else Message("photo_readable_only_later", path=images.photos[index].name)
+
+
+def _pixels_or_problem(images: ResizedPhotos, index: int) -> NDArray[np.uint8] | Message:
+    try:
+        return images[index]
+    except ImageError as error:
+        return error.message
 
 
 def uncached_photos(images: ResizedPhotos, network: Network, weights: Weights) -> NDArray[np.int64]:
@@ -173,6 +218,12 @@ def _feature_cache(images: ResizedPhotos, network: Network, weights: Weights) ->
     return FeatureCache(network.name, network.input_shape, images.transform, _weights_digest(weights))
 
 
+def feature_graph(images: ResizedPhotos, network: Network, weights: Weights) -> FeatureGraph:
+    """The backbone, from images to their features."""
+    preprocessing = Preprocessing(*network.input_shape, images.transform)
+    return FeatureGraph(network.name, _weights_digest(weights), preprocessing, _backbone_model(network, weights))
+
+
 def _weights_digest(weights: Weights) -> str:
     return hashlib.sha256(save(weights)).hexdigest()
 
@@ -197,5 +248,5 @@ def imagenet_graph(name: str) -> FeatureGraph:
     network = Network(name, (size, size, 3), tuple(spec.build((), 0.0)), {}, "softmax")
     require_extra("train")
     weights = backbone_weights(network, IMAGENET)
-    digest = _weights_digest(weights)
-    return FeatureGraph(name, digest, Preprocessing(size, size, 3, "fit"), _backbone_model(network, weights))
+    preprocessing = Preprocessing(size, size, 3, "fit")
+    return FeatureGraph(name, _weights_digest(weights), preprocessing, _backbone_model(network, weights))

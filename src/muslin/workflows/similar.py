@@ -6,6 +6,7 @@ computed anew each time, in seconds.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from muslin.data.photo_roles import ProductPhoto
 from muslin.data.photos import unreadable_by_kind
 from muslin.data.registry import DATASETS
 from muslin.errors import DataError, StoppedError
+from muslin.execution import Executor
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.models.bundle import open_bundle
-from muslin.models.feature_graph import FeatureGraph, photo_features
+from muslin.models.feature_graph import FeatureGraph
+from muslin.models.photo_features import photo_features
 from muslin.models.predictor import MODEL_FILE
 from muslin.similarity.fitting import fit_vectors
 from muslin.similarity.index import (
@@ -40,6 +43,8 @@ from muslin.storage.outputs import Output
 from muslin.storage.scratch import ScratchArray
 from muslin.workflows.product_catalogue import ProductCatalogue, check_no_photo, open_catalogue
 from muslin.workflows.similar_decisions import locked_index
+from muslin.workflows.similar_time import log_expected_time
+from muslin.workflows.work_time import ExecutorNotes
 
 BACKBONE = "efficientnet-lite0"
 """Whose features tell photos apart where no model is named; see docs/how-to/similar.md."""
@@ -56,11 +61,13 @@ class BuildOptions:
         model: a model whose backbone gives the features; None for BACKBONE with its ImageNet weights.
         update: whether to go on from the index that is there: features of its photos are kept.
         read_options: how to read the data, as `muslin.read` takes it.
+        executor: its workers compute the features; None for this process. The index is the same, byte for byte.
     """
 
     model: str | Path | None = None
     update: bool = False
     read_options: Mapping[str, Any] = field(default_factory=dict)
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,17 @@ def build(
     for note in (*catalogue.table.fixes, *catalogue.notes):
         log(note)
     names, photos = photos_of(catalogue)
-    extracted = _extract(graph, photos, _kept_features(old, log), on_progress, should_stop)
+    known, notes = _kept_features(old, log), ExecutorNotes(options.executor, log)
+    log_expected_time(graph, photos, known, options.executor, log)
+
+    def on_photo(done: int, count: int) -> None:
+        on_progress(done, count)
+        notes.tell()
+        if should_stop() and done < count:
+            raise StoppedError("index_stopped", done=done, n=count)
+
+    extracted = _extract(graph, photos, known, options.executor, on_photo)
+    notes.end()
     unreadable = extracted.unreadable
     told = {note.code for note in catalogue.notes}
     untold = {name: reason for name, reason in unreadable.items() if NOT_FOUND.get(reason.code) not in told}
@@ -202,8 +219,8 @@ def _extract(
     graph: FeatureGraph,
     photos: Sequence[tuple[int, ProductPhoto]],
     known: Mapping[bytes, NDArray[np.float16]],
-    on_progress: Callable[[int, int], None],
-    should_stop: Callable[[], bool],
+    executor: Executor | None,
+    on_photo: Callable[[int, int], None],
 ) -> _Extracted:
     rows: ScratchArray | None = None
     names: list[str] = []
@@ -213,23 +230,21 @@ def _extract(
     unreadable: dict[str, Message] = {}
     kept = 0
     images = ((photo.name, photo.image) for _, photo in photos)
-    found = photo_features(graph, images, known.get)  # type: ignore[arg-type]
-    for done, ((product, _), photo) in enumerate(zip(photos, found, strict=True), 1):
-        on_progress(done, len(photos))
-        if should_stop() and done < len(photos):
-            raise StoppedError("index_stopped", done=done, n=len(photos))
-        if photo.features is None:
-            unreadable[photo.name] = photo.error or Message("photo_readable_only_later", path=photo.name)
-            continue
-        if (product, photo.digest) in seen:
-            continue
-        seen.add((product, photo.digest))
-        rows = rows or ScratchArray(len(photos), photo.features.shape, np.float16)
-        rows.write(len(names), photo.features.astype(np.float16))
-        names.append(photo.name)
-        digests.append(photo.digest)
-        products.append(product)
-        kept += photo.digest in known
+    with closing(photo_features(graph, images, known.get, executor=executor)) as found:
+        for done, ((product, _), photo) in enumerate(zip(photos, found, strict=True), 1):
+            on_photo(done, len(photos))
+            if photo.features is None:
+                unreadable[photo.name] = photo.error or Message("photo_readable_only_later", path=photo.name)
+                continue
+            if (product, photo.digest) in seen:
+                continue
+            seen.add((product, photo.digest))
+            rows = rows or ScratchArray(len(photos), photo.features.shape, np.float16)
+            rows.write(len(names), photo.features.astype(np.float16))
+            names.append(photo.name)
+            digests.append(photo.digest)
+            products.append(product)
+            kept += photo.digest in known
     if rows is None:
         raise DataError("no_photo_indexed", **examples(unreadable))
     digest_rows = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), -1)

@@ -15,7 +15,8 @@ from muslin.data.photos import PhotoImages, unreadable_by_kind
 from muslin.errors import DataError, StoppedError
 from muslin.evaluation.retrieval import Recall, ranks_of_own, recalls
 from muslin.messages import Log, Message, examples, no_log, plain
-from muslin.models.feature_graph import FeatureGraph, photo_features
+from muslin.models.feature_graph import FeatureGraph
+from muslin.models.photo_features import photo_features
 from muslin.similarity.fitting import choose_projection
 from muslin.workflows.product_catalogue import open_catalogue
 from muslin.workflows.similar import feature_graph, photos_of

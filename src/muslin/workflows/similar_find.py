@@ -11,7 +11,7 @@ from muslin.data.photo_content import read_photo
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import decode
 from muslin.messages import Log, no_log
-from muslin.models.feature_graph import photo_features
+from muslin.models.photo_features import photo_features
 from muslin.similarity.index import SAME, VERDICTS, Index
 from muslin.similarity.same_product import SameProductRule, same_product_rule
 from muslin.similarity.search import Nearest

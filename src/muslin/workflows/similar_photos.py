@@ -11,7 +11,7 @@ from muslin.data.photo_content import read_photo
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
 from muslin.messages import Log, no_log
-from muslin.models.feature_graph import digest_of
+from muslin.models.photo_features import digest_of
 from muslin.similarity.index import Index
 from muslin.workflows.product_catalogue import open_catalogue
 

@@ -40,6 +40,7 @@ from muslin.workflows.sweep_variant import (
 )
 from muslin.workflows.training_data import Callbacks, ShouldStop
 from muslin.workflows.training_plan import SourceData, TrainOptions, check_options, read_source_data
+from muslin.workflows.work_time import ExecutorNotes
 
 OnVariant = Callable[[VariantResult, int, int], None]
 """Called after a variant with its result, the number of variants that are done, and that of all."""
@@ -216,6 +217,7 @@ def _by_workers(
     """Let the executor train the variants, and write the runs that come back."""
     executor, content, left = control.executor, shared_content(data), list(variants)
     assert executor is not None
+    notes = ExecutorNotes(executor, control.callbacks.log)
     with _cancelled_by(control.callbacks.should_stop, executor):
         while left:
             shards = [variant_shard(data, variant, shared) for variant in left]
@@ -225,12 +227,14 @@ def _by_workers(
                     if (problem := result.params["problem"]) is None:
                         _replace_unfinished(folder, variant)
                         write_run(result.content, folder.run(variant))
+                    notes.tell()
                     yield variant, (result.params.get("validated_on"), problem)
             except (ExecutionError, RuntimeError) as error:
                 if isinstance(error, ExecutionError) and error.code != "shard_lost":
                     raise
                 lost = error.message if isinstance(error, MuslinError) else internal_fault(error)
                 yield left.pop(0), (None, lost)
+    notes.end()
 
 
 def _replace_unfinished(folder: SweepFolder, variant: Variant) -> None:

@@ -23,7 +23,8 @@ from muslin.storage.atomic import remove_partial_files
 from muslin.storage.outputs import Output
 from muslin.workflows.tag_job import PREVIOUS, TagJob, TagOptions, plan
 from muslin.workflows.tag_rows import COPIED, is_kept, new_rows
-from muslin.workflows.tag_time import ExecutorNotes, log_expected_time
+from muslin.workflows.tag_time import log_expected_time
+from muslin.workflows.work_time import ExecutorNotes
 
 __all__ = ["TagOptions", "tag"]
 

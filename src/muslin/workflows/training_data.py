@@ -29,6 +29,7 @@ from muslin.models.seen_images import ImageDigests, digest_dataset
 from muslin.workflows.run_folder import split_for_recipe
 from muslin.workflows.selected_part import SeenCounts, without_copies
 from muslin.workflows.start_model import StartModel, open_start_model, without_start_images
+from muslin.workflows.work_time import ExecutorNotes, here_and_there
 
 if TYPE_CHECKING:
     from muslin.learn.features import Features
@@ -166,9 +167,11 @@ def _extract_features(
     threads, log, should_stop = machine.physical_cores(), callbacks.log, callbacks.should_stop
     if callbacks.executor is not None:
         _log_expected_extraction(dataset, recipe, seed, callbacks.executor, log)
+    notes = ExecutorNotes(callbacks.executor, log)
     features, problems = extract_features(
         dataset, recipe, seed=seed, threads=threads, log=log, should_stop=should_stop, executor=callbacks.executor
     )
+    notes.end()
     readable = np.setdiff1d(np.arange(len(dataset)), list(problems))
     return photos.exclude_unreadable(dataset, problems, max_unreadable, log), features.take(readable)
 
@@ -179,6 +182,6 @@ def _log_expected_extraction(
     """Say how long the photos whose features are not cached take here and with the executor's workers."""
     from muslin.workflows.expected_time import estimate_extraction_s
 
-    here_s = estimate_extraction_s(dataset, recipe, seed)
-    if here_s:
-        log(Message("extraction_expected", n=len(dataset), here_s=here_s, workers=executor.status().workers or None))
+    if here_s := estimate_extraction_s(dataset, recipe, seed):
+        cores = machine.physical_cores()
+        log(Message("extraction_expected", n=len(dataset), **here_and_there(here_s * cores, cores, executor)))

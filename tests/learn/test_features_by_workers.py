@@ -17,9 +17,9 @@ from muslin.data.synthetic import make_garments
 from muslin.distributed import open_executor
 from muslin.distributed.in_process import InProcess
 from muslin.execution import Executor, ExecutorStatus, Shard, ShardResult
-from muslin.learn import feature_shards
 from muslin.learn.recipes import recipe
 from muslin.learn.train import extract_features
+from muslin.models import feature_shards
 from muslin.models.bundle import open_bundle
 from refusals import refuses
 
@@ -91,16 +91,16 @@ def test_weights_are_those_of_one_machine(photos: Path, tmp_path: Path, monkeypa
 
 
 def test_worker_extracts_without_torch() -> None:
-    program = "import sys, muslin.learn.feature_shards; sys.exit('torch' in sys.modules)"
+    program = "import sys, muslin.models.feature_shards; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
 
 class Swapping:
-    """An executor whose workers answer for other photos."""
+    """An executor whose workers respond for other photos."""
 
     def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
         for result in InProcess().map(task, shards, shared):
-            yield ShardResult({**result.params, "indices": [0] * len(result.params["indices"])}, result.content)
+            yield ShardResult({**result.params, "problems": result.params["problems"][1:]}, result.content)
 
     def cancel(self) -> None: ...
 
