@@ -45,9 +45,13 @@ class Projection:
     def __call__(self, features: Features) -> Vectors:
         """Vectors of unit length, float32 (n, width), of features (n, features)."""
         vectors = np.empty((len(features), self.matrix.shape[1]), np.float32)
+        mean = self.mean @ self.matrix
         for start in range(0, len(features), BLOCK):
-            unit = normalize_rows(features[start : start + BLOCK])
-            vectors[start : start + BLOCK] = normalize_rows((unit - self.mean) @ self.matrix)
+            rows = np.asarray(features[start : start + BLOCK], np.float32)
+            lengths = np.sqrt(np.einsum("nf,nf->n", rows, rows))[:, np.newaxis]
+            lengths[lengths == 0] = 1
+            # (row / length - mean) @ matrix, but for a factor that the length of the vector takes out
+            vectors[start : start + BLOCK] = normalize_rows(rows @ self.matrix - lengths * mean)
         return vectors
 
 
@@ -63,43 +67,46 @@ def fit_projection(features: Features, products: NDArray[np.int64] | None = None
         width: numbers in a vector, at most as many as features.
     """
     step = max(1, len(features) // MAX_FITTED) if products is None else 1
-    unit = normalize_rows(features[::step]).astype(np.float64)
-    mean = unit.mean(axis=0) * len(unit) / (len(unit) + PRIOR_PHOTOS)
+    unit = normalize_rows(features[::step])
+    mean = (unit.mean(axis=0, dtype=np.float64) * len(unit) / (len(unit) + PRIOR_PHOTOS)).astype(np.float32)
     centred = unit - mean
     if products is None:
         values, directions = np.linalg.eigh(_covariance(centred))
         matrix = (directions / np.sqrt(values))[:, ::-1][:, :width]
-        return Projection(mean.astype(np.float32), matrix.astype(np.float32))
+        return Projection(mean, matrix.astype(np.float32))
     within = _within(unit, products)
-    values, directions = np.linalg.eigh(_covariance(within))
-    whitening = (directions / np.sqrt(values)) @ directions.T
-    white = centred @ whitening
-    _, principal = np.linalg.eigh(white.T @ white)
+    whitening = np.linalg.inv(np.linalg.cholesky(_covariance(within))).T
+    _, principal = np.linalg.eigh(whitening.T @ _scatter(centred) @ whitening)
     matrix = whitening @ principal[:, ::-1][:, :width]
-    return Projection(mean.astype(np.float32), matrix.astype(np.float32), len(within))
+    return Projection(mean, matrix.astype(np.float32), len(within))
 
 
-def _within(unit: NDArray[np.float64], products: NDArray[np.int64]) -> NDArray[np.float64]:
+def _within(unit: Vectors, products: NDArray[np.int64]) -> Vectors:
     """What differs between photos of one product: each photo of a product with several, minus their mean.
 
     Each product counts as one, whatever the number of its photos.
     """
     _, place, counts = np.unique(products, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), unit.shape[1]))
+    sums = np.zeros((len(counts), unit.shape[1]), np.float32)
     np.add.at(sums, place, unit)
     several = counts[place] > 1
     difference = unit[several] - (sums / counts[:, None])[place[several]]
-    return np.asarray(difference / np.sqrt(counts[place[several]] - 1)[:, None])
+    return np.asarray(difference / np.sqrt(counts[place[several]] - 1)[:, None], np.float32)
 
 
-def _covariance(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scatter(rows: Vectors) -> NDArray[np.float64]:
+    """(features, features): the sum of the rows' products, in float32, which takes half the time."""
+    return np.asarray(rows.T @ rows, np.float64)
+
+
+def _covariance(rows: Vectors) -> NDArray[np.float64]:
     """(features, features): the covariance of rows whose mean is zero, shrunk towards a multiple of the identity; the
     more, the fewer the rows.
 
     Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, 2004.
     """
     n, width = rows.shape
-    covariance = rows.T @ rows / max(1, n)
+    covariance = _scatter(rows) / max(1, n)
     scale = max(float(np.trace(covariance)) / width, 1e-6)
     share = SHRINKAGE + (1 - SHRINKAGE) * PRIOR_PHOTOS / (n + PRIOR_PHOTOS)
     return np.asarray((1 - share) * covariance + share * scale * np.eye(width))

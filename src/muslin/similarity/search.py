@@ -1,6 +1,7 @@
 """Exact search: the products whose photos are nearest to a photo, among all."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ BLOCK = 16_384
 """Photos that are compared with the queries at a time: 16 MB of vectors, which stay in a processor's cache as they are
 converted."""
 
-QUERIES = 256
-"""Queries at a time where there are many: 16 MB of cosines."""
+QUERIES, QUERIED = 256, 4_096
+"""Queries, and photos, at a time where there are many queries: 4 MB of cosines."""
 
 
 class Nearest(NamedTuple):
@@ -58,7 +59,7 @@ class Search:
         """
         cosines = self.cosines(queries)
         best = cosines[0] if len(cosines) == 1 else cosines.max(axis=0)
-        of_product = np.maximum.reduceat(best, self.starts) if len(best) else best
+        of_product = maxima(best, self.starts)
         of_product[list(exclude)] = -np.inf
         count = min(count, len(of_product) - len(exclude))
         if count <= 0:
@@ -75,8 +76,29 @@ class Search:
     def of_products(self, photos: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """For these photos as queries, some at a time: the photos, and the cosine of each product, its own photo left
         out: float32 (some, products); -2 of a product without another photo."""
+        edges = np.unique(np.searchsorted(self.starts, np.arange(0, len(self.products), QUERIED)))
         for start in range(0, len(photos), QUERIES):
             some = photos[start : start + QUERIES]
-            cosines = self.cosines(self.vectors[some])
-            cosines[np.arange(len(some)), some] = -2
-            yield some, np.maximum.reduceat(cosines, self.starts, axis=1)
+            queries = self.vectors[some].T
+            found = np.empty((len(some), len(self.starts)), np.float32)
+            for first, end in pairwise([*edges.tolist(), len(self.starts)]):
+                starts = self.starts[first:end]
+                begin, stop = starts[0], self.starts[end] if end < len(self.starts) else len(self.products)
+                cosines = self.vectors[begin:stop] @ queries
+                own = np.flatnonzero((some >= begin) & (some < stop))
+                cosines[some[own] - begin, own] = -2
+                found[:, first:end] = maxima(cosines, starts - begin).T
+            yield some, found
+
+
+def maxima(values: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The largest value of each product, of float32 (photos,) or, column by column, (photos, queries).
+
+    As `np.maximum.reduceat`, which takes ten times as long where a product has few photos.
+    """
+    counts = np.diff(starts, append=len(values))
+    best = values[starts]
+    for place in range(1, counts.max(initial=0)):
+        several = np.flatnonzero(counts > place)
+        best[several] = np.maximum(best[several], values[starts[several] + place])
+    return np.asarray(best)
