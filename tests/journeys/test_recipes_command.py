@@ -51,7 +51,7 @@ def text_of(*found: TrainingOffers) -> str:
 def test_table_has_time_accuracy_and_where_it_was_measured() -> None:
     quick = RecipeOffer("quick", "whitened-4", 2, 75.0, RECIPES["quick"].benchmark)
     broken = RecipeOffer("meticulous", "whitened-2-shortcuts", 16, problem=Message("one_fold"))
-    untimed = RecipeOffer("small-photo", "whitened-2", 16)
+    untimed = RecipeOffer("small-photo", "whitened-2", 16, settings={"batch_size": 7, "image_size": 40})
     counts = {"train": 50_000, "validation": 10_000, "test": 10_000}
     reason = Message("recipes_timing", n=3)
     offers = TrainingOffers("shop\x1b", {}, counts, "quick", reason, (quick, broken, untimed), ())
@@ -61,6 +61,8 @@ def test_table_has_time_accuracy_and_where_it_was_measured() -> None:
     assert rows["quick"] == "quick 1 min 15 s 90.9 % fashion-mnist, 5 seeds"
     assert str(Message("one_fold")) in " ".join(text.split())
     assert rows["small-photo"] == "small-photo – – not measured"
+    assert "small-photo: timed with --set batch_size=7 --set image_size=40\n" in text
+    assert text.count("timed with") == 1
     assert reason in text
     assert SUMMARIES["quick"] in text
     assert "a processor, 2 cores" in text

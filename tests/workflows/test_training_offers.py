@@ -12,9 +12,10 @@ from PIL import Image
 from garment_files import write_garment_folders
 from muslin.data import read
 from muslin.errors import DataError, StoppedError
-from muslin.learn.recipes import LADDER, RECIPES
+from muslin.learn.batches import steps_per_epoch, total_steps
+from muslin.learn.recipes import LADDER, RECIPES, SGDRecipe, with_min_steps
 from muslin.messages import no_log
-from muslin.workflows.expected_time import expected_train_s
+from muslin.workflows.expected_time import TRIAL_STEPS, expected_train_s, with_trial_steps
 from muslin.workflows.training_data import Callbacks
 from muslin.workflows.training_offers import PHOTO_RECIPES, RecipeOffer, TrainingOffers, offer_recipes
 from muslin.workflows.training_plan import TrainOptions
@@ -75,6 +76,25 @@ def test_small_images_are_offered_the_ladder_and_then_tutorial(small: Path) -> N
         assert offer.benchmark == RECIPES[offer.recipe].benchmark
         assert offer.settings["image_size"] == 28
         assert 0 < offer.settings["batch_size"] <= found.counts["train"]
+
+
+def test_recipe_that_the_reason_names_is_offered_too(tmp_path: Path) -> None:
+    for number in range(40):
+        path = tmp_path / ("shirt", "coat")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 20, 3), np.uint8)).save(path)
+    found = untimed(tmp_path)
+    assert found.chosen == "quick"
+    assert found.reason is not None
+    assert found.reason.params["slower"] == "small-photo"
+    assert set(names(found.offers)) == {*LADDER, "small-photo"}
+
+
+def test_trial_has_many_steps_where_an_epoch_has_one() -> None:
+    recipe = with_min_steps(RECIPES["quick"], 40)
+    assert isinstance(recipe, SGDRecipe)
+    assert total_steps(40, with_trial_steps(recipe, 40)) >= TRIAL_STEPS
+    assert total_steps(60_000, with_trial_steps(recipe, 60_000)) == steps_per_epoch(60_000, recipe)
 
 
 def test_large_photos_are_offered_recipes_for_photos(large: Path) -> None:

@@ -110,7 +110,7 @@ class RayExecutor:
 
 
 @dataclass(eq=False)
-class _Part:
+class _SentShard:
     """A shard on its way: its place, itself without its content, and that as a reference into the object store."""
 
     index: int
@@ -127,7 +127,7 @@ class _Worker:
     node: str
     actor: Any
     starting: Any
-    calls: dict[Any, _Part] = field(default_factory=dict)
+    calls: dict[Any, _SentShard] = field(default_factory=dict)
 
 
 class _Workers:
@@ -244,7 +244,7 @@ class _Job:
 
     def __init__(self, cluster: RayCluster, workers: _Workers, shards: Iterator[Shard]) -> None:
         self.workers, self._cluster, self._shards = workers, cluster, shards
-        self._waiting: deque[_Part] = deque()  # whose worker ended
+        self._waiting: deque[_SentShard] = deque()  # whose worker ended
         self._kept: dict[int, ShardResult | Exception] = {}
         self._read = self._given_back = 0
         self._is_read = False
@@ -283,7 +283,7 @@ class _Job:
                 reference = self._cluster.ask(worker.actor.run.remote, params, part.content)
                 worker.calls[reference] = part
 
-    def _next_part(self) -> _Part | None:
+    def _next_part(self) -> _SentShard | None:
         import ray
 
         if self._waiting:
@@ -296,7 +296,7 @@ class _Job:
             return None
         content = self._cluster.ask(ray.put, dict(shard.content)) if shard.content else {}
         self._read += 1
-        return _Part(self._read - 1, Shard(shard.params), content)
+        return _SentShard(self._read - 1, Shard(shard.params), content)
 
     def _collect(self, wait_s: float) -> None:
         import ray

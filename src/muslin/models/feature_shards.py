@@ -54,7 +54,7 @@ def features_by_workers(
         yield from ([] for _ in part.sizes)
     else:
         return
-    waiting: deque[_Part] = deque()
+    waiting: deque[_PhotoBatches] = deque()
 
     def shards() -> Iterator[Shard]:
         for each in chain([part], parts):
@@ -69,7 +69,7 @@ def features_by_workers(
 
 
 @dataclass(eq=False)
-class _Part:
+class _PhotoBatches:
     """Batches that go into one shard: their sizes, and the photos of all of them."""
 
     sizes: list[int] = field(default_factory=list)
@@ -97,18 +97,18 @@ class _Part:
         return Shard(params, {digest: data for each in content for digest, data in each.items()})
 
 
-def _parts(batches: Iterable[Sequence[PhotoContent]]) -> Iterator[_Part]:
-    part = _Part()
+def _parts(batches: Iterable[Sequence[PhotoContent]]) -> Iterator[_PhotoBatches]:
+    part = _PhotoBatches()
     for batch in batches:
         part.add(batch)
         if part.is_full:
             yield part
-            part = _Part()
+            part = _PhotoBatches()
     if part.sizes:
         yield part
 
 
-def _result_of(result: ShardResult, part: _Part) -> Iterator[Found]:
+def _result_of(result: ShardResult, part: _PhotoBatches) -> Iterator[Found]:
     """What a worker found of each photo.
 
     Raises:

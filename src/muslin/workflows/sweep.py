@@ -28,7 +28,7 @@ from muslin.workflows import run_folder as runs
 from muslin.workflows.sweep_plan import SweepFolder, SweepOptions, Variant, first_record, variants_in, variants_of
 from muslin.workflows.sweep_plan import weights_files as files_of_weights
 from muslin.workflows.sweep_results import SweepResult, VariantResult, read_results, write_table
-from muslin.workflows.sweep_time import log_expected_time
+from muslin.workflows.sweep_time import log_sweep_time
 from muslin.workflows.sweep_variant import (
     TASK,
     check_weights,
@@ -180,7 +180,7 @@ def _train_all(
     rows = {row["name"]: row for row in record["variants"]}
     is_done = {result.variant.name: result.status == "finished" for result in read_results(folder, record).results}
     todo = [variant for variant in variants if not is_done[variant.name]]
-    seconds = log_expected_time(data.dataset, todo, shared, control)
+    seconds = log_sweep_time(data.dataset, todo, shared, control)
     train = _in_place
     if control.executor is not None:  # the longest first, for which the others need not wait in the end
         train, todo = _by_workers, sorted(todo, key=lambda variant: -seconds[variant.name])

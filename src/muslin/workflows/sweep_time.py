@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from muslin.workflows.sweep import SweepControl
 
 
-def log_expected_time(
+def log_sweep_time(
     dataset: Dataset, variants: Sequence[Variant], shared: TrainOptions, control: "SweepControl"
 ) -> dict[str, float]:
     """Say about how long the variants take here and, with an executor, with its workers; measured by short trials.

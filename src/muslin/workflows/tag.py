@@ -23,7 +23,7 @@ from muslin.storage.atomic import remove_partial_files
 from muslin.storage.outputs import Output
 from muslin.workflows.tag_job import PREVIOUS, TagJob, TagOptions, plan
 from muslin.workflows.tag_rows import COPIED, is_kept, new_rows
-from muslin.workflows.tag_time import log_expected_time
+from muslin.workflows.tag_time import log_tagging_time
 from muslin.workflows.work_time import ExecutorNotes
 
 __all__ = ["TagOptions", "tag"]
@@ -71,7 +71,7 @@ def tag(
         _check_output_again(job, journal)
         _check_previous(job, journal)
         resumed, products = journal.count, job.catalogue.products
-        log_expected_time(job, resumed, log)
+        log_tagging_time(job, resumed, log)
         notes = ExecutorNotes(options.executor, log)
         with closing(new_rows(job, resumed)) as blocks:
             for block in blocks:

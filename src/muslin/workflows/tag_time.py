@@ -18,7 +18,7 @@ MIN_PRODUCTS = 20 * SAMPLE
 """Fewer are tagged before it is of interest how long they take."""
 
 
-def log_expected_time(job: TagJob, done: int, log: Log) -> None:
+def log_tagging_time(job: TagJob, done: int, log: Log) -> None:
     """Say about how long the products after the first `done` take here and, with an executor, on its workers, which are
     taken to be as fast as this machine."""
     left = job.catalogue.products - done

@@ -10,7 +10,7 @@ from muslin.errors import MuslinError, StoppedError
 from muslin.extras import require_extra
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
-from muslin.learn.recipe_choice import choose_recipe
+from muslin.learn.recipe_choice import FROM_SCRATCH, RecipeChoice, choose_recipe
 from muslin.learn.recipes import LADDER, RECIPES, Benchmark, Recipe, SGDRecipe, with_min_steps
 from muslin.messages import Message
 from muslin.workflows.assumed_data import assumed_data
@@ -107,7 +107,7 @@ def _time_recipes(
     split = split_for_recipe(dataset, RECIPES["quick"], seed)
     choice = choose_recipe(dataset, len(split.train), {})
     growth = count / len(dataset)
-    recipes = _recipes(dataset, len(split.train), choice.recipe)
+    recipes = _recipes(dataset, len(split.train), choice)
     found = TrainingOffers(
         dataset.name,
         {target.name: list(target.classes) for target in dataset.targets},
@@ -131,15 +131,19 @@ def _time_recipes(
     return found
 
 
-def _recipes(dataset: Dataset, n_train: int, chosen: Recipe) -> list[tuple[RecipeOffer, Recipe]]:
-    """The recipes that suit the images, in the order of the table, not yet timed."""
-    names = (
-        PHOTO_RECIPES
-        if isinstance(dataset.images, PhotoImages) and chosen.name != "quick"
-        else (*LADDER, LEARNERS_RECIPE)
-    )
+def _recipes(dataset: Dataset, n_train: int, choice: RecipeChoice) -> list[tuple[RecipeOffer, Recipe]]:
+    """The recipes that suit the images and those that the reason of the choice names, in the order of the table, not
+    yet timed."""
+    chosen = choice.recipe
+    names = {chosen.name, *(LADDER if chosen.name == "quick" else ())}
+    if not isinstance(dataset.images, PhotoImages):
+        names |= {*LADDER, LEARNERS_RECIPE}
+    elif chosen.name != "quick":
+        names |= {*PHOTO_RECIPES, *(["quick"] if chosen.name == FROM_SCRATCH else [])}
+    if choice.reason:
+        names |= {str(choice.reason.params.get("slower"))} & RECIPES.keys()
     recipes: list[tuple[RecipeOffer, Recipe]] = []
-    for name in sorted({chosen.name, *names}, key=_place):
+    for name in sorted(names, key=_place):
         recipe = chosen if name == chosen.name else RECIPES[name]
         settings = _fitted_settings(recipe, chosen)
         if is_backbone(recipe.network) and not has_imagenet_weights(recipe.network):

@@ -26,6 +26,7 @@ def print_recipes(
         n_train = plural(offers["counts"]["train"], "training image")
         console.print(escape_controls(f"{n_train}{like}{offers['name']}"), style="bold", soft_wrap=True)
         print_table(console, "lrrf", ("recipe", "time here", "accuracy", "on"), map(_cells, offers["offers"]))
+        print_lines(console, *filter(None, map(_changes, offers["offers"])))
         if offers["reason"] and not offers["is_assumed"]:
             print_lines(console, offers["reason"])
         print_lines(console, "")
@@ -39,6 +40,12 @@ def print_recipes(
     )
     if any(offers["is_assumed"] for offers in found):
         print_lines(console, "for your own data: muslin recipes DATA")
+
+
+def _changes(offer: Mapping[str, Any]) -> str:
+    """The settings for images so few, many or small, with which it was timed; empty: its own."""
+    words = " ".join(f"--set {name}={value}" for name, value in offer["settings"].items())
+    return words and f"{offer['recipe']}: timed with {words}"
 
 
 def _cells(offer: Mapping[str, Any]) -> list[str]:

@@ -75,7 +75,7 @@ def read_array(array: bytes, shape: Sequence[int]) -> NDArray[np.uint8] | None:
     return np.concatenate([part.values for part in parts]).reshape(shape)
 
 
-class _Part(NamedTuple):
+class _ArrayPart(NamedTuple):
     """A part of an array.
 
     Attributes:
@@ -99,7 +99,7 @@ def _parts(array: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _read_part(part: bytes) -> _Part:
+def _read_part(part: bytes) -> _ArrayPart:
     codes = np.frombuffer(part, np.uint8)
     digits = codes - np.uint8(_ZERO)
     is_digit = digits < 10  # other codes are larger, as uint8 has no numbers below 0
@@ -116,7 +116,7 @@ def _read_part(part: bytes) -> _Part:
     is_last[:-1] &= ~is_digit[1:]
     found = values[is_last]
     are_bytes = not (has_zero_first.any() or has_four_digits.any()) and found.max(initial=0) <= 255
-    return _Part(frame.tobytes(), found.astype(np.uint8), bool(are_bytes))
+    return _ArrayPart(frame.tobytes(), found.astype(np.uint8), bool(are_bytes))
 
 
 def _skip(text: bytes, start: int, codes: bytes) -> int:
