@@ -26,7 +26,7 @@ PEERS = {"keras": "keras", "jax": "jax", "torch": "torch", "forest": "sklearn", 
 """Per method the package whose version counts."""
 
 
-def train_recipe(recipe: str, seed: int) -> dict[str, Any]:
+def train_recipe(recipe: str, seed: int, data: str = "fashion-mnist") -> dict[str, Any]:
     """Train in this process: the seconds between the start of the run and the last step."""
     from muslin.workflows.train import run_plan
     from muslin.workflows.training_data import Callbacks
@@ -38,7 +38,7 @@ def train_recipe(recipe: str, seed: int) -> dict[str, Any]:
         clocks.append((time.perf_counter(), time.process_time()))
 
     callbacks = Callbacks(on_progress=note_time)
-    plan = plan_training("fashion-mnist", TrainOptions(recipe=recipe, seed=seed), callbacks)
+    plan = plan_training(data, TrainOptions(recipe=recipe, seed=seed), callbacks)
     with tempfile.TemporaryDirectory() as folder:
         run = run_plan(plan, Path(folder) / "run", callbacks, on_start=note_time)
     (wall, processor), *_, (wall_end, processor_end) = clocks
