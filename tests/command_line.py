@@ -2,10 +2,9 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +101,3 @@ def environment(**changes: str) -> Mapping[str, str]:
 def last_line(text: str) -> str:
     """The line that a program which starts muslin parses."""
     return text.splitlines()[-1]
-
-
-def words_after(mark: str, text: str) -> Sequence[str]:
-    """The command that a message proposes after `mark`, split as a shell splits it."""
-    return shlex.split(text.rsplit(mark, 1)[1])

@@ -119,10 +119,6 @@ class Page:
         printed = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True)
         return base64.b64decode(printed["data"])
 
-    def screenshot(self) -> bytes:
-        """The whole page as a PNG."""
-        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
-
     def _until(self, condition: Any) -> Any:
         deadline = time.monotonic() + WAIT_S
         while True:

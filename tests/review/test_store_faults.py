@@ -20,7 +20,7 @@ from sqlalchemy import update
 
 from command_line import environment
 from mounted_disk import make_read_only, mounted_disk
-from muslin.errors import DataError, StorageError
+from muslin.errors import DataError, MuslinError, StorageError
 from muslin.models.bundle import seal
 from muslin.review import database
 from muslin.review.schema import INFO
@@ -280,18 +280,29 @@ def test_a_store_of_a_later_muslin_is_refused(place: str, model: Path) -> None:
         Store.open(place)
 
 
-@pytest.mark.parametrize(
-    "url", ["mysql://db/shop", "sqlite:///shop.db", "postgresql://db/shop?schema=a-b", "postgresql://db:port/shop"]
-)
+@pytest.mark.parametrize("url", ["mysql://db/shop", "sqlite:///shop.db", "postgresql://db/shop?schema=a-b"])
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with refuses("store_url"):
         Store.open(url)
 
 
-def test_a_password_is_in_no_message(impatient: None) -> None:
-    with pytest.raises(StorageError) as error:
-        Store.open("postgresql://shop:secret@127.0.0.1:1/shop")
-    assert error.value.params["path"] == "postgresql://shop:***@127.0.0.1:1/shop"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://shop:secret@127.0.0.1:1/shop", "postgresql://shop:***@127.0.0.1:1/shop"),
+        ("postgresql://127.0.0.1:1/shop?user=shop&password=secret", "postgresql://127.0.0.1:1/shop"),
+        ("mysql://127.0.0.1:1/shop?password=secret", "mysql://127.0.0.1:1/shop"),
+        ("postgresql://shop:secret@[::1/shop", "postgresql://…"),
+        ("postgresql://shop:secret@127.0.0.1:port/shop", "postgresql://…"),
+        ("postgresql://shop:secret/1@127.0.0.1:1/shop", "postgresql://…"),
+        ("postgresql://shop:1/secret@127.0.0.1:1/shop", "postgresql://…"),
+        ("postgresql://shop:1?secret@127.0.0.1:1/shop", "postgresql://…"),
+    ],
+)
+def test_a_password_is_in_no_message(impatient: None, url: str, shown: str) -> None:
+    with pytest.raises(MuslinError) as error:
+        Store.open(url)
+    assert error.value.params["path"] == shown
     assert "secret" not in str(error.value)
 
 

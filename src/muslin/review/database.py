@@ -79,7 +79,7 @@ class Database:
             self._engine = _sqlite_engine(self.path, self.is_read_only)
         else:
             parsed, self._schema = _parse(url)
-            self.name = parsed.render_as_string(hide_password=True).replace("+psycopg", "", 1)
+            self.name = _without_password(parsed).replace("+psycopg", "", 1)
             self._engine = _postgresql_engine(parsed, self._schema)
         self._writer = self._engine.execution_options(is_writer=True)
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
@@ -222,14 +222,21 @@ def _parse(url: str) -> tuple[URL, str]:
     """A URL of PostgreSQL for psycopg, and the schema that it names."""
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise DataError("store_url", path=url.partition("?")[0], reason=reason_of(error)) from error
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or "@" in f"{parsed.database}{parsed.query}":  # a password with / or ?, which is not shown
+        raise DataError("store_url_unreadable", path=f"{url.partition('://')[0]}://…") from None
     if parsed.drivername not in _POSTGRESQL:
-        raise DataError("store_url", path=parsed.render_as_string(hide_password=True))
+        raise DataError("store_url", path=_without_password(parsed))
     schema = parsed.query.get("schema", DEFAULT_SCHEMA)
     if not isinstance(schema, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", schema):
-        raise DataError("store_url", path=parsed.render_as_string(hide_password=True))
+        raise DataError("store_url", path=_without_password(parsed))
     return parsed.set(drivername="postgresql+psycopg").difference_update_query(["schema"]), schema
+
+
+def _without_password(url: URL) -> str:
+    """As messages show it: without its options too, because `password` can be one of them."""
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _postgresql_engine(url: URL, schema: str) -> Engine:

@@ -6,7 +6,7 @@ import { Component, html } from "/static/html.js";
 import { startJob } from "/static/jobs.js";
 import { accuracyOf } from "/static/home/rows.js";
 import { roomLink, set } from "/static/state.js";
-import { count, percent, t, tOr } from "/static/texts.js";
+import { count, percent, sentences, t, tOr } from "/static/texts.js";
 import { duration } from "./duration.js";
 
 const LEAVING = ["beforeunload", "pagehide"]; // the second is not sent by every browser in time, the first not by phones
@@ -131,7 +131,7 @@ function Offers({ found, isBusy, data, recipe, target, choose, choosetarget, sta
     { name: "time", words: t("training.time"), isNumber: true, cell: (row) => (row.problem ? row.problem.message : row.expected_s === null ? (isBusy ? "…" : "–") : duration(row.expected_s)) },
     isBenchmark && { name: "accuracy", words: t("training.accuracyHere"), isNumber: true, cell: (row) => (measuredOn(row) ? percent(row.benchmark.accuracy) : t("training.notMeasured")) },
   ].filter(Boolean);
-  return html`<p>${t("training.found", { train: count(found.counts.train), validation: count(found.counts.validation), test: count(found.counts.test) })} ${t("training.suggests", { recipe: found.chosen })}</p>
+  return html`<p>${sentences(t("training.found", { train: count(found.counts.train), validation: count(found.counts.validation), test: count(found.counts.test) }), t("training.suggests", { recipe: found.chosen }))}</p>
     ${targets.length > 1 && html`<div class="toolbar"><${Select} label=${t("training.target")} value=${target} choices=${[["", t("training.allTargets")], ...targets.map((name) => [name, name])]} onchange=${choosetarget} /></div>`}
     <${Table} caption=${t("training.offers")} columns=${columns} rows=${found.offers} rowKey=${(row) => row.recipe} />
     <p class="soft">${t(isBenchmark ? "training.timesNote" : "training.accuracyNote")}</p>
