@@ -273,6 +273,17 @@ def test_a_damaged_store_is_told(tmp_path: Path, model: Path) -> None:
         list(store.products())
 
 
+def test_a_text_that_is_not_utf_8_is_told_as_damage(tmp_path: Path, model: Path) -> None:
+    place = tmp_path / "shop.db"
+    with Store.create(place, model, who="Ada") as store:
+        fill(store, 2)
+    with closing(sqlite3.connect(place)) as connection:
+        connection.execute("UPDATE products SET photos = CAST(x'22ff22' AS TEXT)")
+        connection.commit()
+    with refuses("store_damaged", path=str(place)), Store.open(place) as store:
+        list(store.products())
+
+
 def test_a_store_of_a_later_muslin_is_refused(place: str, model: Path) -> None:
     with Store.create(place, model, who="Ada") as store, store._database.writing() as connection:
         connection.execute(update(INFO).where(INFO.c.key == "version").values(value=99))
@@ -294,9 +305,8 @@ def test_a_url_of_another_kind_is_refused(url: str) -> None:
         ("mysql://127.0.0.1:1/shop?password=secret", "mysql://127.0.0.1:1/shop"),
         ("postgresql://shop:secret@[::1/shop", "postgresql://…"),
         ("postgresql://shop:secret@127.0.0.1:port/shop", "postgresql://…"),
-        ("postgresql://shop:secret/1@127.0.0.1:1/shop", "postgresql://…"),
-        ("postgresql://shop:1/secret@127.0.0.1:1/shop", "postgresql://…"),
-        ("postgresql://shop:1?secret@127.0.0.1:1/shop", "postgresql://…"),
+        ("postgresql://shop:1@secret@127.0.0.1:1/shop", "postgresql://…"),
+        ("postgresql://shop:1/secret@127.0.0.1:1/shop", "postgresql://shop:***@127.0.0.1:1/shop"),
     ],
 )
 def test_a_password_is_in_no_message(impatient: None, url: str, shown: str) -> None:

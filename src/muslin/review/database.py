@@ -165,6 +165,8 @@ def _translated(error: BaseException, name: str) -> MuslinError:
         if code == "write_failed" and _is_full(Path(name)):  # no room for the files beside the database
             code = "disk_full"
         return StorageError(code, path=name, reason=reason)
+    if isinstance(error, sqlite3.OperationalError):  # Python's own, of a text that is not UTF-8
+        return DataError("store_damaged", path=name, reason=reason_of(error))
     state = getattr(error, "sqlstate", None)
     if state == "22003":  # a number above 64 bits
         return DataError("review_number_range")
@@ -224,7 +226,9 @@ def _parse(url: str) -> tuple[URL, str]:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         parsed = None
-    if parsed is None or "@" in f"{parsed.database}{parsed.query}":  # a password with / or ?, which is not shown
+    if (
+        parsed is None or "@" in f"{parsed.host}{parsed.database}{parsed.query}"
+    ):  # a password with @, which is not shown
         raise DataError("store_url_unreadable", path=f"{url.partition('://')[0]}://…") from None
     if parsed.drivername not in _POSTGRESQL:
         raise DataError("store_url", path=_without_password(parsed))
