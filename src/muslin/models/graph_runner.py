@@ -50,7 +50,6 @@ class GraphRunner:
     Attributes:
         batch_size: images that are usually run together.
         max_batch_size: images that a run has memory for.
-        small_batch: images whose run takes one thread a fifth of a millisecond at most; 0 where one takes longer.
         names: the outputs that predictions follow from: the targets, and OOD_SCORE where there is an OOD detector.
         features: the name of the output with the features; None where the graph has none.
 
@@ -73,7 +72,7 @@ class GraphRunner:
             multiply_adds += detector.reference_features.size
         self.max_batch_size = max(1, _MAX_BATCH_VALUES // per_image)
         self.batch_size = max(1, min(per_batch, self.max_batch_size))
-        self.small_batch = _SMALL_MULTIPLY_ADDS // max(1, multiply_adds)
+        self._small_batch = _SMALL_MULTIPLY_ADDS // max(1, multiply_adds)
         with locating_errors(path=name):
             model = bundle.model if detector is None else with_ood_score(bundle.model, detector, bundle.targets)
             self._sessions = Sessions(lambda threads: _checked_session(bundle, model, threads), threads)
@@ -110,7 +109,7 @@ class GraphRunner:
         if not len(pixels):
             return {name: np.empty((0, self._widths.get(name, 0)), np.float32) for name in names}
         size = min(len(pixels), max(1, batch_size or self.batch_size))
-        session = self._sessions.get(in_threads or size <= self.small_batch)
+        session = self._sessions.get(in_threads or size <= self._small_batch)
         if size == len(pixels):
             return self._run_batch(session, pixels, names)
         batches = [self._run_batch(session, pixels[i : i + size], names) for i in range(0, len(pixels), size)]

@@ -51,7 +51,7 @@ API_HEADERS = [
 PAGE_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 RETRY = (b"retry-after", str(RETRY_AFTER_S).encode())
-STATUS_HEADERS = {401: (b"www-authenticate", b"Bearer"), 429: RETRY, 503: RETRY}
+STATUS_HEADERS = {401: (b"www-authenticate", b"Bearer"), 503: RETRY}
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 

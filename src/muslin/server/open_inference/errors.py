@@ -5,7 +5,7 @@ from starlette.responses import Response
 from muslin.errors import MuslinError
 from muslin.server.responses import json_response
 
-KEPT_STATUSES = (401, 403, 405, 408, 413, 421, 429)
+KEPT_STATUSES = (401, 403, 405, 408, 413, 421)
 """Statuses that the protocol leaves to HTTP: who may ask, in which way, how much and when."""
 
 
