@@ -34,8 +34,9 @@ QUICK_HEALTH = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "5",
+    "RAY_raylet_start_wait_time_s": "150",
 }
-"""A host that does not respond is dead after 5 s, not after Ray's half minute."""
+"""A host that does not respond is dead after 5 s, not after Ray's half minute; one that starts slowly can go on."""
 
 
 class Host:
@@ -164,6 +165,10 @@ class Cluster:
     def heal(self, host: Host) -> None:
         _ip("-n", host.namespace, "link", "set", "eth0", "up")
 
+    def workers(self) -> list[int]:
+        """The processes of all hosts that work for a command."""
+        return [pid for host in self.hosts for pid in host.pids() if _words(pid).startswith(b"ray::Actor")]
+
     def popen(self, words: Sequence[object], **options: object) -> subprocess.Popen[bytes]:
         """A command on the desk."""
         return subprocess.Popen(self.desk.command(words), **({"env": self.environment(self.desk)} | options))  # type: ignore[call-overload]
@@ -270,6 +275,13 @@ def _remove_left_overs() -> None:
 def _pids(namespace: str) -> list[int]:
     listed = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True)
     return [int(word) for word in listed.stdout.split()]
+
+
+def _words(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _end_processes(namespace: str) -> None:

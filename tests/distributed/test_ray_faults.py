@@ -126,7 +126,7 @@ def test_token_is_asked_of_clients_and_hosts() -> None:
         no_token = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
         for variables in (no_token, {"RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef"}):
             lines = run_shards(guarded, WAITING, **variables)
-            assert [line["error"] for line in lines] == ["cluster_silent"]
+            assert [line["error"] for line in lines] == ["cluster_refused"]
         host = guarded.begin_host(no_token)
         with pytest.raises(AssertionError, match="AuthenticationError"):
             guarded.wait()

@@ -88,7 +88,7 @@ def test_ctrl_c_and_sigterm_stop_after_the_step(whole: Job, tmp_path: Path) -> N
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == ""
-    assert "stopping after this step" in err
+    assert "stopping soon" in err
     assert "Traceback" not in err
     message = last_line(err)
     assert message.startswith(f"muslin: {job.folder}: ")
@@ -146,7 +146,7 @@ def test_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(whole: Job, tmp_pa
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.stderr
-        while "stopping after this step" not in process.stderr.readline():
+        while "stopping soon" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

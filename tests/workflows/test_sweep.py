@@ -227,6 +227,8 @@ def test_odd_sweeps_are_refused(small_sweep: SweepResult, table: Path, tmp_path:
 def test_odd_sweep_folders_are_refused(small_sweep: SweepResult, table: Path, tmp_path: Path) -> None:
     with refuses("sweep_missing", path=str(tmp_path)):
         resume_sweep(tmp_path)
+    with refuses("path_missing", path=str(tmp_path / "none")):
+        resume_sweep(tmp_path / "none")
     folder = shutil.copytree(small_sweep.folder, tmp_path / "copy")
     shutil.rmtree(folder / "quick-seed-1")
     other = make_garments(100, seed=9).dataset

@@ -109,7 +109,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     def handle(number: int, frame: Any) -> None:
         received.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        log("stopping after this step; press Ctrl-C again to stop at once")
+        log("stopping soon; press Ctrl-C again to stop at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -111,15 +111,18 @@ def _log_variant(result: "VariantResult", done: int, n: int) -> None:
         ),
         make=shared.given,
     ),
-    Group("place", shared.on_option("Where to train the variants", "this process, one after another.")),
-    shared.out_option("Folder of the sweep, new or empty. Default: a new one in runs/.", "FOLDER"),
-    option("--resume FOLDER", "Continue an interrupted sweep, and try again what failed.", type=shared.PATH),
+    Group(
+        "place",
+        shared.on_option("Where to train the variants", "this process, one after another."),
+        shared.out_option("Folder of the sweep, new or empty. Default: a new one in runs/.", "FOLDER"),
+        option("--resume FOLDER", "Continue an interrupted sweep, and try again what failed.", type=shared.PATH),
+    ),
     shared.read_options,
     shared.json_option,
 )
 def sweep_command(
-    data: str | None, varied: dict[str, Any], training: dict[str, Any], place: dict[str, Any], out: Path | None,
-    resume: Path | None, read_options: dict[str, Any], as_json: bool,
+    data: str | None, varied: dict[str, Any], training: dict[str, Any], place: dict[str, Any],
+    read_options: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     """Train many variants on DATA: recipes, seeds and settings. Writes a run's folder for each, and one table.
 
@@ -133,6 +136,7 @@ def sweep_command(
     from muslin.workflows.training_data import Callbacks
     from muslin.workflows.training_plan import TrainOptions
 
+    resume: Path | None = place["resume"]
     _check_given(data, varied, resume)
     executor_of = shared.executor_of(place, memory_mb=MEMORY_MB)
     with stop_on_signals() as should_stop, executor_of as executor, training_progress() as on_progress:
@@ -144,7 +148,7 @@ def sweep_command(
             recipes = tuple(name.strip() for name in varied["recipes"].split(","))
             seeds, settings = parse_seeds(varied["seeds"] or "0"), parse_values(varied["changes"])
             options = SweepOptions(recipes, seeds, settings, TrainOptions(**training, read_options=read_options))
-            result = sweep(data, options, out=out, control=control)
+            result = sweep(data, options, out=place["out"], control=control)
     found = result.to_dict()
     if not as_json:
         print_sweep(found)

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,9 @@ CLIENT_PORT = 10001
 
 REACH_S = 10
 """Seconds for a TCP connection to the head."""
+
+RESPOND_S = 15
+"""Seconds for the first response of a head, which may be busy. Ray itself would try for 35 s."""
 
 CONNECT_TRIES = 3
 """Ray starts a process for each client, which fails on a busy head once in a while; the next try succeeds."""
@@ -97,11 +101,12 @@ class RayCluster:
             import ray
             import ray.exceptions
 
+            self._ping()
             for tries_left in reversed(range(CONNECT_TRIES)):
                 try:
                     context = ray.init(self.address, log_to_driver=False, logging_level=logging.CRITICAL)
                     break
-                except ray.exceptions.AuthenticationError:
+                except ray.exceptions.AuthenticationError:  # of a head whose first process lets all in
                     raise ExecutionError("cluster_refused", address=self.address) from None
                 except (ConnectionAbortedError, RuntimeError) as error:
                     if not tries_left:
@@ -109,6 +114,32 @@ class RayCluster:
                         raise ExecutionError("cluster_unreachable", address=self.address, reason=reason) from error
                 except ConnectionError as error:
                     raise ExecutionError("cluster_silent", address=self.address) from error
+        self._check_versions(context)
+
+    def _ping(self) -> None:
+        """Ask the head whether it is a Ray cluster's, and whether it takes this machine's token.
+
+        Raises:
+            ExecutionError: it does not.
+        """
+        import grpc
+        from ray._private.grpc_utils import init_grpc_channel
+        from ray.core.generated.ray_client_pb2_grpc import RayletDriverStub
+
+        messages: Any = import_module("ray.core.generated.ray_client_pb2")  # which makes its classes at run time
+        channel: Any = init_grpc_channel(self.address.removeprefix("ray://"))
+        try:
+            request = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
+            RayletDriverStub(channel).ClusterInfo(request, timeout=RESPOND_S, wait_for_ready=True)
+        except grpc.RpcError as error:
+            is_refused = error.code() == grpc.StatusCode.UNAUTHENTICATED
+            raise ExecutionError("cluster_refused" if is_refused else "cluster_silent", address=self.address) from error
+        finally:
+            channel.close()
+
+    def _check_versions(self, context: Any) -> None:
+        import ray
+
         found = [f"Ray {context.ray_version}", f"Python {_minor(context.python_version)}"]
         expected = [f"Ray {ray.__version__}", f"Python {_minor(platform.python_version())}"]
         if found != expected:

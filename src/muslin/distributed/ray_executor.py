@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,14 +21,16 @@ from muslin.distributed.ray_cluster import RayCluster
 from muslin.distributed.ray_worker import actor_class, result_of
 from muslin.distributed.tasks import digests_of, shard_lost
 from muslin.errors import ExecutionError, MuslinError, StoppedError
-from muslin.execution import AHEAD_PER_WORKER, MEMORY_MB, TRIES, ExecutorStatus, Shard, ShardResult
+from muslin.execution import AHEAD_PER_WORKER, MEMORY_MB, TRIES, ExecutorStatus, Params, Shard, ShardResult
+from muslin.library_errors import reason_of
 from muslin.workers import pack_messages
 
 LOOK_S = 2.0
 """Seconds between two looks for machines that came or went, and the longest wait for a result between them."""
 
-WAIT_FOR_WORKERS_S = 300
-"""Seconds that a job waits for the first worker, or for another one after the last is gone."""
+WAIT_FOR_WORKERS_S = 120
+"""Seconds that a job waits for the first worker, or for another one after the last is gone. A worker takes three
+seconds to start, and a minute on a machine that other work keeps very busy."""
 
 KEPT_PER_WORKER = 16
 """Results that wait for an earlier shard, a worker, before no other shard is begun: they take memory."""
@@ -96,7 +98,7 @@ class RayExecutor:
         if not self._is_cancelled.is_set():
             with suppress(ExecutionError):  # the head is lost, as the next job says
                 nodes = self._cluster.ask(ray.nodes)
-                return sum(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
+                return sum(_processors(node) for node in nodes if node["Alive"])
         return 0
 
     def _setup(self, task: str, shared: Mapping[str, bytes]) -> bytes:
@@ -125,6 +127,7 @@ class _Worker:
     reference, the one that it works on first."""
 
     node: str
+    address: str
     actor: Any
     starting: Any
     calls: dict[Any, _SentShard] = field(default_factory=dict)
@@ -144,6 +147,7 @@ class _Workers:
         self._first_nodes: set[str] | None = None
         self._failed_starts: dict[str, int] = {}
         self._refused: dict[str, MuslinError | RuntimeError] = {}
+        self._failure: Params = {}  # why a worker ended at its start: `worker`, its machine, and `reason`
         self._looked_s = 0.0
         self._ready_s = time.monotonic()  # when a worker was ready last
 
@@ -178,13 +182,20 @@ class _Workers:
         nodes = [node for node in self._cluster.ask(ray.nodes) if node["Alive"]]
         self._first_nodes = self._first_nodes or {node["NodeID"] for node in nodes}
         for node in nodes:
-            self._fill(node["NodeID"], int(node["Resources"].get("CPU", 0)))
+            self._fill(node)
         if now - self._ready_s > WAIT_FOR_WORKERS_S or (self._refused and not self._all):
             for refusal in self._refused.values():
                 raise refusal
-            raise ExecutionError(
-                "cluster_without_workers", address=self._cluster.address, machines=len(nodes), wait_s=WAIT_FOR_WORKERS_S
-            )
+            raise self._no_workers(nodes)
+
+    def _no_workers(self, nodes: Sequence[Mapping[str, Any]]) -> ExecutionError:
+        import ray
+
+        free = self._cluster.ask(ray.available_resources).get("CPU", 0)
+        return ExecutionError(
+            "cluster_without_workers", address=self._cluster.address, wait_s=WAIT_FOR_WORKERS_S, machines=len(nodes),
+            processors=sum(map(_processors, nodes)), free=int(free), **self._failure,
+        )  # fmt: skip
 
     def take_start(self, worker: _Worker, response: Any) -> None:
         """Let a worker work that has started, or leave its machine out.
@@ -207,9 +218,11 @@ class _Workers:
             if worker.node in (self._first_nodes or ()):
                 raise refusal
 
-    def drop(self, worker: _Worker) -> None:
+    def drop(self, worker: _Worker, error: Exception | None = None) -> None:
         """Give up a worker that ended; `look` starts another one."""
         if worker.starting is not None:
+            if error is not None:
+                self._failure = {"worker": worker.address, "reason": reason_of(error)}
             self._failed_starts[worker.node] = self._failed_starts.get(worker.node, 0) + 1
         self._all.remove(worker)
         self._kill(worker)
@@ -219,17 +232,18 @@ class _Workers:
             self._kill(worker)
         self._all.clear()
 
-    def _fill(self, node: str, places: int) -> None:
+    def _fill(self, machine: Mapping[str, Any]) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        node = machine["NodeID"]
         if node in self._refused or self._failed_starts.get(node, 0) >= WORKER_TRIES:
             return
         there = NodeAffinitySchedulingStrategy(node, soft=False)
-        for _ in range(places - sum(worker.node == node for worker in self._all)):
+        for _ in range(_processors(machine) - sum(worker.node == node for worker in self._all)):
             options = self._class.options(num_cpus=1, max_restarts=0, scheduling_strategy=there)
             actor = self._cluster.ask(options.remote)
             starting = self._cluster.ask(actor.prepare.remote, self._setup, self._shared)
-            self._all.append(_Worker(node, actor, starting))
+            self._all.append(_Worker(node, machine["NodeManagerAddress"], actor, starting))
 
     def _kill(self, worker: _Worker) -> None:
         import ray
@@ -237,6 +251,10 @@ class _Workers:
 
         with suppress(ExecutionError, RayError, ValueError):  # it or the cluster is gone, as the next call says
             self._cluster.ask(ray.kill, worker.actor)
+
+
+def _processors(node: Mapping[str, Any]) -> int:
+    return int(node["Resources"].get("CPU", 0))
 
 
 class _Job:
@@ -313,8 +331,8 @@ class _Job:
             worker = references[reference]
             try:
                 response = self._cluster.ask(ray.get, reference)
-            except RayError:
-                self._give_up(worker)
+            except RayError as error:
+                self._give_up(worker, error)
             else:
                 self._take(worker, reference, response)
 
@@ -327,11 +345,11 @@ class _Job:
             else:
                 self._kept[worker.calls.pop(reference).index] = found
 
-    def _give_up(self, worker: _Worker) -> None:
+    def _give_up(self, worker: _Worker, error: Exception | None = None) -> None:
         """Let other workers do what a worker had; the first of its parts is what it worked on."""
         if worker not in self.workers.references().values():
             return
-        self.workers.drop(worker)
+        self.workers.drop(worker, error)
         parts = list(worker.calls.values())
         worker.calls.clear()
         self.retried += len(parts)

@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,7 +159,7 @@ class SweepFolder:
             with open(self.folder / "sweep.json", "rb") as file:
                 content = parse_json(file.read(runs.MAX_RECORD_BYTES), UNSAFE_IN_RECORD)
         except (OSError, ValueError, BundleError) as error:
-            raise DataError("sweep_missing", path=path) from error
+            raise DataError("sweep_missing" if os.path.lexists(path) else "path_missing", path=path) from error
         record = {**content}
         try:
             if record.pop("sha256", None) != runs.digest_of_record(record):
