@@ -172,6 +172,12 @@ def test_no_page_has_the_marks_of_a_merge(page):
     assert not re.search(r"^(<<<<<<<|=======|>>>>>>>)( |$)", page.read_text(), re.MULTILINE)
 
 
+def test_the_design_names_every_workflow():
+    page = (ROOT / "docs/explanation/design.md").read_text(encoding="utf-8")
+    names = {path.stem for path in (ROOT / "src/muslin/workflows").glob("*.py")} - {"__init__"}
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", page)) == []
+
+
 def test_every_page_can_be_reached_from_the_readme():
     reached, left = set(), [ROOT / "README.md"]
     while left:

@@ -71,11 +71,10 @@ VIEWS = {
     "studio-empty": View("", "main h1", folder="empty", height=900),
     "studio-data": View(DATA + "fashion-mnist", ".dataroom canvas", height=900),
     "studio-mistakes": View(MISTAKES, ".confusion td"),
-    "studio-mistakes-cell": View(MISTAKES + "&label=Shirt&predicted=Coat", ".mistakesimages img"),
+    "studio-mistakes-cell": View(MISTAKES + "&label=Shirt&predicted=Coat", ".mistakesimages .thumbnail"),
     "studio-why": View(
-        MISTAKES + "&label=Shirt&predicted=Coat", ".mistakesimages img",
-        ("document.querySelector('.mistakesimages [tabindex=\"0\"]').dispatchEvent("
-         "new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))",),
+        MISTAKES + "&label=Shirt&predicted=Coat", ".mistakesimages .thumbnail",
+        ("document.querySelector('.mistakesimages .cell').click()",),
         then=".why:has(.near img):has(.whyattribution canvas):has(.channels canvas)", height=2600,
     ),
     "studio-audit": View(
