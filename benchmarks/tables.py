@@ -297,6 +297,16 @@ def time_to_accuracy(results: list[Result]) -> list[str]:
     return [drawn, "", *markdown_table(*time_plot.time_to_accuracy(results))]
 
 
+def photo_heads(results: list[Result]) -> list[str]:
+    (result,) = results
+    first, *others = result["rows"]
+    gains = [""] + [f"{row['gain']:+.2f} ± {row['standard_error']:.2f}" for row in others]
+    rows = [
+        (row["way"], f"{100 * row['accuracy']:.2f} %", gain) for row, gain in zip((first, *others), gains, strict=True)
+    ]
+    return markdown_table(("head", "accuracy", "against the first, points"), rows)
+
+
 def growth_image(results: list[Result]) -> str:
     (result,) = results
     return image(result)
@@ -339,6 +349,8 @@ TABLES = {
     "ladder": Table(from_rows(ladder_table.ladder_rows), ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
     "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),
+    "clothing_two_classes": Table(clothing_small, ("clothing_two_classes_*.json",), every=True),
+    "photo_heads": Table(photo_heads, ("photo_heads_*.json",)),
     "recipe_variants": Table(recipe_variants, ("recipe_variants_*.json",), every=True),
     "serving": Table(serving, ("serving_*.json",)),
     "cold": Table(cold, ("serving_*.json",)),

@@ -40,10 +40,10 @@ def train_recipe(recipe: str, seed: int, data: str = "fashion-mnist") -> dict[st
     callbacks = Callbacks(on_progress=note_time)
     plan = plan_training(data, TrainOptions(recipe=recipe, seed=seed), callbacks)
     with tempfile.TemporaryDirectory() as folder:
-        run = run_plan(plan, Path(folder) / "run", callbacks, on_start=note_time)
+        record = run_plan(plan, Path(folder) / "run", callbacks, on_start=note_time).record
     (wall, processor), *_, (wall_end, processor_end) = clocks
-    accuracy = run.record["test"]["label"]["accuracy"]
-    row = {"epoch": run.record["epochs"], "train_s": wall_end - wall, "train_cpu_s": processor_end - processor}
+    accuracy = record["test"]["label"]["accuracy"]
+    row = {"epoch": record["epochs"], "train_s": wall_end - wall, "train_cpu_s": processor_end - processor}
     return row | {"test_accuracy": accuracy}
 
 
