@@ -289,7 +289,10 @@ def explain_command(model: str, image: str, output: Any, options: dict[str, Any]
 
 @command("studio [folder]", *shared.serving_options)
 def studio_command(folder: str | None, port: int, open_browser: bool) -> None:
-    """See inside your models in the browser. Serves the models and images of FOLDER to this machine only."""
+    """Label, train, see mistakes, tag and review in the browser.
+
+    Serves the data, runs and models of FOLDER to this machine only.
+    """
     from muslin.studio.server import run_studio
 
     run_studio(Path(folder or "."), port, open_browser, log=log)
