@@ -1,5 +1,6 @@
 """HTTP/1.1 as the server speaks it: heads, odd requests, and what goes over the wire."""
 
+import json
 import socket
 
 import pytest
@@ -59,6 +60,28 @@ def test_chunked_body_and_expect_continue_are_understood(served: Served) -> None
     response = exchange(served, head, chunks)
     assert response.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert b'"results": [' in response
+
+
+def test_trailer_is_no_header(served: Served) -> None:
+    infer = b"POST /v2/models/small/infer HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n" % host_of(served)
+    inputs = [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [60] * 64}]
+    body = json.dumps({"inputs": inputs}).encode()
+    chunks = b"%x\r\n%b\r\n0\r\nInference-Header-Content-Length: 0\r\n\r\n" % (len(body), body)
+    assert exchange(served, infer + b"Transfer-Encoding: chunked\r\n\r\n" + chunks).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "beside", [b"0\r\nX: " + 400_000 * b"x", b"0\r\n" + 20_000 * b"X: 0123456789\r\n", b"1;" + 400_000 * b"x"]
+)
+def test_more_beside_a_body_than_in_it_is_refused(served: Served, beside: bytes) -> None:
+    response = exchange(served, HEAD % host_of(served) + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", beside)
+    assert response.startswith(b"HTTP/1.1 400 ") or response == b""  # the client may be cut off while it sends
+
+
+def test_chunks_of_a_byte_are_refused(served: Served) -> None:
+    head = HEAD % host_of(served) + b"Transfer-Encoding: chunked\r\n\r\n"
+    response = exchange(served, head, *10 * [5_000 * b"1\r\nx\r\n"])
+    assert response.startswith(b"HTTP/1.1 400 ") or response == b""
 
 
 def test_both_lengths_of_a_body_are_refused(served: Served) -> None:

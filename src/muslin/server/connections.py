@@ -13,7 +13,8 @@ from muslin.strict_json import json_text
 from muslin.web.connections import REQUEST_HEAD_S, TimeLimits
 
 MAX_HEAD_BYTES = 2**16
-"""Of a request's line and headers, which the parser keeps until they are complete; clients send a few hundred."""
+"""Of a request's line and headers, which the parser keeps until they are complete; clients send a few hundred. What
+comes beside a body, as the lengths of its chunks and the trailers after them, may have so many bytes more than it."""
 
 MAX_CONNECTIONS = 4096
 """Open connections; an idle one takes 10 KB."""
@@ -34,8 +35,8 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
     max_connections = MAX_CONNECTIONS
     patience_s = 2.0  # clients under load send their next request sooner, and would lose it
 
-    _head_bytes = 0
     _is_in_head = True
+    _beside_body = 0  # bytes of the head; then how many more came beside the body than in it
     _is_refused = False
 
     def _refuse(self) -> None:
@@ -49,13 +50,15 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
         if self._is_refused:
             super()._refuse()
             return
-        if self._is_in_head:
-            self._head_bytes += len(data)
+        self._beside_body += len(data)
         self._unset_keepalive_if_required()
         self._feed(data)
-        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(HEAD_TOO_LARGE)
-            self.transport.close()
+        if self._beside_body > MAX_HEAD_BYTES and not self.transport.is_closing():
+            if self._is_in_head:
+                self.transport.write(HEAD_TOO_LARGE)
+                self.transport.close()
+            else:
+                self.send_400_response("")
 
     def timeout_keep_alive_handler(self) -> None:
         if has_unread(self.transport):  # the next request has come, and the server is behind
@@ -64,7 +67,7 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def _end_if_late(self) -> None:
-        if self._head_bytes or not has_unread(self.transport):
+        if (self._is_in_head and self._beside_body) or not has_unread(self.transport):
             super()._end_if_late()
         else:
             self._await_client(REQUEST_HEAD_S)
@@ -96,17 +99,25 @@ class FastConnection(TimeLimits, HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # else it is a trailer, and the guard has looked at the headers already
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         if self._asks_for_upgrade():
             return  # it is read again
-        self._is_in_head, self._head_bytes = False, 0
+        self._is_in_head, self._beside_body = False, 0
         super().on_headers_complete()
         self.cycle.transport = self._joined
+
+    def on_body(self, body: bytes) -> None:
+        self._beside_body -= 2 * len(body)  # once it was counted among what came
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._asks_for_upgrade():
             return
-        self._is_in_head = True
+        self._is_in_head, self._beside_body = True, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
