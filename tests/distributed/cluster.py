@@ -119,7 +119,7 @@ class Cluster:
 
     def start_head(self, port: int = 6379) -> None:
         """Start Ray on the head, and wait until others can join."""
-        words = ["--head", f"--port={port}", "--include-dashboard=false"]
+        words = ["--head", f"--port={port}", "--include-dashboard=false", "--no-monitor"]
         self._begin_ray(self.head, words, self._head_processors)
         knock = f"import socket; socket.create_connection(('{self.head.address}', {port}), 1)"
         while subprocess.run(self.desk.command([sys.executable, "-c", knock]), capture_output=True).returncode:
@@ -211,7 +211,7 @@ class Cluster:
     def _begin_ray(
         self, host: Host, words: Sequence[str], processors: int, environment: dict[str, str] | None = None
     ) -> None:
-        quiet = ["--disable-usage-stats"]
+        quiet = ["--disable-usage-stats", "--include-log-monitor=false"]
         memory = [f"--num-cpus={processors}", "--object-store-memory=120000000"]
         place = [f"--node-ip-address={host.address}", f"--temp-dir={host.folder}"]
         command = host.command(

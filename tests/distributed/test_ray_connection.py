@@ -29,7 +29,22 @@ def test_machine_without_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "where", ["ray://", "ray://head:port", "ray://head:70000", "ray://head/folder", "ray://a@head"]
+    "where",
+    [
+        "",
+        "Ray",
+        "ray://",
+        "ray://head:port",
+        "ray://head:70000",
+        "ray://head:0",
+        "ray://head/folder",
+        "ray://a@head",
+        "ray://:b@head",
+        "ray://head#a",
+        "ray://[::1",
+        "ray://\u0130..\u0130",
+        f"ray://{'h' * 64}",
+    ],
 )
 def test_malformed_addresses_are_refused(where: str) -> None:
     with refuses("executor_unknown", ExecutionError, value=where), open_executor(where):

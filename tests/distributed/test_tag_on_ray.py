@@ -1,4 +1,5 @@
-"""`muslin tag` on a Ray cluster writes what one machine writes, to the byte, while hosts leave and join.
+"""`muslin tag` and `muslin similar build` on Ray write what one machine writes, to the byte, while hosts leave
+and join.
 
 The short form has one working host, which another one replaces; the long form three, of which one is taken away midway
 and one more is added, and 20,000 photos. The machines that work see neither the photos nor the model.
@@ -6,6 +7,7 @@ and one more is added, and 20,000 photos. The machines that work see neither the
 
 import csv
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +22,9 @@ from PIL import Image
 from ray_shards import numbers, run_shards
 
 from muslin.models.bundle import seal
+from muslin.workflows.similar import BuildOptions, build
 from muslin.workflows.tag import JOURNAL_SUFFIX
+from similar_shop import similar_shop
 from small_models import SIDE, convolving_bundle
 
 
@@ -67,17 +71,51 @@ def cluster(job: Job, is_long: bool) -> Iterator[Cluster]:
 
 
 def test_errors_come_in_their_shards_place(cluster: Cluster) -> None:
-    """A worker that ends is replaced; what a task raises keeps its code."""
-    lines = run_shards(cluster, "ray_tasks:end_process", "ray_tasks:refuse", count=4)
-    assert numbers(lines) == [0, 1, 0, 1]
+    """A worker that ends is replaced; what a task raises keeps its code; the next job of a task has its workers."""
+    waiting = "ray_tasks:work_a_while"
+    lines = run_shards(cluster, "ray_tasks:end_process", "ray_tasks:refuse", waiting, waiting, count=4)
+    assert numbers(lines) == [0, 1, 0, 1, *range(4), *range(4)]
+    assert len({line["params"]["pid"] for line in lines if "pid" in line.get("params", {})}) == 1
     lost, refused = lines[2], lines[5]
     assert (lost["error"], lost["params"]) == ("shard_lost", {"name": "P2", "tries": 3})
     assert (refused["error"], refused["params"]["row"]) == ("row_length", 17)
 
 
-def test_tags_are_those_of_one_machine(cluster: Cluster, job: Job) -> None:
+def test_index_is_that_of_one_machine(
+    cluster: Cluster, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job.folder / "shop").mkdir()
+    shop = similar_shop(job.folder / "shop", products=20)
+    words = [sys.executable, "-m", "muslin", "similar", "build", shop / "products.csv", "--images", shop / "photos"]
+    words += ["--model", shop / "model.muslin", "-o", shop / "there.index", "--on", cluster.address]
+    with cluster.popen(words, cwd=shop, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        assert process.wait() == 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = BuildOptions(shop / "model.muslin", read_options={"images": shop / "photos"})
+    alone = build(shop / "products.csv", shop / "here.index", options)
+    assert (shop / "there.index").read_bytes() == alone.out.read_bytes()
+
+
+def test_interrupted_command_leaves_no_worker(cluster: Cluster, job: Job) -> None:
     output = job.folder / "there.csv"
     command = tag(job.folder, str(output), "--on", cluster.address)
+    with cluster.popen(command, cwd=job.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        wait_for(lambda: blocks(output) >= 1 or process.poll() is not None)
+        assert process.poll() is None, process.stdout.read().decode()
+        assert cluster.workers()
+        process.send_signal(signal.SIGINT)
+        printed = process.stdout.read().decode()
+    assert process.returncode == 1
+    assert "--resume" in printed
+    wait_for(lambda: not cluster.workers())
+    assert not cluster.workers()
+
+
+def test_tags_are_those_of_one_machine(cluster: Cluster, job: Job) -> None:
+    """Those of the command that was interrupted, which goes on; meanwhile a host leaves, and another one joins."""
+    output = job.folder / "there.csv"
+    command = tag(job.folder, str(output), "--resume", "--on", cluster.address)
     with cluster.popen(command, cwd=job.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout
         wait_for(lambda: blocks(output) >= job.count // 750 - 3 or process.poll() is not None)

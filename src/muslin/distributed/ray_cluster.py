@@ -158,10 +158,11 @@ def _address_of(where: str) -> str:
         where = f"ray://{_head_of_this_machine()}"
     try:
         parts = urlsplit(where)
-        host, port = parts.hostname, parts.port or CLIENT_PORT
-    except ValueError:
+        host, port = parts.hostname, CLIENT_PORT if parts.port is None else parts.port
+        (host or "").encode("idna")
+    except ValueError:  # also of a name that no host can have
         host = None
-    if not host or parts.path or parts.query or parts.username:
+    if not host or not port or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         raise ExecutionError("executor_unknown", value=where)
     return f"ray://[{host}]:{port}" if ":" in host else f"ray://{host}:{port}"
 

@@ -35,6 +35,10 @@ seconds to start, and a minute on a machine that other work keeps very busy."""
 KEPT_PER_WORKER = 16
 """Results that wait for an earlier shard, a worker, before no other shard is begun: they take memory."""
 
+KEPT_S = 10
+"""Seconds for which workers wait for the next job, such as the next products of a catalogue; then others can have their
+processors."""
+
 WORKER_TRIES = 3
 """Workers that may end at one machine, one after the other without a result, before the machine is left alone."""
 
@@ -55,6 +59,9 @@ class RayExecutor:
         self._cluster = RayCluster(where)
         self._memory_mb = memory_mb
         self._is_cancelled = threading.Event()
+        self._lock = threading.Lock()
+        self._workers: _Workers | None = None
+        self._idle: threading.Timer | None = None
         self._job: _Job | None = None
         self._before = ExecutorStatus(0, 0, 0, 0)  # all earlier jobs
 
@@ -62,8 +69,8 @@ class RayExecutor:
         job: _Job | None = None
         try:
             self._check_cancelled()
-            workers = _Workers(self._cluster, self._setup(task, shared), shared)
-            job = self._job = _Job(self._cluster, workers, iter(shards))
+            with self._lock:
+                job = self._job = _Job(self._cluster, self._workers_for(task, shared), iter(shards))
             while not job.is_done:
                 self._check_cancelled()
                 if (result := job.step()) is not None:
@@ -74,12 +81,18 @@ class RayExecutor:
         finally:
             if job is not None:
                 self._before, self._job = replace(self.status(), workers=0, running=0), None
-                if not self._is_cancelled.is_set():
-                    job.workers.end()
+                if job.is_done:
+                    self._idle = threading.Timer(KEPT_S, self._end_workers)
+                    self._idle.daemon = True
+                    self._idle.start()
+                else:
+                    self._end_workers()
 
     def cancel(self) -> None:
         if not self._is_cancelled.is_set():
             self._is_cancelled.set()
+            if self._idle:
+                self._idle.cancel()
             self._cluster.close()
 
     def status(self) -> ExecutorStatus:
@@ -90,6 +103,25 @@ class RayExecutor:
         running = sum(len(worker.calls) for worker in ready)
         done, retried = before.done + job.done, before.retried + job.retried
         return ExecutorStatus(len(ready), running, done, retried, job.workers.left_out())
+
+    def _workers_for(self, task: str, shared: Mapping[str, bytes]) -> "_Workers":
+        """Those of the last job, if its task and what it shared are the same; or new ones."""
+        if self._idle:
+            self._idle.cancel()
+        setup = self._setup(task, shared)
+        if self._workers and self._workers.setup != setup:
+            self._workers.end()
+            self._workers = None
+        self._workers = self._workers or _Workers(self._cluster, setup, shared)
+        self._workers.begin()
+        return self._workers
+
+    def _end_workers(self) -> None:
+        """End the workers, unless the next job has them."""
+        with self._lock:
+            if self._workers and not self._job and not self._is_cancelled.is_set():
+                self._workers.end()
+                self._workers = None
 
     def _processors(self) -> int:
         """Of the cluster's machines together: each has a worker once there is work."""
@@ -139,7 +171,7 @@ class _Workers:
     def __init__(self, cluster: RayCluster, setup: bytes, shared: Mapping[str, bytes]) -> None:
         import ray
 
-        self._cluster, self._setup = cluster, setup
+        self._cluster, self.setup = cluster, setup
         # in a list: Ray would replace a reference that is an argument itself by its value, for each worker again
         self._shared = {name: [cluster.ask(ray.put, part)] for name, part in shared.items()}
         self._class = cluster.ask(ray.remote, actor_class())
@@ -148,8 +180,11 @@ class _Workers:
         self._failed_starts: dict[str, int] = {}
         self._refused: dict[str, MuslinError | RuntimeError] = {}
         self._failure: Params = {}  # why a worker ended at its start: `worker`, its machine, and `reason`
-        self._looked_s = 0.0
-        self._ready_s = time.monotonic()  # when a worker was ready last
+        self._looked_s = self._ready_s = 0.0  # when machines were looked for, and when a worker was ready last
+
+    def begin(self) -> None:
+        """Wait anew: a job begins."""
+        self._looked_s, self._ready_s = 0.0, time.monotonic()
 
     def ready(self) -> list[_Worker]:
         """Those that take shards, the least busy first."""
@@ -242,7 +277,7 @@ class _Workers:
         for _ in range(_processors(machine) - sum(worker.node == node for worker in self._all)):
             options = self._class.options(num_cpus=1, max_restarts=0, scheduling_strategy=there)
             actor = self._cluster.ask(options.remote)
-            starting = self._cluster.ask(actor.prepare.remote, self._setup, self._shared)
+            starting = self._cluster.ask(actor.prepare.remote, self.setup, self._shared)
             self._all.append(_Worker(node, machine["NodeManagerAddress"], actor, starting))
 
     def _kill(self, worker: _Worker) -> None:
