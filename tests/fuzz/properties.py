@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import address_properties
 import model_properties
 import model_strategies
 import openpyxl
@@ -216,6 +217,7 @@ PROPERTIES: dict[str, tuple[SearchStrategy[Any], Callable[[Any, Path], object]]]
     "conversions": (strategies.folders(), check_conversion),
     "photos-in-tables": (strategies.photos_in_tables(), check_photos),
     "anything": (strategies.anything(), check_anything),
+    "addresses": (address_properties.addresses(), address_properties.check_address),
     "resealed-models": (model_strategies.resealed_bundles(), model_properties.check_bundle),
     "changed-graphs": (model_strategies.changed_graphs(), model_properties.check_changed_graph),
 }

@@ -10,7 +10,7 @@ from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.data.tables import Cell, TableFile
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.identifier_names import joined_words
-from muslin.data.tables.table_file import check_width
+from muslin.data.tables.table_file import BLANK, check_width
 from muslin.errors import DataError
 from muslin.fetching.address import START
 
@@ -30,7 +30,7 @@ _BETWEEN = re.compile(r"[\s,;|]+(?=(?:https?:)?//)", re.IGNORECASE)
 """Between two addresses in a cell; commas, spaces and the like are in addresses too."""
 
 _QUOTED = re.compile(r"""["']([^"']+)["']""")
-_AROUND = " \t\r\n,;|"
+_AROUND = BLANK + ",;|"
 
 
 def texts_in(cell: Cell) -> list[str]:
@@ -41,7 +41,9 @@ def texts_in(cell: Cell) -> list[str]:
     """
     if isinstance(cell, tuple):
         return [text for each in cell for text in texts_in(each)]
-    quoted = _QUOTED.findall(cell) if cell.startswith(("[", "(")) else None
+    quoted = _QUOTED.findall(cell) if cell.startswith(("[", "(", "{")) else []
+    if "{" in cell:  # objects of JSON, as shop systems have one for each photo
+        quoted = [text for text in quoted if is_address(text)]
     parts = quoted or _BETWEEN.split(cell)
     return [text for part in parts if (text := part.strip(_AROUND))]
 

@@ -44,6 +44,9 @@ LONG_DOCUMENT = re.compile(r'\{"[^"]*":[\[{]|\{"[^"]*\.\w+":|\{"classes":null')
 LABEL_KEYS = ("choices", "label", "displayName", "class-name", "classifications", "detections")
 """Keys of an object that names labels: of Label Studio, FiftyOne, Google and Amazon."""
 
+ADDRESS_KEYS = ("src", "url")
+"""Names in an object of a photo, as the interfaces of Shopify and WooCommerce give them."""
+
 Records = Iterable[Mapping[str, Any]]
 Reader = Callable[[Any, list[Message]], Records]
 
@@ -167,12 +170,12 @@ def cells_of(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
 
 
 def _labels(value: Any) -> Any:
-    """The labels that an object, or each object of a list, names; a single choice is no list."""
+    """The labels, or the photos' addresses, that an object, or each object of a list, names; one choice is no list."""
     if isinstance(value, list):
         return [_labels(item) for item in value]
     if not isinstance(value, dict):
         return _encodable(value) if isinstance(value, str) else value
-    labels = _labels(next((value[name] for name in LABEL_KEYS if name in value), None))
+    labels = _labels(next((value[name] for name in (*LABEL_KEYS, *ADDRESS_KEYS) if name in value), None))
     return labels[0] if "choices" in value and isinstance(labels, list) and len(labels) == 1 else labels
 
 
