@@ -64,6 +64,8 @@ def test_a_photo_of_no_product_is_only_similar(index: Path, capfd: Capture) -> N
     write_photo(Path("strange.png"), pattern(5000))
     found = invoke(capfd, "similar", "find", index, "strange.png", "--json").json
     assert len(found["products"]) == 20
+    unused = invoke(capfd, "similar", "find", index, "P1", "--precision", 0.9, "--json")
+    assert error_object(unused)["code"] == "option_needs", "of a product, the same product is never said"
     assert not any(product["same"] for product in found["products"])
 
 

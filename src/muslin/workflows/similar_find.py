@@ -87,13 +87,15 @@ def find(index: Index, path: Path, query: str, count: int = DEFAULT_COUNT, *, pr
         precision: at which "the same product" is said of a photo; by default the highest that can be guaranteed.
 
     Raises:
-        DataError: there is neither such a file nor such a product.
+        DataError: there is neither such a file nor such a product; or a precision is given with a product.
         ImageError: the photo cannot be read.
         BundleError: the index's network cannot be run.
     """
     if not os.path.isfile(query):
         if query not in index.numbers:
             raise DataError("similar_query_unknown", name=query, path=str(path), nearest=index.nearest_name(query))
+        if precision is not None:
+            raise DataError("option_needs", option="--precision", needed="a photo")
         return _find_product(index, query, count)
     index.graph.check()
     content = read_photo(query, Path(query))
