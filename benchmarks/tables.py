@@ -21,6 +21,7 @@ import guarantee_tables
 import ladder_table
 import review_tables
 import server_tables
+import similar_tables
 import statistics_tables
 import step_tables
 import time_plot
@@ -29,9 +30,12 @@ from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 from muslin.learn.recipes import LADDER
 
 HERE = Path(__file__).resolve().parent
-PAGES = tuple(
-    HERE.parent / "docs/explanation" / name
-    for name in ("speed.md", "selective-prediction.md", "review-loop.md", "review-training.md", "serving.md")
+PAGES = (
+    *(
+        HERE.parent / "docs/explanation" / name
+        for name in ("speed.md", "selective-prediction.md", "review-loop.md", "review-training.md", "serving.md")
+    ),
+    HERE.parent / "docs/how-to/similar.md",
 )
 IMAGES = HERE.parent / "docs/images"
 Result = dict[str, Any]
@@ -373,6 +377,9 @@ TABLES = {
     "label_forecast": Table(
         from_rows(statistics_tables.label_forecast), ("label_forecast_photos_*.json", "label_forecast_pixels_*.json")
     ),
+    "similar_recall": Table(from_rows(similar_tables.similar_recall), ("similar_2*.json",)),
+    "similar_guarantee": Table(from_rows(similar_tables.similar_guarantee), ("similar_2*.json",)),
+    "similar_index": Table(from_rows(similar_tables.similar_index), ("similar_index_*.json",)),
     "products": Table(from_rows(guarantee_tables.products), ("products_*.json",)),
     "review_loop": Table(from_rows(review_tables.review_loop), ("review_loop_*.json",)),
     "review_sealed": Table(from_rows(review_tables.review_sealed), ("review_sealed_*.json",)),
