@@ -5,6 +5,12 @@ from typing import Any
 
 from guarantee_tables import Result, Table, percent
 
+NAMES = {
+    "photos": "photos and made views, mixed",
+    "changed": "only changed photos looked up",
+    "synthetic": "synthetic features",
+}
+
 
 def share(row: Mapping[str, Any]) -> str:
     """A share with its interval."""
@@ -30,7 +36,7 @@ def similar_recall(results: Sequence[Result]) -> Table:
 def similar_guarantee(results: Sequence[Result]) -> Table:
     (result,) = results
     rows = []
-    for data, name in (("photos", "photos and made views"), ("synthetic", "synthetic features")):
+    for data, name in NAMES.items():
         for row in result["same_product"][data]:
             low, high = (f"{100 * end:.1f}" for end in row["below_target_interval"])
             broken = f"{row['below_target']} ({low} to {high} %)"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from muslin.evaluation.binomial import binomial_tail
 from muslin.evaluation.retrieval import ranks_of_own
-from muslin.similarity.projection import Features, Projection, fit_projection
+from muslin.similarity.projection import MAX_FITTED, Features, Projection, fit_projection
 from muslin.similarity.same_product import MAX_CALIBRATED, SameProductData, calibrate
 from muslin.similarity.search import Search
 
@@ -22,6 +22,9 @@ MAX_LEARNED, MAX_CHOSEN = 5_000, 500
 
 MAX_GALLERY = 20_000
 """Photos among which a projection is chosen, evenly drawn; one that finds more among these does so among all."""
+
+FOLDS = 4
+"""Parts of the calibrated products, each looked up with a projection that is fitted to all other photos."""
 
 SIGNIFICANCE = 0.05
 """Of the sign test by which a learned projection is chosen."""
@@ -54,8 +57,34 @@ def fit_vectors(
     projection, held_out = choose_projection(features, products)
     vectors = projection(features).astype(np.float16)
     known, unknown = looked_up(products, held_out)
-    calibration = calibrate(Search(vectors, products), known, unknown, same) if len(known) else None
+    calibration = None
+    if len(known):
+        searches = _searches(features, products, projection, vectors, (known, unknown))
+        calibration = calibrate(searches, known, unknown, same)
     return Fitted(projection, vectors, calibration, held_out)
+
+
+def _searches(
+    features: NDArray[np.float16],
+    products: Products,
+    projection: Projection,
+    vectors: NDArray[np.float16],
+    calibrated: tuple[Products, Products],
+) -> list[Search]:
+    """Searches to calibrate with, of which none was fitted to the products that are looked up in it, as of `calibrate`.
+
+    Among the photos that a projection was fitted to, those of other products are less alike than a new photo and they
+    are: with few photos, much less.
+    """
+    if projection.pairs or len(features) > MAX_FITTED:  # learned from other products; or fitted to very many photos
+        return [Search(vectors, products)]
+    searches = []
+    for number in range(FOLDS):
+        looked_up = np.concatenate([part[number::FOLDS] for part in calibrated])
+        others = ~np.isin(products, looked_up)
+        fitted = fit_projection(features[others] if others.any() else features)
+        searches.append(Search(fitted(features).astype(np.float16), products))
+    return searches
 
 
 def looked_up(products: Products, held_out: Products) -> tuple[Products, Products]:

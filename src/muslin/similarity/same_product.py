@@ -1,5 +1,6 @@
 """When two photos can be said to show the same product: at a precision that a shop's own products prove."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ class SameProductRule:
 
 
 def calibrate(
-    search: Search, known: NDArray[np.int64], unknown: NDArray[np.int64], same: frozenset[tuple[int, int]]
+    searches: Sequence[Search], known: NDArray[np.int64], unknown: NDArray[np.int64], same: frozenset[tuple[int, int]]
 ) -> SameProductData:
     """Look up a photo of each of these products, drawn at random, among all others of the catalogue.
 
@@ -93,16 +94,39 @@ def calibrate(
     each product is looked up once: so they are a random sample of what is looked up.
 
     Args:
-        known: int64 (k,), in random order: products with several photos, that nothing else was fitted to.
+        searches: k of the same photos; every kth product of `known` and `unknown`, from its own place on, is looked up
+            in one of them, which was not fitted to it.
+        known: int64 (k,), in random order: products with several photos.
         unknown: int64 (k,), in random order: other products.
         same: pairs of products that a person found to be the same one.
     """
     n_fitted = int(FITTED * len(known))
     if n_fitted < MIN_FITTED:
         n_fitted = 0
-    first, rest = ((known[part], unknown[part]) for part in (slice(n_fitted), slice(n_fitted, None)))
-    logit = _fit_logit(*_rows(search, *first, same)[:2]) if n_fitted else np.array(USUAL)
-    return SameProductData(*_rows(search, *rest, same), logit)
+    places = np.arange(len(known))
+    logit = np.array(USUAL)
+    if n_fitted:
+        logit = _fit_logit(*_all_rows(searches, known, unknown, places[:n_fitted], same)[:2])
+    return SameProductData(*_all_rows(searches, known, unknown, places[n_fitted:], same), logit)
+
+
+def _all_rows(
+    searches: Sequence[Search],
+    known: NDArray[np.int64],
+    unknown: NDArray[np.int64],
+    places: NDArray[np.int64],
+    same: frozenset[tuple[int, int]],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]:
+    """The rows of the products at these places of `known` and `unknown`, the most similar first."""
+    parts, groups = [], 0
+    for number, search in enumerate(searches):
+        own = places[places % len(searches) == number]
+        cosine, correct, group = _rows(search, known[own], unknown[own], same)
+        parts.append((cosine, correct, group + groups))
+        groups += 2 * len(own)
+    cosine, correct, group = (np.concatenate(values) for values in zip(*parts, strict=True))
+    order = np.lexsort((group, correct, -cosine))
+    return cosine[order], correct[order], group[order].astype(np.int32)
 
 
 def _rows(
