@@ -105,3 +105,12 @@ def test_redirects_are_counted_and_come_under_the_rate_of_their_host() -> None:
     error = schedule.redirect(hop, other.address)
     assert error is not None
     assert error.code == "redirects_too_many"
+
+
+def test_host_that_is_not_public_is_given_up_not_the_one_that_leads_there() -> None:
+    schedule = Schedule([*jobs("a.example", 3), *jobs("b.example", 3)], rate=1000)
+    inside = FetchError("host_not_public", host="b.example", address="10.0.0.1")
+    first, second = taken(schedule, 0.0), taken(schedule, 0.0)
+    assert [job.key for job, _ in schedule.fail(first, inside, 0.0)] == ["a.example 0"]
+    assert [job.key for job, _ in schedule.fail(second, inside, 0.0)] == [f"b.example {i}" for i in range(3)]
+    assert taken(schedule, 1.0).key == "a.example 1"

@@ -130,7 +130,9 @@ class Schedule:
 
     def fail(self, job: Job, error: MuslinError, now: float) -> list[tuple[Job, MuslinError]]:
         """What is given up because a job failed: nothing where it is tried again; or it, or all of its site."""
-        if error.code not in TEMPORARY | OF_HOST:
+        # a redirect to a host that is not public names another host: it says nothing of the one that redirects
+        is_of_host = error.code in OF_HOST and error.params.get("host") == job.address.host
+        if error.code not in TEMPORARY and not is_of_host:
             self.succeed(job)
             return [(job, error)]
         site = self._end(job)
@@ -140,7 +142,7 @@ class Schedule:
         else:
             site.failures += 1
         is_down = site.failures >= FAILURES or site.busy_answers >= BUSY_ANSWERS
-        if is_down or pause_s > MAX_PAUSE_S or error.code in OF_HOST:
+        if is_down or is_of_host or pause_s > MAX_PAUSE_S:
             return [(job, error), *self._give_up(job.address.site, error)]
         if site.given_up or job.attempts >= ATTEMPTS:
             self._drop_if_done(job.address.site)
