@@ -75,6 +75,27 @@ def test_the_same_product_is_correct_as_often_as_guaranteed() -> None:
     assert kept >= 10, "the guarantee holds with 95 % confidence"
 
 
+def test_guarantee_holds_with_fewer_photos_than_features() -> None:
+    """Photos that the projection is fitted to are less alike than a new one and they are, and must not calibrate it."""
+    width, kept = 240, 0
+    scale = 1 / np.sqrt(1 + np.arange(width))
+    for seed in range(8):
+        random = np.random.default_rng([seed, 7])
+        centres = random.normal(0, 1, (240, width)) * scale
+        noise = random.normal(0, 1.15 * scale.mean(), (720, width))
+        features, products = (centres.repeat(3, axis=0) + noise).astype(np.float16), np.arange(720) // 3
+        place = np.arange(720) % 3
+        indexed = np.flatnonzero((products < 120) & (place > 0) | (products >= 120) & (products < 160) & (place == 1))
+        fitted = fit_vectors(features[indexed], products[indexed])
+        rule = same_product_rule(fitted.calibration, 0.9)
+        search = Search(fitted.vectors, products[indexed])
+        looked_up = np.flatnonzero((place == 0) & ((products < 80) | (products >= 160)))
+        cosines = search.cosines(fitted.projection(features[looked_up]))
+        is_said = np.maximum.reduceat(cosines, search.starts, axis=1) >= rule.threshold
+        kept += int(is_said[np.arange(80), np.arange(80)].sum()) >= 0.9 * is_said.sum()
+    assert kept >= 7
+
+
 def test_few_products_are_told_what_they_lack() -> None:
     features, products = features_of(12, 2, np.random.default_rng(4), noise=0.1)
     rule = same_product_rule(fit_vectors(features, products).calibration)
