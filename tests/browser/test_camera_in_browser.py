@@ -43,7 +43,7 @@ def test_classes_are_recorded_trained_and_predicted_live(page, folder):
     assert page.run("document.documentElement.scrollWidth") == 390
     page.resize(1280, 900)
     press_button(page, "Train")
-    until(page, "document.querySelector('.livebars .verdict') !== null", wait_s=60)
+    until(page, "document.querySelector('.livebars .verdict') !== null", wait_s=300)
     assert page.run("document.querySelectorAll('.livebar').length") == 2
     assert "Accuracy" in page.run("document.querySelector('.job').textContent")
     with (folder / "imports/camera/images.csv").open() as file:

@@ -8,7 +8,7 @@ from page_actions import click, press, serious_problems, until
 import muslin
 from garment_files import write_garment_folders
 
-SETTINGS = {"epochs": 6, "batch_size": 20, "image_size": 28, "widths": (16, 8, 16), "split_seed": 5}
+SETTINGS = {"epochs": 15, "batch_size": 20, "image_size": 28, "widths": (16, 8, 16), "split_seed": 5}
 MISTAKEN = "td:not(.right) button:not(:has(.none))"
 
 
