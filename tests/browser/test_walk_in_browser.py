@@ -144,6 +144,7 @@ def test_my_own_photo_is_compared_and_cut_out(page, address):
 def test_a_teachers_link_hides_what_a_lesson_does_not_need(page, address):
     page.visit(f"{address}/#{WALK}")
     until(page, "document.querySelectorAll('.walkfoot button').length === 3")
+    until(page, "document.querySelector('.task')")  # what loads moves the buttons
     tap(page, ".walkfoot button", 2)
     until(page, "document.querySelector('dialog .switch input')")
     for name in range(1, 7):
