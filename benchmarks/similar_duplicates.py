@@ -84,15 +84,16 @@ def by_hash(folder: Path) -> list[tuple[str, str]]:
 def counted(found: set[tuple[str, str]], pairs: set[tuple[str, str]], products: int) -> dict[str, Any]:
     from muslin.evaluation.intervals import wilson_interval
 
-    right, alarms = len(found & pairs), len(found - pairs)
+    right, alarms = len(found & pairs), found - pairs
+    alarmed = len({product for pair in alarms for product in pair})
     return {
         "planted": len(pairs),
         "found": right,
         "found_interval": wilson_interval(right, len(pairs)),
-        "false_alarms": alarms,
-        "false_alarms_per_1000": 1000 * alarms / products,
-        "false_alarm_interval": [1000 * end for end in wilson_interval(alarms, products)],
-        "not_planted": sorted(found - pairs)[:20],
+        "false_alarms": len(alarms),
+        "products_with_alarms": alarmed,
+        "alarmed_per_1000_interval": [1000 * end for end in wilson_interval(alarmed, products)],
+        "not_planted": sorted(alarms)[:20],
     }
 
 
@@ -108,18 +109,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pairs = write_shop(photos, arguments.planted, folder)
-        started = time.process_time()
+        started, products = time.process_time(), len(photos) + len(pairs)
         reported, compared = by_muslin(folder)
         found = {(pair["product_a"], pair["product_b"]) for pair in reported}
-        rows = {"muslin": counted(found, pairs, len(photos))}
+        rows = {"muslin": counted(found, pairs, products)}
         rows["muslin"] |= {"compared": compared, "processor_s": time.process_time() - started, "peak_mb": peak_mb()}
         shown = {(pair["product_a"], pair["product_b"]): (pair["photo_a"], pair["photo_b"]) for pair in reported}
         for pair in sorted(found - pairs):
             print(pair, [Path(photo).name for photo in shown[pair]], flush=True)
-        rows["difference hash"] = counted(set(by_hash(folder)), pairs, len(photos))
+        rows["difference hash"] = counted(set(by_hash(folder)), pairs, products)
     for way, row in rows.items():
         print(way, row)
-    write_result(head, {"products": len(photos) + len(pairs), "ways": rows})
+    write_result(head, {"products": products, "ways": rows})
 
 
 if __name__ == "__main__":

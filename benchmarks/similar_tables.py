@@ -62,3 +62,15 @@ def similar_index(results: Sequence[Result]) -> Table:
         ("peak memory, search", f"{result['search']['peak_mb']:,.0f} MB", ""),
     ]
     return (f"{result['photos']:,} photos", "by the clock", "processor"), rows
+
+
+def similar_duplicates(results: Sequence[Result]) -> Table:
+    (result,) = results
+    rows = []
+    for way, row in result["ways"].items():
+        found = share({"value": row["found"] / row["planted"], "interval": row["found_interval"]})
+        low, high = (f"{end:.1f}" for end in row["alarmed_per_1000_interval"])
+        alarmed = f"{1000 * row['products_with_alarms'] / result['products']:.1f} ({low} to {high})"
+        rows.append((way, found, f"{row['false_alarms']:,}", alarmed))
+    head = ("way", f"{row['planted']:,} duplicates found", "false alarms, pairs", "products with one, per 1,000")
+    return head, rows

@@ -378,6 +378,7 @@ TABLES = {
     ),
     "similar_recall": Table(from_rows(similar_tables.similar_recall), ("similar_2*.json",)),
     "similar_guarantee": Table(from_rows(similar_tables.similar_guarantee), ("similar_2*.json",)),
+    "similar_duplicates": Table(from_rows(similar_tables.similar_duplicates), ("similar_duplicates_*.json",)),
     "similar_index": Table(from_rows(similar_tables.similar_index), ("similar_index_*.json",)),
     "products": Table(from_rows(guarantee_tables.products), ("products_*.json",)),
     "review_loop": Table(from_rows(review_tables.review_loop), ("review_loop_*.json",)),
