@@ -1,10 +1,11 @@
 """What does it cost to tag in processes or on a Ray cluster of this machine, against the threads of one process?
 
-    python benchmarks/distributed_overhead.py MODEL PHOTOS [--minutes 1] [--rounds 3] [--on local:2 --on ray …]
+    python benchmarks/distributed_overhead.py MODEL PHOTOS [--minutes 1] [--rounds 3] [--on here --on local:2 …]
 
-Each way tags all photos with an empty cache, in a process of its own from its start to its end, in turns, so that each
-ratio is of one turn. Before, an uncounted turn in threads says how often each photo is tagged, under other names with
-other bytes, so that threads take `--minutes` in all rounds together. All outputs must be equal to the byte.
+`here` are the threads of the command itself. Each way tags all photos with an empty cache, in a process of its own from
+its start to its end, in turns, so that each ratio is of one turn. Before, an uncounted turn in threads says how often
+each photo is tagged, under other names with other bytes, so that threads take `--minutes` in all rounds together. All
+outputs must be equal to the byte.
 
 Processor time is that of the command and all its processes; on Ray also of all processes of the cluster, read while
 it runs. Memory of workers is the largest resident size of any of these processes but the command. `ray` needs a
@@ -118,13 +119,13 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=1.0, help="of work in threads, all rounds together")
-    parser.add_argument("--on", action="append", default=[], help="a place of `muslin tag --on`; default local:2")
+    parser.add_argument("--on", action="append", default=[], help="`here`, or a place of `muslin tag --on`")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
     words = [Path(word).name if os.path.exists(word) else word for word in sys.argv[1:]]
     head = start_result("What does it cost to tag in processes or on Ray, against threads?", arguments.note, words)
     found = sorted(path for path in arguments.photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    ways = [HERE, *(arguments.on or ["local:2"])]
+    ways = arguments.on or [HERE, "local:2"]
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
