@@ -137,6 +137,13 @@ def test_metrics_of_all_workers_are_joined(small_model: Path) -> None:
         assert total(metrics, "model_workers", model="m") <= 2
 
 
+def test_workers_that_no_request_has_reached_are_counted(small_model: Path) -> None:
+    with running_server(f"m={small_model}", "--workers", "3") as server:
+        metrics = read_fresh(server.address)
+        assert total(metrics, "model_loads_total", result="loaded") == 3
+        assert total(metrics, "model_workers", model="m") == 3
+
+
 def workers_of(supervisor: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()]
 

@@ -181,6 +181,7 @@ class Metrics:
         if former is not None:
             self._models.labels(model.name, former.digest).set(0)
         self._models.labels(model.name, model.digest).set(1)
+        self.flush()  # at the start no event loop runs that would do it later, and a killed worker's counts stay
 
     def batch_ran(self, model: str, run: "BatchRun") -> None:
         """Count a run of a model."""
