@@ -127,3 +127,11 @@ def test_no_readable_photo_ends_with_an_error(shop: Path, capfd: Any) -> None:
     result = invoke(capfd, "colour", shop / "shop.csv", "-o", shop / "out.csv")
     assert result.code == 1
     assert "out.csv" in result.err
+
+
+def test_an_output_written_meanwhile_is_kept_and_no_job_is_left(shop: Path) -> None:
+    out = shop / "out.csv"
+    with refuses("output_exists", StorageError, path=str(out)):
+        colour(shop / "shop.csv", out, log=lambda note: out.write_text("of another job\n"))
+    assert out.read_text() == "of another job\n"
+    assert not list(shop.glob("*.partial"))

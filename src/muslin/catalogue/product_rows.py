@@ -51,6 +51,11 @@ class RowsOfProduct(NamedTuple):
     name: str
     rows: list[tuple[int, tuple[Cell, ...]]]
 
+    @property
+    def shown_name(self) -> str:
+        """The name; of a product without one the number of its first row."""
+        return self.name or Message("row_named", row=self.rows[0][0])
+
 
 @dataclass(frozen=True, eq=False)
 class ProductRows:

@@ -27,7 +27,7 @@ from muslin.models.photo_reading import decode_source
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
-from muslin.workflows.inputs import check_output
+from muslin.workflows.inputs import check_output, check_output_again
 from muslin.workflows.product_catalogue import ProductCatalogue, check_no_photo, open_catalogue
 from muslin.workflows.tag import JOURNAL_SUFFIX
 
@@ -98,8 +98,7 @@ def colour(
         log(note)
     place = job.out.with_name(job.out.name + JOURNAL_SUFFIX)
     with Journal(place, job.inputs, resume=job.options.resume) as journal:
-        if not job.options.resume:
-            job.output.check()  # again: another job may have written it
+        check_output_again(job.output, journal, job.options.resume)
         resumed, products = journal.count, job.catalogue.products
         for block in _blocks(job, resumed):
             journal.add(block)
@@ -199,7 +198,7 @@ def _result(job: _Job, journal: Journal, resumed: int) -> ColourResult:
     for product, (main, _, _, note, error) in zip(job.catalogue.rows, journal.rows(), strict=True):
         counts.update([str(main)] if main else [])
         n_unclear += note == UNCLEAR
-        unreadable += [product.name or Message("row_named", row=product.rows[0][0])] if error else []
+        unreadable += [product.shown_name] if error else []
     notes = job.notes
     if unreadable:
         code = "products_not_tagged" if job.catalogue.has_several else "photos_not_tagged"

@@ -6,12 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from muslin.catalogue.journal import Journal
 from muslin.data.dataset import Dataset
 from muslin.data.dataset_cache import local_copies
 from muslin.data.formats.idx import paired_labels
 from muslin.data.photos import Photo, PhotoImages
 from muslin.data.registry import DATASETS
-from muslin.errors import DataError, unknown
+from muslin.errors import DataError, StorageError, unknown
 from muslin.models.predictor import MODEL_FILE, Predictor
 from muslin.storage.outputs import Output
 
@@ -30,6 +31,20 @@ def check_output(output: Output | None, models: tuple[Model, ...] = (), data: tu
     """
     if output:
         output.check([*_model_files(models), *_data_files(data)])
+
+
+def check_output_again(output: Output, journal: Journal, resume: bool) -> None:
+    """Refuse an output that another job has written since this one was planned; its journal was removed then.
+
+    Raises:
+        StorageError: as `check_output`.
+    """
+    if not resume:
+        try:
+            output.check()
+        except StorageError:
+            journal.remove()
+            raise
 
 
 def check_photos(output: Output | None, dataset: Dataset) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from muslin.catalogue.journal import Journal
-from muslin.catalogue.product_rows import RowsOfProduct
 from muslin.catalogue.tagging_result import PrecisionGuarantee, TaggingResult
 from muslin.data.tables import Row
 from muslin.errors import DataError, ImageError, StoppedError, StorageError
@@ -21,6 +20,7 @@ from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import Predictor
 from muslin.storage.atomic import remove_partial_files
 from muslin.storage.outputs import Output
+from muslin.workflows.inputs import check_output_again
 from muslin.workflows.tag_job import PREVIOUS, TagJob, TagOptions, plan
 from muslin.workflows.tag_rows import COPIED, is_kept, new_rows
 from muslin.workflows.tag_time import log_tagging_time
@@ -68,7 +68,7 @@ def tag(
         log(note)
     place = job.out.with_name(job.out.name + JOURNAL_SUFFIX)
     with Journal(place, job.inputs, resume=options.resume, unchecked=[PREVIOUS]) as journal:
-        _check_output_again(job, journal)
+        check_output_again(job.output, journal, options.resume)
         _check_previous(job, journal)
         resumed, products = journal.count, job.catalogue.products
         log_tagging_time(job, resumed, log)
@@ -105,16 +105,6 @@ class _Counts:
     rows: int = 0
     kept: int = 0
     copied: int = 0
-
-
-def _check_output_again(job: TagJob, journal: Journal) -> None:
-    """Refuse an output that another job has written since the plan was made; its journal was removed then."""
-    if not job.options.resume:
-        try:
-            job.output.check()
-        except StorageError:
-            journal.remove()
-            raise
 
 
 def _check_previous(job: TagJob, journal: Journal) -> None:
@@ -195,11 +185,6 @@ def _guarantees(job: TagJob) -> dict[str, PrecisionGuarantee]:
     return guarantees
 
 
-def _name(product: RowsOfProduct) -> str:
-    """The name of a product; of one without a name the number of its first row."""
-    return product.name or Message("row_named", row=product.rows[0][0])
-
-
 def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
     """Notes that name what could not be read: of products, those without any photo and those without some; of other
     data the photos, where those that were not found are among `job.notes`."""
@@ -207,9 +192,9 @@ def _unreadable_notes(job: TagJob, journal: Journal) -> tuple[Message, ...]:
     for product, row in zip(rows, journal.rows(), strict=False):
         error, unreadable = row[job.error_index], row[-1]
         if error and (job.catalogue.has_several or not isinstance(rows.find(product)[0][1], ImageError)):
-            without.append(_name(product))
+            without.append(product.shown_name)
         elif unreadable not in (0, COPIED) and not error:
-            partly.append(_name(product))
+            partly.append(product.shown_name)
     notes, (reason_column, error_column) = [], (job.columns[job.error_index + i].name for i in (-1, 0))
     if without:
         code = "products_not_tagged" if job.catalogue.has_several else "photos_not_tagged"
