@@ -33,7 +33,7 @@ SHARD_PHOTOS = 256
 thousandth of that."""
 
 SHARD_BYTES = 4 * 2**20
-"""Photos fill a shard with so many bytes: 20 of 200 KB are half a second of work, and little memory for the head, which
+"""Bytes of photos that fill a shard: 20 of 200 KB are half a second of work, and little memory for the head, which
 has AHEAD_PER_WORKER shards of each worker."""
 
 MAX_SHARD_IMAGES = 4 * SHARD_PHOTOS
@@ -59,16 +59,18 @@ class _Part:
     """Images of which some are sent in one shard, in order."""
 
     images: list[ReadImage | _Sent] = field(default_factory=list)
+    sent: list[_Sent] = field(default_factory=list)
+    n_bytes: int = 0
 
-    @property
-    def sent(self) -> list[_Sent]:
-        return [image for image in self.images if isinstance(image, _Sent)]
+    def add(self, image: ReadImage | _Sent) -> None:
+        self.images.append(image)
+        if isinstance(image, _Sent):
+            self.sent.append(image)
+            self.n_bytes += len(image.content.data)
 
     @property
     def is_full(self) -> bool:
-        sent = self.sent
-        n_bytes = sum(len(photo.content.data) for photo in sent)
-        return len(sent) >= SHARD_PHOTOS or n_bytes >= SHARD_BYTES or len(self.images) >= MAX_SHARD_IMAGES
+        return len(self.sent) >= SHARD_PHOTOS or self.n_bytes >= SHARD_BYTES or len(self.images) >= MAX_SHARD_IMAGES
 
 
 def infer_in_shards(
@@ -113,7 +115,7 @@ def _read(predictor: "Predictor", named: tuple[str, Any]) -> ReadImage | _Sent:
 def _parts(images: Iterable[ReadImage | _Sent]) -> Iterator[_Part]:
     part = _Part()
     for image in images:
-        part.images.append(image)
+        part.add(image)
         if part.is_full:
             yield part
             part = _Part()
