@@ -126,7 +126,7 @@ def sweep_command(
 ) -> None:  # fmt: skip
     """Train many variants on DATA: recipes, seeds and settings. Writes a run's folder for each, and one table.
 
-    The best is the one with the best validation metric. The test set is looked at for that one alone.
+    The best is the one with the best validation metric. Only this one is evaluated on the test set.
     """
     from muslin.reporting.terminal.progress import training_progress
     from muslin.reporting.terminal.sweep import print_sweep

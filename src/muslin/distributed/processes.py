@@ -159,5 +159,5 @@ class _Worker:
 
 
 def _threads(count: int) -> int:
-    """Of each of so many processes: its share of the cores."""
+    """The share of the cores that each of these processes has."""
     return max(1, physical_cores() // count)

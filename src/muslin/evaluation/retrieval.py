@@ -1,4 +1,4 @@
-"""How often a search finds the product that a photo shows, among the first so many photos."""
+"""How often a search finds the product that a photo shows, among the k most similar photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

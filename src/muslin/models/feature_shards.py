@@ -30,7 +30,7 @@ SHARD_PHOTOS = 64
 """Most photos in a shard: one or two seconds of work."""
 
 SHARD_BYTES = 16 * 2**20
-"""Photos fill a shard with so many bytes."""
+"""Bytes of photos that fill a shard."""
 
 MAX_BATCHES = 64
 """Most batches in a shard, also where nothing is to be done for them, so that progress is steady."""

@@ -10,7 +10,7 @@ from muslin.similarity.projection import fit_projection
 from muslin.similarity.search import Search
 
 Kind = Literal["file", "photo"]
-"""Why two products are taken for the same: equal files, or the same photo, changed."""
+"""Why two products count as duplicates: equal files, or the same photo, changed."""
 
 CANDIDATE_COSINE = 0.33
 """Between whitened features, above which two photos are laid over each other. Of 1,261 changed photos of clothing-small

@@ -32,7 +32,7 @@ class Duplicates:
 
     Attributes:
         index: in which they are.
-        pairs: by group, the surest first.
+        pairs: by group, the highest agreement first.
         groups: numbers of products that belong together, in the order of `pairs`.
         compared: pairs of photos that were laid over each other.
         decided: pairs of products that a person has decided on, which are left out.
@@ -162,7 +162,7 @@ def _aligned(
 def _ordered(
     index: Index, pairs: Sequence[Duplicate], groups: Sequence[Sequence[int]], compared: int, changed: Sequence[int]
 ) -> Duplicates:
-    """The groups with the surest pair first."""
+    """The groups, the one with the highest agreement first."""
     group_of = {product: number for number, group in enumerate(groups) for product in group}
     best: Counter[int] = Counter()
     for pair in pairs:

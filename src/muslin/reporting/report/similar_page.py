@@ -45,7 +45,7 @@ class ShownPhoto:
 
 
 def duplicates_html(duplicates: "Duplicates", photo_of: PhotoOf) -> str:
-    """The page of products that are listed twice: a card for each group, the surest first, while there is room."""
+    """The page of products that are listed twice: a card for each group, by falling agreement, while there is room."""
     index, cards, room = duplicates.index, [], PAGE_BYTES
     for group in duplicates.groups:
         if room <= 0:
