@@ -5,8 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from muslin.errors import DataError
+from muslin.evaluation.ood import normalize_rows
 from muslin.evaluation.retrieval import ranks_of_own
 from muslin.similarity.fitting import choose_projection, fit_vectors
+from muslin.similarity.float16 import to_float32
 from muslin.similarity.projection import fit_projection
 from muslin.similarity.same_product import same_product_rule
 from muslin.similarity.search import Search
@@ -131,3 +133,38 @@ def test_search_is_exact_and_counts_a_product_once() -> None:
     assert nearest.products.tolist() == expected
     assert nearest.cosines == pytest.approx([best[p] for p in expected], abs=1e-6)
     assert products[nearest.photos].tolist() == expected
+
+
+def test_float16_becomes_float32_bit_by_bit() -> None:
+    every = np.arange(65536, dtype=np.uint16).view(np.float16).reshape(-1, 128)
+    expected = every.astype(np.float32)
+    finite = np.isfinite(expected)
+    converted = to_float32(every)
+    assert np.array_equal(converted[finite].view(np.int32), expected[finite].view(np.int32))
+    assert np.isfinite(converted).all()
+    assert (np.abs(converted[~finite]) >= 65536).all()
+    assert np.array_equal(to_float32(every[::3, ::2])[:10], expected[::3, ::2][:10])
+
+
+@pytest.mark.parametrize("n_products", [2, 40, 9000])
+def test_nearest_other_products_are_those_of_all_cosines(n_products: int) -> None:
+    random = np.random.default_rng(n_products)
+    kinds = random.normal(0, 1, (5, WIDTH)).repeat(n_products // 5 + 1, axis=0)[:n_products]  # sorted, as a shop's
+    products = np.sort(random.integers(0, n_products, n_products)) if n_products > 2 else np.array([0, 1])
+    products = np.unique(np.concatenate([np.arange(n_products), products]), return_inverse=True)[1]
+    products = np.sort(products).astype(np.int64)
+    vectors = normalize_rows(kinds[products] + random.normal(0, 1, (len(products), WIDTH)))
+    search = Search(vectors, products)
+    photos = random.permutation(len(products))[:300]
+    cosines = search.vectors[photos] @ search.vectors.T
+    cosines[np.arange(len(photos)), photos] = -2
+    of_product = np.maximum.reduceat(cosines, search.starts, axis=1)
+    own = of_product[np.arange(len(photos)), products[photos]]
+    assert search.own_cosines(photos) == pytest.approx(own, abs=1e-5)
+    of_product[np.arange(len(photos)), products[photos]] = -2
+    nearest = list(search.nearest_others(photos, 5))
+    assert len(nearest) == len(photos)
+    for row, found in zip(of_product, nearest, strict=True):
+        assert found.cosines == pytest.approx(np.sort(row)[::-1][: min(5, n_products - 1)], abs=1e-5)
+        assert found.cosines == pytest.approx(row[found.products], abs=1e-5)
+        assert products[found.photos].tolist() == found.products.tolist()

@@ -113,20 +113,11 @@ def _whitened_cosines(
 def _neighbors(search: Search) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Each photo with the nearest photo of each of the NEIGHBORS nearest other products, and whether that is the
     nearest one: (pairs,) each."""
-    count = min(NEIGHBORS, len(search.starts) - 1)
-    photos: list[tuple[int, int, bool]] = []
-    ends = np.append(search.starts[1:], len(search.products))
-    for some, of_product in search.of_products(np.arange(len(search.products))) if count else ():
-        of_product[np.arange(len(some)), search.products[some]] = -2
-        nearest = np.argpartition(-of_product, count - 1, axis=1)[:, :count]
-        for photo, products, cosines in zip(some.tolist(), nearest, of_product, strict=True):
-            ordered = products[np.argsort(-cosines[products], kind="stable")].tolist()
-            for place, product in enumerate(ordered):
-                start = int(search.starts[product])
-                of_photos = search.vectors[start : ends[product]] @ search.vectors[photo]
-                photos.append((photo, start + int(of_photos.argmax()), place == 0))
-    one, other, is_nearest = zip(*photos, strict=True) if photos else ((), (), ())
-    return np.array(one, np.int64), np.array(other, np.int64), np.array(is_nearest, np.bool_)
+    nearest = list(search.nearest_others(np.arange(len(search.products)), NEIGHBORS))
+    one = np.repeat(np.arange(len(nearest)), [len(each.photos) for each in nearest])
+    other = np.concatenate([each.photos for each in nearest]) if nearest else one
+    is_nearest = np.concatenate([np.arange(len(each.photos)) == 0 for each in nearest]) if nearest else one == 0
+    return one, other, is_nearest
 
 
 def groups_of(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.evaluation.ood import normalize_rows
+from muslin.similarity.float16 import to_float32
 
 WIDTH = 256
 """Numbers in a vector."""
@@ -47,9 +48,8 @@ class Projection:
         vectors = np.empty((len(features), self.matrix.shape[1]), np.float32)
         mean = self.mean @ self.matrix
         for start in range(0, len(features), BLOCK):
-            rows = np.asarray(features[start : start + BLOCK], np.float32)
-            lengths = np.sqrt(np.einsum("nf,nf->n", rows, rows))[:, np.newaxis]
-            lengths[lengths == 0] = 1
+            rows = to_float32(features[start : start + BLOCK])
+            lengths = _lengths(rows)
             # (row / length - mean) @ matrix, but for a factor that the length of the vector takes out
             vectors[start : start + BLOCK] = normalize_rows(rows @ self.matrix - lengths * mean)
         return vectors
@@ -67,7 +67,8 @@ def fit_projection(features: Features, products: NDArray[np.int64] | None = None
         width: numbers in a vector, at most as many as features.
     """
     step = max(1, len(features) // MAX_FITTED) if products is None else 1
-    unit = normalize_rows(features[::step])
+    unit = to_float32(features[::step])
+    unit /= _lengths(unit)
     mean = (unit.mean(axis=0, dtype=np.float64) * len(unit) / (len(unit) + PRIOR_PHOTOS)).astype(np.float32)
     centred = unit - mean
     if products is None:
@@ -81,17 +82,29 @@ def fit_projection(features: Features, products: NDArray[np.int64] | None = None
     return Projection(mean, matrix.astype(np.float32), len(within))
 
 
+def _lengths(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of each row, float32 (n, 1); 1 of a row of zeros."""
+    lengths = np.sqrt(np.einsum("nf,nf->n", rows, rows))[:, np.newaxis]
+    lengths[lengths == 0] = 1
+    return np.asarray(lengths)
+
+
 def _within(unit: Vectors, products: NDArray[np.int64]) -> Vectors:
     """What differs between photos of one product: each photo of a product with several, minus their mean.
 
     Each product counts as one, whatever the number of its photos.
     """
-    _, place, counts = np.unique(products, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), unit.shape[1]), np.float32)
-    np.add.at(sums, place, unit)
+    order = np.argsort(products, kind="stable")
+    _, starts, place, counts = np.unique(products[order], return_index=True, return_inverse=True, return_counts=True)
+    sums = unit[order[starts]]
+    for number in range(1, counts.max()):  # a tenth of the time of `np.add.at`
+        more = np.flatnonzero(counts > number)
+        sums[more] += unit[order[starts[more] + number]]
     several = counts[place] > 1
-    difference = unit[several] - (sums / counts[:, None])[place[several]]
-    return np.asarray(difference / np.sqrt(counts[place[several]] - 1)[:, None], np.float32)
+    rows, of_product = order[several], place[several]
+    difference = unit[rows] - (sums / counts[:, np.newaxis].astype(np.float32))[of_product]
+    difference /= np.sqrt(counts[of_product, np.newaxis] - 1).astype(np.float32)
+    return np.asarray(difference)
 
 
 def _scatter(rows: Vectors) -> NDArray[np.float64]:

@@ -137,18 +137,13 @@ def _rows(
     ends = np.append(search.starts[1:], len(search.products))
     looked_up = np.concatenate([known, unknown]).astype(np.int64)
     photos = np.array([random.integers(search.starts[p], ends[p]) for p in looked_up], np.int64)
-    rows: list[tuple[float, bool, int]] = []
-    group = 0
-    for some, cosines in search.of_products(photos):
-        for photo, of_product in zip(some.tolist(), cosines, strict=True):
-            own = int(search.products[photo])
-            if group < len(known):
-                rows.append((float(of_product[own]), True, group))
-            others = np.argpartition(-of_product, min(OTHERS + 1, len(of_product) - 1))[: OTHERS + 1]
-            for other in [each for each in others.tolist() if each != own][:OTHERS]:
-                if (min(own, other), max(own, other)) not in same:
-                    rows.append((float(of_product[other]), False, group))
-            group += 1
+    own = search.own_cosines(photos)
+    rows: list[tuple[float, bool, int]] = [(float(own[group]), True, group) for group in range(len(known))]
+    for group, nearest in enumerate(search.nearest_others(photos, OTHERS)):
+        for other, cosine in zip(nearest.products.tolist(), nearest.cosines.tolist(), strict=True):
+            pair = (min(int(looked_up[group]), other), max(int(looked_up[group]), other))
+            if pair not in same:
+                rows.append((cosine, False, group))
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     cosine, correct, groups = zip(*rows, strict=True) if rows else ((), (), ())
     return np.array(cosine, np.float32), np.array(correct, np.bool_), np.array(groups, np.int32)

@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,7 +48,7 @@ def write_sealed(output: Output, metadata: Mapping[str, str], arrays: Mapping[st
         StorageError: see `Output.open`.
     """
     described: dict[str, Any] = {}
-    digests: dict[str, str] = {}
+    digests: dict[str, Any] = {}
     offset = 0
     for name, array in arrays.items():
         described[name] = {
@@ -55,16 +56,25 @@ def write_sealed(output: Output, metadata: Mapping[str, str], arrays: Mapping[st
             "shape": list(array.shape),
             "data_offsets": [offset, offset + array.nbytes],
         }
-        digests[f"sha256:{name}"] = _sha256(array)
+        digests[name] = hashlib.sha256()
         offset += array.nbytes
-    header: dict[str, Any] = {"__metadata__": {**metadata, **digests}, **described}
-    header["__metadata__"][_SEAL] = _seal_of(header)
-    content = json.dumps(header, ensure_ascii=True, separators=(",", ":")).encode()
-    with output.open() as file:
-        file.write(len(content).to_bytes(8, "little") + content)
-        for array in arrays.values():
+    with output.open() as file, ThreadPoolExecutor(1, "seal") as pool:
+        file.write(_header(metadata, digests, described))  # as long as the one that takes its place
+        for name, array in arrays.items():
             for block in _blocks(array):
+                hashed = pool.submit(digests[name].update, block)
                 file.write(block)
+                hashed.result()
+        file.seek(0)
+        file.write(_header(metadata, digests, described))
+
+
+def _header(metadata: Mapping[str, str], digests: Mapping[str, Any], described: Mapping[str, Any]) -> bytes:
+    """The sealed header and, before it, its length."""
+    texts = {**metadata, **{f"sha256:{name}": digest.hexdigest() for name, digest in digests.items()}}
+    texts[_SEAL] = _seal_of({"__metadata__": texts, **described})
+    content = json.dumps({"__metadata__": texts, **described}, ensure_ascii=True, separators=(",", ":")).encode()
+    return len(content).to_bytes(8, "little") + content
 
 
 class SealedArrays:

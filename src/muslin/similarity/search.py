@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.similarity.float16 import to_float32
 from muslin.similarity.projection import Vectors
 
 BLOCK = 16_384
@@ -15,6 +16,9 @@ converted."""
 
 QUERIES, QUERIED = 256, 4_096
 """Queries, and photos, at a time where there are many queries: 4 MB of cosines."""
+
+ROUNDING = np.float32(1e-4)
+"""More than a cosine differs by where it is computed among other ones."""
 
 
 class Nearest(NamedTuple):
@@ -42,7 +46,7 @@ class Search:
     def __init__(self, vectors: NDArray[np.floating[Any]], products: NDArray[np.int64]) -> None:
         self.vectors = np.empty(vectors.shape, np.float32)
         for start in range(0, len(vectors), BLOCK):
-            self.vectors[start : start + BLOCK] = vectors[start : start + BLOCK]
+            self.vectors[start : start + BLOCK] = to_float32(vectors[start : start + BLOCK])
         self.products = products
         self.starts = np.flatnonzero(np.diff(products, prepend=-1))
 
@@ -73,22 +77,54 @@ class Search:
         ends = np.append(self.starts[1:], len(self.products))
         return np.array([self.starts[p] + cosines[self.starts[p] : ends[p]].argmax() for p in products], np.int64)
 
-    def of_products(self, photos: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """For these photos as queries, some at a time: the photos, and the cosine of each product, its own photo left
-        out: float32 (some, products); -2 of a product without another photo."""
-        edges = np.unique(np.searchsorted(self.starts, np.arange(0, len(self.products), QUERIED)))
-        for start in range(0, len(photos), QUERIES):
+    def own_cosines(self, photos: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of each of these photos the cosine with the most similar other photo of its product, float32 (photos,); -2 of
+        a product's only photo."""
+        ends = np.append(self.starts[1:], len(self.products))
+        cosines = np.empty(len(photos), np.float32)
+        for place, photo in enumerate(photos.tolist()):
+            product = self.products[photo]
+            of_product = self.vectors[self.starts[product] : ends[product]] @ self.vectors[photo]
+            of_product[photo - self.starts[product]] = -2
+            cosines[place] = of_product.max()
+        return cosines
+
+    def nearest_others(self, photos: NDArray[np.int64], count: int) -> Iterator[Nearest]:
+        """For each of these photos the `count` products that are nearest to it beside its own."""
+        count = min(count, len(self.starts) - 1)
+        some_products = self.starts[:: max(1, len(self.starts) // QUERIED)]
+        for start in range(0, len(photos), QUERIES) if count > 0 else ():
             some = photos[start : start + QUERIES]
-            queries = self.vectors[some].T
-            found = np.empty((len(some), len(self.starts)), np.float32)
-            for first, end in pairwise([*edges.tolist(), len(self.starts)]):
-                starts = self.starts[first:end]
-                begin, stop = starts[0], self.starts[end] if end < len(self.starts) else len(self.products)
-                cosines = self.vectors[begin:stop] @ queries
-                own = np.flatnonzero((some >= begin) & (some < stop))
-                cosines[some[own] - begin, own] = -2
-                found[:, first:end] = maxima(cosines, starts - begin).T
-            yield some, found
+            # As many products of an even draw have at least this cosine; photos with less are looked at no more.
+            least = np.partition(self._of_others(some, some_products), -count, axis=0)[-count] - ROUNDING
+            query, photo, cosine = self._at_least(some, least)
+            ends = np.cumsum(np.bincount(query, minlength=len(some)))
+            for begin, end in pairwise([0, *ends.tolist()]):
+                order = np.lexsort((photo[begin:end], -cosine[begin:end]))
+                of_query, cosines = photo[begin:end][order], cosine[begin:end][order]
+                _, best = np.unique(self.products[of_query], return_index=True)
+                best = np.sort(best)[:count]
+                yield Nearest(self.products[of_query[best]], of_query[best], cosines[best])
+
+    def _at_least(
+        self, photos: NDArray[np.int64], least: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """All photos of other products whose cosine with a query is at least that: the place of the query, rising, the
+        photo and the cosine."""
+        parts = []
+        for start in range(0, len(self.products), QUERIED):
+            cosines = self._of_others(photos, slice(start, start + QUERIED))
+            places = np.flatnonzero(cosines >= least)
+            parts.append((places % len(photos), start + places // len(photos), cosines.reshape(-1)[places]))
+        query, photo, cosine = (np.concatenate(values) for values in zip(*parts, strict=True))
+        order = np.argsort(query.astype(np.int16), kind="stable")
+        return query[order], photo[order], cosine[order]
+
+    def _of_others(self, photos: NDArray[np.int64], others: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """The cosine of each of these photos, float32 (others, photos); -2 with the photos of its own product."""
+        cosines = np.asarray(self.vectors[others] @ self.vectors[photos].T)
+        cosines[self.products[others][:, np.newaxis] == self.products[photos]] = -2
+        return cosines
 
 
 def maxima(values: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float32]:
