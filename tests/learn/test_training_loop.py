@@ -240,10 +240,12 @@ def test_compute_settings_are_measured_once_and_cached(monkeypatch, tmp_path):
     assert json.loads(remembered.read_text()).keys() == content.keys(), "measured again"
 
 
-def test_training_does_not_import_the_compiler_of_torch():
+def test_training_imports_neither_compiler_nor_scikit_learn():
     script = (
-        "import sys; from muslin.learn.torch_setup import *;"
-        "apply_compute_settings(ComputeSettings(1, 'float32', False)); import torch;"
-        "assert torch.are_deterministic_algorithms_enabled(); assert 'torch._inductor' not in sys.modules"
+        "import sys; from muslin.data.synthetic import make_garments; from muslin.workflows.train import train;"
+        "train(make_garments(60, seed=1).dataset, settings={'epochs': 1, 'batch_size': 20});"
+        "from muslin.learn.torch_setup import *; apply_compute_settings(ComputeSettings(1, 'float32', False));"
+        "import torch; assert torch.are_deterministic_algorithms_enabled();"
+        "assert not sys.modules.keys() & {'torch._inductor', 'torch._dynamo', 'sklearn', 'pandas'}"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

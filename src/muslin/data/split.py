@@ -1,13 +1,13 @@
 """Dataset → Split: training, validation and test sets."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.copies import groupings_of, unit_numbers, units_of
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, Split
+from muslin.data.draws import draw_count, draw_fraction, draw_stratified
 from muslin.errors import TrainingError
 from muslin.extras import require_extra
 from muslin.messages import Message
@@ -31,7 +31,7 @@ def split(
 
     A sample without any label is in no set; no group, no product, and no image with its copies is in two sets that are
     drawn. Only samples that are drawn at random validate and test; samples of no class take part if they are. The draws
-    are scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2`
+    are those of scikit-learn's `train_test_split`, so `seed=12345, stratified=False, validation_fraction=0.2`
     gives the split of the article.
 
     Args:
@@ -42,7 +42,7 @@ def split(
     Raises:
         TrainingError: a model cannot hold a name, the training set is empty or has one class, or another set has a
             class that it lacks.
-        MissingPartError: scikit-learn, which draws, is not installed.
+        MissingPartError: scikit-learn, which draws groups of like classes, is not installed.
     """
     for name in (name for target in dataset.targets for name in (target.name, *target.classes)):
         if not is_safe_name(name):
@@ -113,23 +113,20 @@ def _draw_images(
 
     A set of copies that is larger than the part to be drawn stays in training.
     """
-    require_extra("train")
-    from sklearn.model_selection import train_test_split
-
     unit_of = units_of(dataset, indices, near_pairs)
     _, position, counts = np.unique(unit_of, return_index=True, return_counts=True)
     if len(counts) == 1:
         raise TrainingError("one_image", name=dataset.name, n=len(indices))
     small = counts <= max(fraction * len(indices), 1)
     units = indices[np.sort(position[small] if small.sum() > 1 else position)]
-    strata: NDArray[Any] | None = None
+    rest, drawn = draw_fraction(len(units), fraction, seed)
     if stratified:
         labels = dataset.labels[dataset.targets[0].name][units]
         counts = np.unique(labels, return_counts=True)[1]
         size = round(fraction * len(units))
         if counts.min() >= 2 and min(size, len(units) - size) >= len(counts):
-            strata = labels
-    rest, drawn = train_test_split(units, test_size=fraction, random_state=seed, stratify=strata)
+            rest, drawn = draw_stratified(labels, fraction, seed)
+    rest, drawn = units[rest], units[drawn]
     if len(units) == len(indices):
         return rest, drawn
     follows = np.isin(unit_of, unit_of[np.isin(indices, drawn)])
@@ -168,9 +165,6 @@ def _draw_groups(
     drawn, because one image is in very many groups, they stay in training; where none would be left, each group counts
     alone.
     """
-    require_extra("train")
-    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
-
     groups = _group_numbers(dataset, indices)
     if not groups.any():
         raise TrainingError("one_group", name=dataset.name)
@@ -187,12 +181,14 @@ def _draw_groups(
     groups = np.unique(groups[chosen], return_inverse=True)[1]
     folds, count = round(1 / fraction), int(groups.max()) + 1
     if stratified and 2 <= folds <= count and np.unique(labels, return_counts=True)[1].min() >= folds:
+        require_extra("train")
+        from sklearn.model_selection import StratifiedGroupKFold
+
         draws = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(chosen, labels, groups)
         drawn = next(chosen[d] for r, d in draws if len(r) and len(d))
     else:
         size = min(max(round(fraction * count), 1), count - 1)
-        shuffle = GroupShuffleSplit(1, test_size=size, random_state=seed)
-        drawn = chosen[next(shuffle.split(chosen, None, groups))[1]]
+        drawn = chosen[np.isin(groups, draw_count(count, size, seed)[1])]
     return indices[np.setdiff1d(everywhere, drawn)], indices[drawn]
 
 

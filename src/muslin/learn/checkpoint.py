@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch.optim import Optimizer
 
 from muslin.errors import TrainingError
 from muslin.learn.modules import Net
+from muslin.learn.optimizers import Optimizer
 from muslin.library_errors import reason_of
 from muslin.storage.atomic import write_atomically
 
@@ -61,7 +61,8 @@ def save_checkpoint(checkpoint: Checkpoint, net: Net, optimizers: list[Optimizer
     """
     tensors = {f"net/{name}": value for name, value in net.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
-        for index, values in optimizer.state_dict()["state"].items():
+        for index, weight in enumerate(optimizer.weights):
+            values = optimizer.state[weight]
             tensors |= {f"optimizer/{number}/{index}/{name}": torch.as_tensor(v) for name, v in values.items()}
     # clone: safetensors refuses tensors that share memory, and stores only plain row-major ones
     plain = {
@@ -88,16 +89,14 @@ def load_checkpoint(checkpoint: Checkpoint, net: Net, optimizers: list[Optimizer
         state: dict[str, Any] = json.loads(metadata["state"])
         net.load_state_dict({name.removeprefix("net/"): v for name, v in tensors.items() if name.startswith("net/")})
         for number, optimizer in enumerate(optimizers):
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            values: dict[int, dict[str, Any]] = {}
+            weights = optimizer.weights
             for name, value in tensors.items():
                 if name.startswith(f"optimizer/{number}/"):
                     _, _, index, key = name.split("/")
                     weight = weights[int(index)]
                     # fused optimizers walk through memory: the state needs the weight's memory layout
                     laid_out = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
-                    values.setdefault(int(index), {})[key] = laid_out
-            optimizer.load_state_dict({"state": values, "param_groups": optimizer.state_dict()["param_groups"]})
+                    optimizer.state[weight][key] = laid_out
     return state
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.optim import Optimizer
 
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import StoppedError, TrainingError
@@ -30,7 +29,7 @@ from muslin.learn.frozen_prefix import frozen_prefix
 from muslin.learn.losses import class_weights, count_correct, count_labelled_images, mean_accuracy, positive_rates
 from muslin.learn.microbatches import MicroBatches
 from muslin.learn.modules import Net
-from muslin.learn.optimizers import optimizers_for
+from muslin.learn.optimizers import Optimizer, optimizers_for
 from muslin.learn.recipes import FineTuneRecipe, SGDRecipe, eval_image_size, train_image_size
 from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings, restore_torch_settings
 from muslin.library_errors import reason_of
@@ -226,7 +225,7 @@ def update_weights(optimizers: Sequence[Optimizer], factor: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
 
 
 def history_row(
