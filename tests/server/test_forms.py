@@ -29,6 +29,15 @@ def test_quoted_boundary_and_odd_headers_are_read() -> None:
     assert found == [FormField("image", "a", "", b"x"), FormField('two"', None, "", b"")]
 
 
+def test_form_of_an_old_client_is_read() -> None:
+    body = (
+        b"\r\n--=_Part/1\r\nContent-Type: IMAGE/PNG; name=x\r\nContent-Transfer-Encoding: binary\r\n"
+        b'Content-Disposition: form-data; name="image"; filename="gr\xfcn%22.png"\r\n\r\nabc\r\n--=_Part/1--\r\n'
+    )
+    found = parse_form("Multipart/Form-Data; charset=utf-8; Boundary==_Part/1", body, 1)
+    assert found == [FormField("image", 'gr\ufffdn".png', "image/png", b"abc")]
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "hint"),
     [
@@ -39,7 +48,7 @@ def test_quoted_boundary_and_odd_headers_are_read() -> None:
         (KIND, b"--b0und\r\nContent-Disposition: form-data; name=a\r\n", "cut_off"),
         (KIND, b"--b0und\r\nContent-Disposition: form-data; name=a\r\n\r\nabc", "cut_off"),
         (KIND, b"--b0und\r\nContent-Disposition: form-data; name=a\r\n\r\nabc\r\n--b0und", "cut_off"),
-        (KIND, b"ignore me\r\n--b0und--", "cut_off"),
+        (KIND, b"ignore me--b0und--", "cut_off"),
         (f"{KIND}{300 * 'x'}", b"--b0und--", "boundary_missing"),
         (
             KIND,

@@ -1,14 +1,14 @@
 """Forms as browsers and curl send them (multipart/form-data: RFC 7578), from a body that is in memory."""
 
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from muslin.errors import MuslinError
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
 
 
 class FormField(NamedTuple):
@@ -16,7 +16,7 @@ class FormField(NamedTuple):
 
     Attributes:
         filename: the file's name; None for a field that is not a file.
-        kind: its Content-Type; "" where it has none.
+        kind: its Content-Type without parameters; "" where it has none.
     """
 
     name: str
@@ -31,76 +31,38 @@ def parse_form(content_type: str, body: bytes, max_fields: int) -> list[FormFiel
     Raises:
         MuslinError: it is cut off or malformed, or has more than `max_fields` fields.
     """
-    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    found = _BOUNDARY.search(content_type)
+    boundary = (found[1] or found[2] or "" if found else "").encode("latin-1")
     if not boundary:
         raise MuslinError("form_malformed", "no_boundary")
-    fields = _Fields(max_fields)
-    state = None
+    fields: list[FormField] = []
     try:
-        parser = MultipartParser(boundary, fields.callbacks())
-        if not _has_stray_delimiter(body, b"\r\n--" + boundary):
-            parser.write(body)
-            state = parser.state
-    except FormParserError:
-        pass
-    if state != MultipartState.END:
-        raise MuslinError("form_malformed", "cut_off" if b"--" + boundary in body else "boundary_missing")
-    return fields.found
+        for field in _fields(boundary, body):
+            if len(fields) == max_fields:
+                raise MuslinError("too_many_fields", maximum=max_fields)
+            fields.append(field)
+    except MultipartError:
+        hint = "cut_off" if b"--" + boundary in body else "boundary_missing"
+        raise MuslinError("form_malformed", hint) from None
+    return fields
 
 
-def _has_stray_delimiter(body: bytes, delimiter: bytes) -> bool:
-    """Whether a delimiter is inside of a field, which RFC 2046 forbids.
-
-    The parser would read on after each of them byte by byte, a second for two megabytes of them.
-    """
-    return body.count(delimiter) > body.count(delimiter + b"\r\n") + body.count(delimiter + b"--")
-
-
-class _Fields:
-    """What the parser finds: `found` has each field that is complete."""
-
-    def __init__(self, max_fields: int) -> None:
-        self.found: list[FormField] = []
-        self._max_fields = max_fields
-        self._headers: dict[bytes, bytes] = {}
-        self._name = self._value = self._content = b""
-
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._add_name,
-            "on_header_value": self._add_value,
-            "on_header_end": self._end_header,
-            "on_part_data": self._add_content,
-            "on_part_end": self._end,
-        }
-
-    def _begin(self) -> None:
-        if len(self.found) == self._max_fields:
-            raise MuslinError("too_many_fields", maximum=self._max_fields)
-        self._headers, self._content = {}, b""
-
-    def _add_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _add_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _end_header(self) -> None:
-        self._headers[self._name.lower()] = self._value
-        self._name = self._value = b""
-
-    def _add_content(self, data: bytes, start: int, end: int) -> None:
-        self._content += data[start:end]
-
-    def _end(self) -> None:
-        options = parse_options_header(self._headers.get(b"content-disposition"))[1]
-        if b"name" not in options:
+def _fields(boundary: bytes, body: bytes) -> Iterator[FormField]:
+    # as Latin-1, because some clients send names that are not UTF-8
+    parser = PushMultipartParser(boundary, header_charset="latin-1")
+    content = b""
+    for event in parser.parse(body):
+        if isinstance(event, MultipartSegment):
+            segment, content = event, b""
+        elif event is not None:
+            content = event  # in one piece, as the body is
+        elif not segment.name:
             raise MuslinError("form_malformed", "nameless")
-        filename = _name(options[b"filename"]) if b"filename" in options else None
-        kind = self._headers.get(b"content-type", b"").decode("latin-1").strip().lower()
-        self.found.append(FormField(_name(options[b"name"]), filename, kind, self._content))
+        else:
+            filename = None if segment.filename is None else _utf8(segment.filename)
+            yield FormField(_utf8(segment.name), filename, segment.content_type or "", content)
+    parser.close()
 
 
-def _name(value: bytes) -> str:
-    return value.decode("utf-8", "replace").replace("%22", '"')  # as browsers send a quotation mark
+def _utf8(text: str) -> str:
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")

@@ -139,7 +139,6 @@ def event_line(message: str, level: str | None = None) -> str:
 def log_libraries(log: "RequestLog") -> None:
     """Write warnings and errors that libraries report through Python's `logging` into `log`, and nowhere else."""
     logging.getLogger().addHandler(_LogHandler(log))
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a request's own line names the fault of its form
 
 
 class _LogHandler(logging.Handler):
