@@ -7,10 +7,7 @@ import ctypes
 import io
 import logging
 import re
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +29,7 @@ from PIL.ExifTags import Base as Tag
 from muslin.errors import ImageError
 from muslin.images.decoding_limits import PIXEL_BUDGET, check_decoding_work, image_file
 from muslin.images.file_kinds import link_error, unsupported_content
+from muslin.images.pillow_warnings import without_pillow_warnings
 from muslin.library_errors import reason_of
 from muslin.messages import Message
 from muslin.storage.local_path import url_of
@@ -149,7 +147,7 @@ def decode(
     kind = file_kind(data, name)
     check_decoding_work(data, name, kind)
     try:
-        with _without_pillow_warnings(), Image.open(image_file(data, name, kind), formats=[kind]) as image:
+        with without_pillow_warnings, Image.open(image_file(data, name, kind), formats=[kind]) as image:
             width, height = image.size
             max_pixels = min(max_pixels, MAX_AVIF_PIXELS if kind == "AVIF" else max_pixels)
             if width * height > max_pixels:
@@ -185,7 +183,7 @@ def read_header(data: bytes, *, name: str) -> tuple[int, int, str]:
     kind = file_kind(read_bytes(data, name, len(data)), name)
     check_decoding_work(data, name, kind)
     try:
-        with _without_pillow_warnings(), Image.open(image_file(data, name, kind), formats=[kind]) as image:
+        with without_pillow_warnings, Image.open(image_file(data, name, kind), formats=[kind]) as image:
             return image.height, image.width, image.mode
     except ImageError:
         raise
@@ -436,31 +434,6 @@ def to_pil(pixels: Pixels) -> Image.Image:
 def check_pixels(pixels: NDArray[Any]) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
         raise ImageError("image_pixels", dtype=str(pixels.dtype), shape=pixels.shape)
-
-
-_suppression_lock = threading.Lock()
-_suppressions: "list[warnings.catch_warnings[None]]" = []
-
-
-@contextmanager
-def _without_pillow_warnings() -> Iterator[None]:
-    """Suppress Pillow's warnings of odd metadata, which do not matter, and of large sizes, which are checked here."""
-    # All threads share the warning filters: the first one in changes them, the last one out restores them.
-    with _suppression_lock:
-        context = warnings.catch_warnings()
-        if not _suppressions:
-            context.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-        _suppressions.append(context)
-    try:
-        yield
-    finally:
-        with _suppression_lock:
-            if len(_suppressions) == 1:
-                _suppressions[0].__exit__(None, None, None)
-                _suppressions.clear()
-            else:
-                _suppressions.pop()
 
 
 def is_gray(pixels: Pixels) -> bool:

@@ -3,8 +3,6 @@
 import io
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from muslin.errors import ImageError
 
@@ -75,19 +73,37 @@ class PixelBudget:
         self._free, self._all = pixels, pixels
         self._changed = threading.Condition()
 
-    @contextmanager
-    def taking(self, pixels: int) -> Iterator[None]:
-        """Wait until `pixels` are free, and hold them during the block."""
-        pixels = min(pixels, self._all)
+    def taking(self, pixels: int) -> "_Taken":
+        """A context that begins when `pixels` are free, and holds them."""
+        return _Taken(self, min(pixels, self._all))
+
+    def take(self, pixels: int) -> None:
+        """Wait until `pixels` are free, and take them."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
+            while self._free < pixels:
+                self._changed.wait()
             self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
+
+    def give_back(self, pixels: int) -> None:
+        """Let others have what was taken."""
+        with self._changed:
+            self._free += pixels
+            self._changed.notify_all()
+
+
+class _Taken:
+    """Pixels of a budget. A class, because a generator would take as long as a tenth of a small image."""
+
+    __slots__ = ("_budget", "_pixels")
+
+    def __init__(self, budget: PixelBudget, pixels: int) -> None:
+        self._budget, self._pixels = budget, pixels
+
+    def __enter__(self) -> None:
+        self._budget.take(self._pixels)
+
+    def __exit__(self, *error: object) -> None:
+        self._budget.give_back(self._pixels)
 
 
 PIXEL_BUDGET = PixelBudget(SHARED_PIXELS)

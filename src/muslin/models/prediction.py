@@ -75,14 +75,15 @@ class TargetPrediction:
         """The classes to choose from in a review, the most probable first; for an accepted prediction its label or
         labels only.
         """
-        decided, row = self._decided, self._row
-        likely = {decided.predicted.item(row)}
+        decided, row, classes, numbers = self._decided, self._row, self._target.classes, self._numbers
+        likely = [decided.predicted.item(row)]
         if decided.predicted_labels is not None:
-            likely = set(decided.predicted_labels[row].nonzero()[0].tolist())
+            likely = decided.predicted_labels[row].nonzero()[0].tolist()
         if not decided.accepted.item(row):
-            likely.update((decided.probabilities[row] >= decided.set_threshold).nonzero()[0].tolist())
-        by_probability = sorted(sorted(likely), key=self._numbers.__getitem__, reverse=True)
-        return tuple(dict.fromkeys([*(self._target.classes[i] for i in by_probability), *self._choices]))
+            lowest, labels = decided.set_threshold, set(likely)
+            likely = [i for i, number in enumerate(numbers) if number >= lowest or i in labels]
+        likely.sort(key=numbers.__getitem__, reverse=True)
+        return tuple(dict.fromkeys([*(classes[i] for i in likely), *self._choices]))
 
     @cached_property
     def _numbers(self) -> list[float]:
@@ -93,10 +94,8 @@ class TargetPrediction:
     @cached_property
     def _second(self) -> int | None:
         """The place of the runner-up."""
-        others = self._numbers.copy()
-        others[
-            self._decided.predicted.item(self._row)
-        ] = -1.0  # the predicted class comes first, whatever its threshold
+        numbers, predicted = self._numbers, self._decided.predicted.item(self._row)
+        others = [*numbers[:predicted], -1.0, *numbers[predicted + 1 :]]  # whatever its threshold, it comes first
         return others.index(max(others)) if len(others) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:

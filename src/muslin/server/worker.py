@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from muslin.images.pillow_warnings import without_pillow_warnings
 from muslin.server.app import create_app
 from muslin.server.connections import FastConnection, allow_connections
 from muslin.server.decoding import Decoder
@@ -79,7 +80,8 @@ def serve(
     server = GracefulServer(config, settings.grace_s, log, begin, reload)
     _collect_rarely()
     try:
-        server.run(sockets=[listening])
+        with without_pillow_warnings:
+            server.run(sockets=[listening])
     finally:
         metrics.flush()
         request_log.close()
