@@ -1,7 +1,7 @@
 """How accurate on photos, and how long, are muslin's recipes and what else one might take, side by side?
 
-    python benchmarks/clothing_small.py [METHOD …] [--two-classes] [--seeds 0 1 2] [--peers PYTHON] [--keras PYTHON]
-        [--note SENTENCE]
+    python benchmarks/clothing_small.py [METHOD …] [--two-classes] [--seeds 0 1 2] [--threads N] [--peers PYTHON]
+        [--keras PYTHON] [--note SENTENCE]
 
 METHOD is photo, photo-tuned, small-photo, or another recipe of muslin at 64 px (quick, brisk, thorough, meticulous);
 or pixels, hog, keras, features or finetune, see clothing_small_peers.py; by default all but these last two and the
@@ -11,17 +11,19 @@ classes` makes two of its ten, clothes below the waist (pants, shorts, skirt, sh
 and kind of cats against dogs. Recipes and networks are trained once per seed, each in a process of its own; `photo`
 starts with nothing in its cache. `pixels`, `hog` and `features` are scikit-learn's logistic regression. `train_s` is
 training alone, for muslin with looking at the photos; `cpu_s` is the processor time of the whole command for muslin,
-of training for the others, which says more than seconds do where others use the machine.
+of training for the others, which says more than seconds do where others use the machine. `--threads` are those of
+muslin's training. Ctrl-C ends the series and keeps what is done.
 """
 
 import argparse
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,9 @@ SIDES = {"pixels": 64, "hog": 64, "keras": 64, "finetune": 224}
 BELOW_THE_WAIST = ("pants", "shorts", "skirt", "shoes")
 
 
-def run_muslin(recipe: str, seed: int, folder: Path, data: Sequence[str]) -> dict[str, Any]:
+def run_muslin(recipe: str, seed: int, folder: Path, data: Sequence[str], threads: int | None) -> dict[str, Any]:
     """Train in a process of its own and evaluate on both parts."""
+    folder.mkdir()
     environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
 
     def muslin_json(*words: str) -> Any:
@@ -57,7 +60,8 @@ def run_muslin(recipe: str, seed: int, folder: Path, data: Sequence[str]) -> dic
         return json.loads(done.stdout[done.stdout.index("{") :])
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run = muslin_json("train", *data, "--recipe", recipe, "--seed", str(seed), "--out", str(folder / "run"))
+    settings = ["--recipe", recipe, "--seed", str(seed), *(["--threads", str(threads)] if threads else [])]
+    run = muslin_json("train", *data, *settings, "--out", str(folder / "run"))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     row: dict[str, Any] = {
         "train_s": run["train_s"],
@@ -116,40 +120,52 @@ def in_two_classes(data: Dataset, table: Path) -> list[str]:
     return [str(table), "--images", str(obtain("clothing-small").path), "--target", "label"]
 
 
+def measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each training."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        data, source = read("clothing-small"), ["clothing-small"]
+        if options.two_classes:
+            source = in_two_classes(data, folder / "two_classes.csv")
+        for method in options.methods:
+            is_muslin = method in (*RECIPES, *SMALL_RECIPES)
+            if not is_muslin:
+                write_for_peer(method, folder / f"{method}.npz", data)
+            # a fitted head and a regression do not depend on the seed
+            for seed in options.seeds[: 1 if method in ("photo", "pixels", "hog", "features") else None]:
+                if is_muslin:
+                    row = run_muslin(method, seed, folder / f"{method}-{seed}", source, options.threads)
+                else:
+                    python = options.keras if method == "keras" else options.peers
+                    row = run_peer(method, python, folder / f"{method}.npz", seed)
+                correct, n = (row[f"validation_{name}"] + row[f"test_{name}"] for name in ("correct", "n"))
+                interval = wilson_interval(correct, n)
+                yield {"method": method, "seed": seed, "accuracy": correct / n, "interval": interval} | row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", metavar="METHOD", default=[*RECIPES, *PEERS])
     parser.add_argument("--two-classes", action="store_true", help="clothes below the waist, and the others")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
+    parser.add_argument("--threads", type=int, help="of muslin's training (default: one a core)")
     parser.add_argument("--peers", default=sys.executable, help="a Python with scikit-learn and scikit-image")
     parser.add_argument("--keras", default=sys.executable, help="a Python with Keras")
     parser.add_argument("--note", default="", help="kept with the result, for example that the machine was shared")
     options = parser.parse_args()
     words = [*options.methods, *(["--two-classes"] if options.two_classes else []), "--seeds", *map(str, options.seeds)]
+    words += ["--threads", str(options.threads)] if options.threads else []
     head = start_result((__doc__ or "").splitlines()[0], options.note, words)
-    rows = []
-    with tempfile.TemporaryDirectory() as temporary:
-        data, source = read("clothing-small"), ["clothing-small"]
-        if options.two_classes:
-            source = in_two_classes(data, Path(temporary) / "two_classes.csv")
-        for method in options.methods:
-            is_muslin = method in (*RECIPES, *SMALL_RECIPES)
-            if not is_muslin:
-                write_for_peer(method, Path(temporary) / f"{method}.npz", data)
-            # a fitted head and a regression do not depend on the seed
-            for seed in options.seeds[: 1 if method in ("photo", "pixels", "hog", "features") else None]:
-                if is_muslin:
-                    folder = Path(temporary) / f"{method}-{seed}"
-                    folder.mkdir()
-                    row = run_muslin(method, seed, folder, source)
-                else:
-                    python = options.keras if method == "keras" else options.peers
-                    row = run_peer(method, python, Path(temporary) / f"{method}.npz", seed)
-                correct = row["validation_correct"] + row["test_correct"]
-                n = row["validation_n"] + row["test_n"]
-                interval = wilson_interval(correct, n)
-                rows.append({"method": method, "seed": seed, "accuracy": correct / n, "interval": interval} | row)
-                print(json.dumps(rows[-1]), flush=True)
+    rows: list[dict[str, Any]] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for row in measure(options):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    except KeyboardInterrupt:
+        print(f"ended early, after {len(rows)} trainings", file=sys.stderr)
+    if not rows:
+        sys.exit("no training was finished")
     write_result(head, {"rows": rows}, name="clothing_two_classes" if options.two_classes else None)
 
 
