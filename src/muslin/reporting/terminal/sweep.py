@@ -41,7 +41,7 @@ def print_sweep(found: Mapping[str, Any]) -> None:
             out,
             f"best by validation: {found['best']}",
             *(f"  {_test_text(name, metric, len(found['test']) > 1)}" for name, metric in found["test"].items()),
-            "  the test metrics of the other variants were not looked at",
+            "  the test metrics of the other variants are not shown, so that nobody chooses by them",
             f"model   {found['model']}",
         )
     print_lines(out, f"table   {found['table']}")
