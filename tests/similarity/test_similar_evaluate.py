@@ -11,6 +11,8 @@ from similar_shop import feature_bundle, pattern, similar_shop, view, write_phot
 
 Capture = pytest.CaptureFixture[str]
 
+MISSING = "img/WOMEN/Dresses/id_00000007/00_1_front.jpg"
+
 
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +95,13 @@ def test_lists_without_a_photo_to_look_up_are_refused(tmp_path: Path, capfd: Cap
         photo.unlink()
     failed = invoke(capfd, "similar", "evaluate", root, "--model", "model.muslin", "--json")
     assert failed.json["error"]["code"] == "retrieval_without_queries"
+
+
+def test_missing_photos_are_named_once(tmp_path: Path, capfd: Capture) -> None:
+    shop = similar_shop(tmp_path, products=8)
+    lists = in_shop(tmp_path / "In-shop")
+    for data, folder, name in ((shop / "products.csv", "photos", "3-1.png"), (lists, "", MISSING)):
+        (data.parent if data.is_file() else data).joinpath(folder, name).unlink()
+        done = invoke(capfd, "similar", "evaluate", data, "--model", "model.muslin")
+        assert done.code == 0
+        assert done.err.count(name) == 1, done.err

@@ -5,7 +5,7 @@ computed anew each time, in seconds.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,10 +155,7 @@ def build(
     extracted = _extract(graph, photos, known, options.executor, on_photo)
     notes.end()
     unreadable = extracted.unreadable
-    told = {note.code for note in catalogue.notes}
-    untold = {name: reason for name, reason in unreadable.items() if NOT_FOUND.get(reason.code) not in told}
-    for note in unreadable_by_kind(untold, "photos_not_indexed"):
-        log(note)
+    log_unreadable(unreadable, {note.code for note in catalogue.notes}, log)
     source = IndexSource(_place(data), _stored(options.read_options), _versions(), catalogue.unit, len(unreadable))
     without = tuple(names[i] for i in np.setdiff1d(np.arange(len(names)), extracted.products).tolist())
     with locked_index(output.path):
@@ -250,6 +247,17 @@ def _extract(
     digest_rows = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), -1)
     features = rows.memmap()[: len(names)]
     return _Extracted(names, digest_rows, np.array(products, np.int64), features, kept, unreadable)
+
+
+def log_unreadable(unreadable: Mapping[str, Message], told: Set[str], log: Log) -> None:
+    """Log photos that could not be read, but for those that were counted as missing when the data were read.
+
+    Args:
+        told: the codes of the messages that were logged then.
+    """
+    untold = {name: reason for name, reason in unreadable.items() if NOT_FOUND.get(reason.code) not in told}
+    for note in unreadable_by_kind(untold, "photos_not_indexed"):
+        log(note)
 
 
 def _make_index(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from muslin.data import read_and_log
 from muslin.data.formats import detect_format
 from muslin.data.formats.deepfashion_items import RetrievalSets, retrieval_sets
-from muslin.data.photos import PhotoImages, unreadable_by_kind
+from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, StoppedError
 from muslin.evaluation.retrieval import Recall, ranks_of_own, recalls
 from muslin.messages import Log, Message, examples, no_log, plain
@@ -19,7 +19,7 @@ from muslin.models.feature_graph import FeatureGraph
 from muslin.models.photo_features import photo_features
 from muslin.similarity.fitting import choose_projection
 from muslin.workflows.product_catalogue import open_catalogue
-from muslin.workflows.similar import feature_graph, photos_of
+from muslin.workflows.similar import feature_graph, log_unreadable, photos_of
 
 FORMAT = "deepfashion-items"
 
@@ -75,11 +75,19 @@ def evaluate_retrieval(
         DataError: the data cannot be read, are no photos, or no product has several.
         StoppedError: `should_stop` returned True.
     """
-    options = dict(read_options or {})
+    options, told = dict(read_options or {}), set[str]()
+
+    def note(message: str) -> None:
+        told.update([message.code] if isinstance(message, Message) else [])
+        log(message)
+
     sets = _retrieval_sets(Path(data), options)
-    photos = _listed_photos(data, options, log) if sets else _catalogue_photos(data, options, log)
+    photos = _listed_photos(data, options, note) if sets else _catalogue_photos(data, options, note)
     graph = feature_graph(model)
-    features, readable = _features(graph, photos, log, on_progress, should_stop)
+    features, readable, unreadable = _features(graph, photos, on_progress, should_stop)
+    log_unreadable(unreadable, told, log)
+    if not readable:
+        raise DataError("no_photo_indexed", **examples(unreadable))
     _, products = np.unique([photos[i].product for i in readable], return_inverse=True)
     order = np.argsort(products, kind="stable")
     features, products = features[order], products[order].astype(np.int64)
@@ -121,11 +129,10 @@ def _catalogue_photos(data: str | Path, options: Mapping[str, Any], log: Log) ->
 def _features(
     graph: FeatureGraph,
     photos: Sequence[_Photo],
-    log: Log,
     on_progress: Callable[[int, int], None],
     should_stop: Callable[[], bool],
-) -> tuple[NDArray[np.float16], list[int]]:
-    """Of the readable photos, float16 (n, width), and their places."""
+) -> tuple[NDArray[np.float16], list[int], dict[str, Message]]:
+    """Of the readable photos, float16 (n, width), and their places; and why others are not."""
     rows: list[NDArray[np.float16]] = []
     readable: list[int] = []
     unreadable: dict[str, Message] = {}
@@ -138,11 +145,7 @@ def _features(
         else:
             rows.append(photo.features.astype(np.float16))
             readable.append(place)
-    for note in unreadable_by_kind(unreadable, "photos_not_indexed"):
-        log(note)
-    if not rows:
-        raise DataError("no_photo_indexed", **examples(unreadable))
-    return np.stack(rows), readable
+    return np.stack(rows) if rows else np.zeros((0, 0), np.float16), readable, unreadable
 
 
 def _own_products(graph: FeatureGraph, features: NDArray[np.float16], products: NDArray[np.int64]) -> RetrievalResult:

@@ -1,5 +1,6 @@
 """Pages with photos side by side: what an index finds, and products that are listed twice. They work offline."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -77,8 +78,11 @@ def found_html(found: "Found", query: Sequence[Pixels], photos: Sequence[Pixels 
         for product, pixels in zip(found.products, photos, strict=True)
     ]
     guarantee = "" if found.rule is None else str(guarantee_text(found.rule))
-    looked_up = [_shown(found.query, "", pixels) for pixels in query]
-    return render_page("similar_found.html.j2", found=found, tiles=tiles, query=looked_up, guarantee=guarantee)
+    name = found.query if found.is_product else os.path.basename(found.query)
+    looked_up = [_shown(name, "", pixels) for pixels in query]
+    return render_page(
+        "similar_found.html.j2", found=found, name=name, tiles=tiles, query=looked_up, guarantee=guarantee
+    )
 
 
 def _shown(

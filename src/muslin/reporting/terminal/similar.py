@@ -39,6 +39,9 @@ def print_built(built: "BuildResult", file: TextIO | None = None) -> None:
 def print_found(found: "Found", file: TextIO | None = None) -> None:
     """Print the products that are most like a query, and what "the same product" means."""
     console = console_for(file)
+    if not found.products:
+        print_lines(console, f"no other product than {found.query} is in the index")
+        return
     rows = [(p.product, p.photo, f"{p.similarity:.3f}", said(p)) for p in found.products]
     print_table(console, "ffrf", ("product", "photo", "similarity", ""), rows)
     if found.rule is not None:
