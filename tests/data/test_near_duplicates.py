@@ -19,21 +19,24 @@ def brute_force_pairs(images, radius):  # (count, width)
     return {(i, j) for i, j in np.argwhere(np.sqrt(squared) < radius).tolist() if i < j}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(0, 120),
     width=st.integers(1, 60),
     spread=st.sampled_from([1, 3, 20, 255]),
     radius=st.floats(0.5, 900),
+    few=st.sampled_from([0, near_duplicates.FEW_IMAGES]),
 )
-def test_pairs_equal_those_of_brute_force(seed, count, width, spread, radius):
+def test_pairs_equal_those_of_brute_force(seed, count, width, spread, radius, few):
     random = np.random.default_rng(seed)
     images = random.integers(0, spread + 1, (count, width), dtype=np.uint8)
     images[count // 2 :] = np.clip(
         images[: count - count // 2] + random.integers(0, 3, (count - count // 2, width)), 0, 255
     )
-    pairs, distances = close_pairs(images, radius)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "FEW_IMAGES", few)
+        pairs, distances = close_pairs(images, radius)
     assert set(map(tuple, pairs.tolist())) == brute_force_pairs(images, radius)
     assert len(pairs) == len(set(map(tuple, pairs.tolist())))
     assert (np.diff(distances) >= 0).all()
@@ -41,12 +44,14 @@ def test_pairs_equal_those_of_brute_force(seed, count, width, spread, radius):
     assert distances == pytest.approx(np.sqrt((difference**2).sum(axis=1)))
 
 
-def test_pairs_in_different_blocks_are_found(monkeypatch):
+@pytest.mark.parametrize("few", [0, near_duplicates.FEW_IMAGES])
+def test_pairs_in_different_blocks_are_found(few, monkeypatch):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (301, 8, 8, 3), dtype=np.uint8)
     images[300] = images[7]
     images[300, 0, 0, 0] ^= 1
     monkeypatch.setattr(near_duplicates, "BLOCK", 16)
+    monkeypatch.setattr(near_duplicates, "FEW_IMAGES", few)
     pairs, distances = close_pairs(images, 30.0)
     assert pairs.tolist() == [[7, 300]]
     assert distances.tolist() == [1.0]
@@ -79,7 +84,7 @@ def test_ten_thousand_copies_end_the_search_not_the_memory(monkeypatch):
 
 def test_progress_rises_to_one():
     shares = []
-    close_pairs(np.zeros((5000, 4), dtype=np.uint8), 1.0, max_pairs=10**9, on_progress=shares.append)
+    close_pairs(np.zeros((2100, 4), dtype=np.uint8), 1.0, max_pairs=10**9, on_progress=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 

@@ -86,7 +86,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """`name`, `method` and every setting that is read, for JSON."""
-        read = {name: getattr(self, name) for name in settings(type(self)) if _unmet(self, name) is None}
+        known = settings(type(self))
+        read = {name: getattr(self, name) for name, setting in known.items() if _unmet(self, setting) is None}
         return {"name": self.name, "method": self.method} | read
 
 
@@ -196,7 +197,7 @@ def recipe(name: str, /, **changes: Any) -> Recipe:
             faults.append(Message("setting_unknown", **unknown(key, known)))
     changed = replace(row, **values)
     for key in values:
-        if (needed := _unmet(changed, key)) is not None:
+        if (needed := _unmet(changed, known[key])) is not None:
             faults.append(Message("setting_not_read_with", name=key, needed=needed, value=getattr(changed, needed)))
     if len(faults) == 1:
         raise RecipeError(faults[0].code, **faults[0].params)
@@ -280,7 +281,7 @@ def recipe_network(recipe: Recipe, input_shape: tuple[int, int, int], targets: t
 def cross_fitting_folds(recipe: Recipe) -> int:
     """The number of folds whose out-of-fold predictions calibrate the model; 0 where the validation set does."""
     assert isinstance(recipe, SGDRecipe | LinearProbeRecipe)
-    return recipe.folds if _unmet(recipe, "folds") is None else 0
+    return recipe.folds if _unmet(recipe, settings(type(recipe))["folds"]) is None else 0
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
@@ -321,12 +322,11 @@ def image_scale(recipe: SGDRecipe, epoch: int) -> float:
     return recipe.low_res_scale if epoch < round(recipe.low_res_fraction * recipe.epochs) else 1.0
 
 
-def _unmet(recipe: Recipe, name: str) -> str | None:
-    """The setting whose value keeps `recipe` from reading the setting `name`; None if it is read."""
-    needs = settings(type(recipe))[name].needs
-    if needs is None:
+def _unmet(recipe: Recipe, setting: Setting) -> str | None:
+    """The setting whose value keeps `recipe` from reading `setting`; None if it is read."""
+    if setting.needs is None:
         return None
-    needed, values = needs
+    needed, values = setting.needs
     value = getattr(recipe, needed)
     return None if (value in values if values else value) else str(needed)
 

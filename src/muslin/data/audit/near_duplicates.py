@@ -1,6 +1,7 @@
 """All pairs of images nearer than a distance, exact, without comparing every pair."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ SPARE_COMPONENTS, POWER_ITERATIONS = 8, 4
 
 PCA_IMAGES = 2_000
 """Images from which the principal components are computed."""
+
+FEW_IMAGES, FEW_VALUES = 400, 4_096
+"""So few small images are compared over all values: that takes less time than their principal components."""
 
 BLOCK = 2048
 MAX_PAIRS = 100_000
@@ -30,7 +34,7 @@ def close_pairs(
 
     A projection onto the first 32 principal components only shortens distances. So, sorted by the first component,
     only rows within `radius` of each other are compared: first by matrix products over the 32 components, then, if
-    these do not rule a pair out, over all values, in integers.
+    these do not rule a pair out, over all values, in integers. Few images are not projected.
 
     Args:
         images: uint8 (n, …), each at most 65,536 values; read in blocks, so it can be a memory map.
@@ -70,12 +74,16 @@ def close_pairs(
     return pairs[nearest_first], exact[nearest_first]
 
 
-def _project(flat: NDArray[np.uint8], compared: NDArray[np.int64]) -> NDArray[np.float32]:
+def _project(flat: NDArray[np.uint8], compared: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
     """float32 (k, ≤32): the compared rows projected onto the principal components, largest variance first.
+
+    The rows of few images stay as they are, float64 (k, values), whose sums of squares are exact.
 
     The components are orthonormal, so distances can only shrink (Bessel's inequality), whichever rows the components
     were computed from; only how much they shrink depends on those.
     """
+    if len(compared) <= FEW_IMAGES and flat.shape[1] <= FEW_VALUES:
+        return flat[compared].astype(np.float64)
     step = max(1, len(compared) // PCA_IMAGES)
     sample = flat[compared[::step]].astype(np.float32)
     mean = sample.mean(axis=0)
@@ -104,7 +112,7 @@ def _principal_components(centred: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(basis @ turned, np.float32)
 
 
-def _candidates(projected: NDArray[np.float32], start: int, radius: float) -> Iterator[NDArray[np.int64]]:
+def _candidates(projected: NDArray[np.floating[Any]], start: int, radius: float) -> Iterator[NDArray[np.int64]]:
     """Pairs of one block's rows with later rows that the projection cannot rule out, int64 (pairs, 2)."""
     rows = projected[start : start + BLOCK]
     row_squares = (rows * rows).sum(axis=1)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from muslin.text import (
 )
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,8 +59,9 @@ class ImageTile:
         return is_small(self.pixels)
 
 
-def page_template(name: str) -> "Template":
-    """The template of that name, with the filters, colours and style sheets that all pages share."""
+@cache
+def page_environment() -> "Environment":
+    """What compiles the templates, each of them once, with the filters that all pages share."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -80,9 +82,14 @@ def page_template(name: str) -> "Template":
         "path_pieces": _path_pieces,
         "sha256": _script_hash,
     }
+    return environment
+
+
+def page_template(name: str) -> "Template":
+    """The template of that name, with the colours and style sheets that all pages share."""
     shared = {"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT}
     layers = {"layer_columns": LAYER_COLUMNS, "layer_cells": layer_cells}
-    return environment.get_template(name, globals=shared | layers)
+    return page_environment().get_template(name, globals=shared | layers)
 
 
 def render_page(template: str, **values: Any) -> str:
