@@ -45,6 +45,7 @@ _SEAL = b"sha256:%s"
 _SEAL_BYTES = len(_SEAL % hashlib.sha256().hexdigest().encode())
 _END = struct.Struct("<4s4H2LH")  # the end of a zip's directory: APPNOTE.TXT 4.3.16
 _LOCAL = struct.Struct("<4s5H3L2H")  # the header before each part: 4.3.7
+_MANIFEST_NAME = b"manifest.json"
 _CENTRAL_BYTES = 46  # a part's header in the directory, without its name: 4.3.12
 _LOCATOR_BYTES = 20  # zip64's, before the end: 4.3.15
 _MAX_DIRECTORY_BYTES = 2**16
@@ -115,11 +116,7 @@ def unpack(file: BinaryIO) -> tuple[dict[str, Any], dict[str, bytes]]:
     Raises:
         BundleError: the file is damaged, tampered with, from a later muslin, or not a .muslin file.
     """
-    size = file.seek(0, os.SEEK_END)
-    if size == 0:
-        raise BundleError("part_empty")
-    if size > sum(PARTS.values()) + MIB:
-        raise BundleError("bundle_size", found=size, maximum=sum(PARTS.values()))
+    size = _checked_size(file)
     _check_start(file)
     seal = _read_seal(file, size)
     with zipfile.ZipFile(file) as archive:
@@ -142,6 +139,43 @@ def unpack(file: BinaryIO) -> tuple[dict[str, Any], dict[str, bytes]]:
         if (len(parts[name]), _sha256_hex(parts[name])) != (listed["size"], listed["sha256"]):
             raise BundleError("seal_broken", part=name)
     return {key: value for key, value in manifest.items() if key not in _MANIFEST}, parts
+
+
+def check_ends(file: BinaryIO) -> None:
+    """Refuse what is plainly no .muslin file, as `unpack` does, by its size and a few bytes at its start and its end.
+
+    Nothing that the file announces is parsed or allocated. Its position becomes its start.
+
+    Raises:
+        BundleError: it is empty, too large, no zip, or a zip of something else.
+    """
+    size = _checked_size(file)
+    if not _has_manifest_first(_read_header(file), file):
+        _read_seal(file, size)
+    file.seek(0)
+
+
+def _checked_size(file: BinaryIO) -> int:
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        raise BundleError("part_empty")
+    if size > sum(PARTS.values()) + MIB:
+        raise BundleError("bundle_size", found=size, maximum=sum(PARTS.values()))
+    return size
+
+
+def _read_header(file: BinaryIO) -> bytes:
+    """The header before the first part of a zip."""
+    file.seek(0)
+    header = file.read(_LOCAL.size)
+    if not header.startswith(b"PK\x03\x04"):
+        raise BundleError("bundle_not_zip")
+    return header
+
+
+def _has_manifest_first(header: bytes, file: BinaryIO) -> bool:
+    """Whether the first part is called as that of every version of the format is; the file is read up to its name."""
+    return file.read(len(_MANIFEST_NAME)) == _MANIFEST_NAME and _LOCAL.unpack(header)[-2] == len(_MANIFEST_NAME)
 
 
 def to_json(part: str, value: Any) -> bytes:
@@ -169,16 +203,13 @@ def _check_start(file: BinaryIO) -> None:
 
     Every version of the format begins with an uncompressed manifest.json that gives its `format_version`.
     """
-    file.seek(0)
-    header = file.read(_LOCAL.size)
-    if not header.startswith(b"PK\x03\x04"):
-        raise BundleError("bundle_not_zip")
+    header = _read_header(file)
+    if not _has_manifest_first(header, file):
+        return
     try:
-        *_, size, name_bytes, extra_bytes = _LOCAL.unpack(header)
-        name = file.read(name_bytes)
+        *_, size, _, extra_bytes = _LOCAL.unpack(header)
         file.seek(extra_bytes, os.SEEK_CUR)
-        manifest = parse_json(file.read(min(size, PARTS["manifest.json"])))
-        found = manifest["format_version"] if name == b"manifest.json" else None
+        found = parse_json(file.read(min(size, PARTS["manifest.json"])))["format_version"]
     except (BundleError, *_FOREIGN_ERRORS):
         return  # the full check below names the fault
     if type(found) is int and found > FORMAT_VERSION:

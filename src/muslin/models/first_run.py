@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from muslin.errors import BundleError
 from muslin.models.bundle import open_bundle, read_bundle
-from muslin.models.container import locating_errors
+from muslin.models.container import check_ends, locating_errors
 from muslin.models.predictor import Predictor
 from muslin.workers import WorkerEnded, WorkerPool
 
@@ -19,13 +19,18 @@ MAX_OPENING_S, MAX_OPENING_MB = 20, 2000
 def first_run(file: BinaryIO | Path, name: str) -> None:
     """Open a model and check its golden images in a process that ends where it exceeds a limit.
 
+    What is plainly no model is refused before a process starts.
+
     Args:
-        file: its path; or an open file of the system, flushed, whose position stays.
+        file: its path; or an open file of the system, flushed and at its start, where it stays.
         name: what errors call it.
 
     Raises:
         BundleError: it cannot be opened, its golden images have other probabilities, or a limit is exceeded.
     """
+    if not isinstance(file, Path):
+        with locating_errors(path=name):
+            check_ends(file)
     pool = WorkerPool(f"{__name__}:{_open.__name__}", 1, MAX_OPENING_S, MAX_OPENING_MB)
     try:
         if isinstance(file, Path):
