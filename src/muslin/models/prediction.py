@@ -100,14 +100,15 @@ class TargetPrediction:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values, without `labels` where there are none."""
-        probabilities, labels = dict(self.probabilities.items()), self.labels
-        label, runner_up = self.label, self.runner_up
+        classes, labels, second = self._target.classes, self.labels, self._second
+        predicted = self._decided.predicted.item(self._row)
+        probabilities = list(map(_shortest, self._decided.probabilities[self._row]))
         values: dict[str, Any] = {
-            "label": label,
-            "probability": probabilities[label],
-            "runner_up": runner_up,
-            "runner_up_probability": None if runner_up is None else probabilities[runner_up],
-            "probabilities": probabilities,
+            "label": classes[predicted],
+            "probability": probabilities[predicted],
+            "runner_up": None if second is None else classes[second],
+            "runner_up_probability": None if second is None else probabilities[second],
+            "probabilities": dict(zip(classes, probabilities, strict=True)),
         }
         if labels is not None:
             values["labels"] = list(labels)

@@ -6,8 +6,7 @@ for them, but not longer than `max_wait_ms`. While it runs, what comes gathers, 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,9 +38,23 @@ class BatchRun(NamedTuple):
 
 
 class Arrival:
-    """Whether the images of a request that were expected have come."""
+    """A context in which the images of a request are on their way, until they are submitted.
 
-    has_come = False
+    Attributes:
+        has_come: whether they have been.
+    """
+
+    __slots__ = ("_gone", "has_come")
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone, self.has_come = gone, False
+
+    def __enter__(self) -> "Arrival":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self.has_come:  # the request was refused
+            self._gone()
 
 
 class _Piece:
@@ -95,20 +108,17 @@ class Batcher:
         self._next: asyncio.Handle | None = None  # the next run, which begins at the end of this turn of the loop
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def expecting(self) -> Iterator["Arrival"]:
-        """The images of a request are on their way during the block, until they are submitted."""
-        arrival = Arrival()
+    def expecting(self) -> Arrival:
+        """The images of a request are on their way from now on, until they are submitted or the context ends."""
         self._expected += 1
-        try:
-            yield arrival
-        finally:
-            if not arrival.has_come:  # the request was refused
-                self._expected -= 1
-                if not self._expected and self._waiting and not self._is_running:
-                    self._release_soon(ALL_THERE)
+        return Arrival(self._gone)
 
-    async def submit(self, pixels: Pixels, arrival: "Arrival | None" = None) -> Values:
+    def _gone(self) -> None:
+        self._expected -= 1
+        if not self._expected and self._waiting and not self._is_running:
+            self._release_soon(ALL_THERE)
+
+    async def submit(self, pixels: Pixels, arrival: Arrival | None = None) -> Values:
         """What the model gives for the images, in their order.
 
         Args:

@@ -91,7 +91,7 @@ class Predicting:
         predictor = model.predictor
         predictions: Sequence[Prediction | ProductPrediction]
         if sent.products is None:
-            predictions = predictor.decide([image.prediction for image in images], values, *guarantee)
+            predictions = list(predictor.decide([image.prediction for image in images], values, *guarantee))
         else:
             predictions = list(product_results(predictor, sent.products, images, values, guarantee))
         record.add_predictions(predictions)
