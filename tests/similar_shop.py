@@ -54,6 +54,7 @@ def write_photo(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 def similar_shop(folder: Path, products: int = 60, views: int = 3) -> Path:
     """`model.muslin`, `products.csv` with a row for each photo, and the photos of P0, P1, …"""
+    folder.mkdir(exist_ok=True)
     seal(feature_bundle(), folder / "model.muslin")
     rows = []
     for number in range(products):

@@ -9,7 +9,17 @@ from fork_server import ForkServer
 from kills import kill_until_it_ends, run_undisturbed
 from victims import CONTINUED, Victim, commands, victim
 
-SHORT = ("train sgd", "train linear_probe", "tag csv", "tag xlsx", "tag parquet", "tag update", "get", "review add")
+SHORT = (
+    "train sgd",
+    "train linear_probe",
+    "tag csv",
+    "tag xlsx",
+    "tag parquet",
+    "tag update",
+    "get",
+    "review add",
+    "similar build",
+)
 
 
 def kill(server: ForkServer, victim: Victim, folder: Path, rounds: int) -> None:

@@ -30,9 +30,11 @@ from safetensors.numpy import load_file
 from muslin.data.tables import open_table
 from muslin.models.bundle import open_bundle
 from muslin.review.store import Store
+from muslin.similarity.index import open_index
 from muslin.storage.row_cache import CHECK_BYTES, KEY_BYTES, SUFFIX
 from muslin.workflows.review_init import InitOptions, init
 from muslin.workflows.tag import TagOptions, tag
+from similar_shop import similar_shop
 from wholeness import Watch
 
 
@@ -196,6 +198,28 @@ def review_add(inputs: Inputs) -> Victim:
     return Victim(job, check, outcome)
 
 
+def indexing(inputs: Inputs) -> Victim:
+    """`muslin similar build`, and again over the index that is there."""
+    shop = inputs.folder / "similar shop"
+    if not shop.exists():
+        similar_shop(shop, products=30)
+
+    def job(folder: Path) -> Job:
+        words = ["similar", "build", shop / "products.csv", "--images", shop / "photos", "-o", "shop.index", "--json"]
+        words += ["--update"] if (folder / "shop.index").exists() else ["--model", shop / "model.muslin"]
+        return Job(words, folder, inputs.environment(folder / "cache"), constants=TAGGING_CONSTANTS)
+
+    def check(folder: Path) -> None:
+        if (folder / "shop.index").exists():
+            assert len(open_index(folder / "shop.index").photos) == 90
+
+    def outcome(folder: Path) -> bytes:
+        assert files(folder).keys() == {"shop.index"}
+        return (folder / "shop.index").read_bytes()
+
+    return Victim(job, check, outcome)
+
+
 def download(inputs: Inputs, tiny: dict[str, Any], *words: object) -> Victim:
     """`muslin get`; with `--csv out` also the tables that it writes there."""
     known: dict[str, bytes] = {}
@@ -281,7 +305,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 CONTINUED = (
     "train sgd", "train linear_probe", "train fine_tune", "tag csv", "tag xlsx", "tag parquet", "tag jsonl",
-    "tag update", "tag processes", "get", "get csv", "review add",
+    "tag update", "tag processes", "get", "get csv", "review add", "similar build",
 )  # fmt: skip
 """Commands that keep finished work and go on with it."""
 
@@ -305,6 +329,8 @@ def victim(name: str, inputs: Inputs, tiny: dict[str, Any]) -> Victim:
             return tagging_update(inputs) if kind == "update" else tagging(inputs, kind)
         case "review":
             return review_add(inputs)
+        case "similar":
+            return indexing(inputs)
         case "get":
             return download(inputs, tiny, *(["--csv", "out", "--overwrite"] if kind else []))
     return writer(inputs, name)

@@ -1,5 +1,6 @@
 """What people decide on pairs of products of an index, and the lock that keeps their decisions."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,14 +31,18 @@ def locked_index(path: Path) -> Iterator[None]:
     Raises:
         StorageError: another process writes it.
     """
-    try:
-        file = path.open("rb")
-    except OSError:  # no index yet
-        yield
-        return
-    with file:
-        lock(file.fileno(), path, "index_locked")
-        yield
+    while True:
+        try:
+            file = path.open("rb")
+        except OSError:  # no index yet
+            yield
+            return
+        with file:
+            lock(file.fileno(), path, "index_locked")
+            if os.path.exists(path) and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                yield
+                return
+            # another process replaced the index before this one had its lock
 
 
 def decide(path: str | Path, decisions: Decisions) -> Index:
