@@ -37,40 +37,47 @@ DEPENDENCIES = ROOT / "docs/explanation/dependencies.py"
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_reference_is_up_to_date():
-    done = subprocess.run([sys.executable, MAKE, "--check"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module")
+def make_reference():
+    """What the program that makes the reference defines."""
+    return runpy.run_path(str(MAKE))
 
 
-def test_a_stale_or_missing_reference_page_is_named(tmp_path):
-    made = runpy.run_path(str(MAKE))
-    for name, text in made["pages"]().items():
+@pytest.fixture(scope="module")
+def reference(make_reference):
+    """The pages of the reference, made of the code."""
+    return make_reference["pages"]()
+
+
+def test_the_reference_is_up_to_date(make_reference, reference):
+    assert make_reference["stale"](MAKE.parent, reference) == []
+
+
+def test_a_stale_or_missing_reference_page_is_named(make_reference, reference, tmp_path):
+    for name, text in reference.items():
         (tmp_path / name).write_text(text)
-    assert made["stale"](tmp_path) == []
+    assert make_reference["stale"](tmp_path, reference) == []
     (tmp_path / "cli.md").write_text((tmp_path / "cli.md").read_text().replace("--json", "--yaml", 1))
     (tmp_path / "errors.md").unlink()
-    assert made["stale"](tmp_path) == ["cli.md", "errors.md"]
+    assert make_reference["stale"](tmp_path, reference) == ["cli.md", "errors.md"]
 
 
-def test_the_reference_is_the_same_on_a_narrow_terminal(monkeypatch):
-    made = runpy.run_path(str(MAKE))
-    wide = made["pages"]()
+def test_the_reference_is_the_same_on_a_narrow_terminal(make_reference, reference, monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
-    assert made["pages"]() == wide
+    assert make_reference["pages"]() == reference
 
 
-def test_the_reference_has_every_command_recipe_error_and_name():
-    pages = runpy.run_path(str(MAKE))["pages"]()
+def test_the_reference_has_every_command_recipe_error_and_name(reference):
     for name, command in cli.commands.items():
-        assert f"## `muslin {name}`" in pages["cli.md"]
+        assert f"## `muslin {name}`" in reference["cli.md"]
         for option in (p for p in command.params if isinstance(p, click.Option)):
-            assert f"`{option.opts[-1]}" in pages["cli.md"]
+            assert f"`{option.opts[-1]}" in reference["cli.md"]
     for name in RECIPES:
-        assert f"### {name}" in pages["recipes.md"]
+        assert f"### {name}" in reference["recipes.md"]
     for name in muslin.__all__:
-        assert f"## `muslin.{name}`" in pages["python.md"]
+        assert f"## `muslin.{name}`" in reference["python.md"]
     for code in ("usage", "pixel_count", "finding_kind_unknown"):
-        assert f"| `{code}` |" in pages["errors.md"]
+        assert f"| `{code}` |" in reference["errors.md"]
 
 
 def test_help_names_every_recipe_and_format():

@@ -13,7 +13,7 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,21 +76,20 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print(f"usage: {COMMAND} [--check]", file=sys.stderr)
         return 2
-    old = stale(HERE)
+    made = pages()
+    old = stale(HERE, made)
     if arguments:
         if old:
             print(f"stale in docs/reference: {', '.join(old)}. Run: {COMMAND}", file=sys.stderr)
         return 1 if old else 0
-    made = pages()
     for name in old:
         (HERE / name).write_text(made[name], encoding="utf-8")
         print(f"wrote docs/reference/{name}")
     return 0
 
 
-def stale(folder: Path) -> list[str]:
-    """The pages in `folder` that are missing or differ from the code."""
-    made = pages()
+def stale(folder: Path, made: Mapping[str, str]) -> list[str]:
+    """The pages in `folder` that are missing or differ from those made of the code."""
     return [
         name
         for name, text in made.items()

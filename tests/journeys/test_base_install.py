@@ -1,7 +1,7 @@
 """The base installation: all but training and Parquet works, and what is missing is named with what installs it.
 
-Each job runs twice: here, where the packages of the extras cannot be imported, and in an environment of its own into
-which pip has installed muslin's wheel.
+Each job runs here, where the packages of the extras cannot be imported. Those that read files of the package, which a
+wheel could lack, also run in an environment of its own, where pip has installed muslin's wheel: in the long form, all.
 """
 
 import json
@@ -102,12 +102,17 @@ def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
     return made
 
 
-@pytest.fixture(params=["imports blocked", pytest.param("own environment", marks=pytest.mark.slow)])
+@pytest.fixture
 def base(request: pytest.FixtureRequest) -> Installation:
-    name = "blocked" if request.param == "imports blocked" else "installed"
-    made = request.getfixturevalue(name)
+    made = request.getfixturevalue(request.param)
     assert isinstance(made, Installation)
     return made
+
+
+in_both = pytest.mark.parametrize("base", ["blocked", pytest.param("installed", marks=pytest.mark.slow)], indirect=True)
+in_both_if_long = pytest.mark.parametrize(
+    "base", ["blocked", pytest.param("installed", marks=pytest.mark.long)], indirect=True
+)
 
 
 @pytest.fixture
@@ -127,6 +132,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@in_both
 def test_no_module_but_of_learn_and_review_needs_an_extra(base: Installation, tmp_path: Path) -> None:
     script = """
 import importlib, json, pkgutil, muslin
@@ -147,12 +153,14 @@ print(json.dumps(failed))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "xlsx"])
+@in_both_if_long
 def test_base_tags_each_format(base: Installation, sliced_run: FinishedRun, shop: Path, suffix: str) -> None:
     done = base.run("tag", sliced_run.folder, f"shop.{suffix}", "-o", f"tagged.{suffix}", cwd=shop)
     assert (done.code, (shop / f"tagged.{suffix}").exists()) == (0, True), done
     assert "2 products" in done.out + done.err
 
 
+@in_both
 def test_base_predicts_explains_and_inspects(base: Installation, sliced_run: FinishedRun, shop: Path) -> None:
     done = base.run("predict", sliced_run.folder, "a.png", "b.png", "--json", cwd=shop)
     assert done.code == 0, done
@@ -166,6 +174,7 @@ def test_base_predicts_explains_and_inspects(base: Installation, sliced_run: Fin
         assert done.out
 
 
+@in_both
 def test_base_evaluates_compares_and_looks(
     base: Installation, sliced_run: FinishedRun, fashion_slice: Path, tmp_path: Path
 ) -> None:
@@ -182,12 +191,14 @@ def test_base_evaluates_compares_and_looks(
     assert all((tmp_path / name).exists() for name in ("sheet.png", "csv", "audit/audit.html"))
 
 
+@in_both_if_long
 def test_base_audits_all_but_labels(base: Installation, fashion_slice: Path, tmp_path: Path) -> None:
     done = base.run("audit", fashion_slice, "-o", "audit", cwd=tmp_path)
     assert done.code == 0, done
     assert "muslin[train]" in done.out + done.err
 
 
+@in_both
 def test_base_opens_the_studio(base: Installation, sliced_run: FinishedRun, tmp_path: Path) -> None:
     command = [base.muslin, "studio", str(sliced_run.folder), "--port", "0"]
     with subprocess.Popen(command, env=base.environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
@@ -201,6 +212,7 @@ def test_base_opens_the_studio(base: Installation, sliced_run: FinishedRun, tmp_
             process.terminate()
 
 
+@in_both_if_long
 def test_base_refuses_training_parquet_and_review(base: Installation, sliced_run: FinishedRun, shop: Path) -> None:
     before = sorted(shop.iterdir())
     for words, extra in (
@@ -218,6 +230,7 @@ def test_base_refuses_training_parquet_and_review(base: Installation, sliced_run
     assert sorted(shop.iterdir()) == before
 
 
+@in_both
 def test_python_names_work_without_the_extras(base: Installation, sliced_run: FinishedRun, tmp_path: Path) -> None:
     script = """
 import sys

@@ -115,24 +115,32 @@ muslin.cli.main()
 """muslin as a process that is killed before or after a function does its work."""
 
 
+@pytest.fixture(scope="module")
+def excluding(garments: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[object], Path]:
+    """A training without one image, but for its folder, and the run of it that nobody disturbed."""
+    here = tmp_path_factory.mktemp("excluding")
+    (here / "without.csv").write_text("part,id\n,3\n")
+    options = ["--epochs", "1", "--set", "batch_size=32", "--exclude", here / "without.csv"]
+    training = ["train", garments, "--recipe", "tutorial", *options, "--out"]
+    done = run(*training, here / "run", cwd=here)
+    assert done.code == 0, done.err
+    return training, here / "run"
+
+
 @pytest.mark.parametrize("before", ["pass", "call(*arguments)"], ids=["before", "after"])
 @pytest.mark.parametrize("where", ["data.audit.exclusions write_exclusions", "learn.checkpoint start_checkpoint"])
-def test_a_start_that_was_killed_can_be_repeated(where: str, before: str, garments: Path, tmp_path: Path) -> None:
-    module, function = where.split()
-    (tmp_path / "without.csv").write_text("part,id\n,3\n")
-    options = ["--epochs", "1", "--set", "batch_size=32", "--exclude", tmp_path / "without.csv"]
-    training = ["train", garments, "--recipe", "tutorial", *options, "--out"]
+def test_a_start_that_was_killed_can_be_repeated(
+    where: str, before: str, excluding: tuple[list[object], Path], tmp_path: Path
+) -> None:
+    (training, undisturbed), (module, function) = excluding, where.split()
     program = DYING.format(module=module, function=function, before=before)
     words = [sys.executable, "-c", program, *training, tmp_path / "run"]
     assert subprocess.run(list(map(str, words)), capture_output=True, timeout=120).returncode == -signal.SIGKILL
     assert not (tmp_path / "run/run.json").exists()
-    for folder in ("run", "undisturbed"):
-        done = run(*training, tmp_path / folder, cwd=tmp_path)
-        assert done.code == 0, done.err
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        path.name for path in (tmp_path / "undisturbed").iterdir()
-    }
-    weights = [open_bundle(tmp_path / folder / "model.muslin").weights for folder in ("run", "undisturbed")]
+    done = run(*training, tmp_path / "run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in undisturbed.iterdir()}
+    weights = [open_bundle(folder / "model.muslin").weights for folder in (tmp_path / "run", undisturbed)]
     assert weights[0] == weights[1]
 
 
