@@ -32,6 +32,10 @@ MAX_MODEL_BYTES = 500_000_000
 MODEL_TIMES = 10
 """How many times longer than others such a request may take: a model is large, and opening it takes seconds."""
 
+LOOK_S, LOOKS = 0.25, 8
+"""Seconds between two looks at which requests are late, or an eighth of the time that a request may take. A timer for
+each request takes a fiftieth of a small image's processor time."""
+
 HEALTH_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Asked for by balancers, with any Host header or none, and answered however busy the server is."""
 
@@ -96,6 +100,7 @@ class _Request:
 
     Attributes:
         began: when its head had come, on the event loop's clock.
+        seconds: how long it may take.
         max_bytes: the size that its body may have.
         held_bytes: what is there of its body, in memory.
         is_complete: whether the whole body has come.
@@ -106,11 +111,11 @@ class _Request:
 
     __slots__ = (
         "began", "has_begun", "held_bytes", "is_complete", "is_ousted", "is_too_many", "max_bytes", "received",
-        "timeout",
+        "seconds", "timeout",
     )  # fmt: skip
 
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes, self.received, self.held_bytes = max_bytes, 0, 0
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        self.max_bytes, self.seconds, self.received, self.held_bytes = max_bytes, seconds, 0, 0
         self.is_complete = self.has_begun = self.is_ousted = self.is_too_many = False
         self.timeout: asyncio.Timeout | None = None
         self.began = asyncio.get_running_loop().time()
@@ -138,6 +143,8 @@ class AccessGuard:
         self._arriving: dict[_Request, None] = {}  # whose bodies are not there yet
         self._working: set[_Request] = set()  # until their response begins: a client can read slowly
         self._held_bytes = 0
+        self._unanswered: set[_Request] = set()  # whose time is limited
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def in_flight(self) -> int:
@@ -150,7 +157,8 @@ class AccessGuard:
         headers = checked_headers(scope)
         path = self._take_prefix(scope, headers)
         brings_model = path.startswith(MODELS_FOLDER) and scope["method"] == "POST"
-        request = _Request(self._max_model_bytes if brings_model else self._max_bytes)
+        seconds = self._settings.request_s * (MODEL_TIMES if brings_model else 1)
+        request = _Request(self._max_model_bytes if brings_model else self._max_bytes, seconds)
         added = PAGE_HEADERS if path in ("", "/") or path.startswith(OPEN_FOLDER) else API_HEADERS
 
         async def send_guarded(event: Message) -> None:
@@ -182,13 +190,13 @@ class AccessGuard:
                 raise MuslinError("too_many_requests", maximum=self._settings.max_requests)
             return event
 
-        seconds = self._settings.request_s * (MODEL_TIMES if brings_model else 1)
         if scope["method"] in ("GET", "HEAD"):  # no path reads their body
             request.is_complete = True
         else:
             self._arriving[request] = None
         try:
-            async with asyncio.timeout(seconds) as request.timeout:
+            async with asyncio.timeout(None) as request.timeout:
+                self._limit_time(request)
                 await self._app(scope, receive_guarded, send)
         except TimeoutError:
             if request.timeout is None or not request.timeout.expired():
@@ -196,9 +204,10 @@ class AccessGuard:
             if request.is_ousted:
                 raise MuslinError("too_many_requests", maximum=self.in_flight) from None
             code = "request_unanswered" if request.is_complete else "request_late"
-            raise MuslinError(code, seconds=seconds) from None
+            raise MuslinError(code, seconds=request.seconds) from None
         finally:
             request.timeout = None
+            self._unanswered.discard(request)
             self._arriving.pop(request, None)
             self._working.discard(request)
             self._held_bytes -= request.held_bytes
@@ -206,8 +215,26 @@ class AccessGuard:
     def _begin_response(self, request: _Request) -> None:
         request.has_begun = True
         self._working.discard(request)
+        self._unanswered.discard(request)
         if request.timeout is not None:
             request.timeout.reschedule(None)  # the connection limits how slowly a client may read
+
+    def _limit_time(self, request: _Request) -> None:
+        self._unanswered.add(request)
+        if self._timer is None:
+            look_s = min(LOOK_S, self._settings.request_s / LOOKS)
+            self._timer = asyncio.get_running_loop().call_later(look_s, self._end_late)
+
+    def _end_late(self) -> None:
+        """End the requests that are late, and look again where there are others."""
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for request in [each for each in self._unanswered if each.began + each.seconds <= now]:
+            self._unanswered.discard(request)
+            if request.timeout is not None:
+                request.timeout.reschedule(now)
+        if self._unanswered:
+            self._limit_time(next(iter(self._unanswered)))
 
     def _count(self, request: _Request, event: Message, is_held: bool) -> None:
         """Take a piece of a body into account; its length is counted, because a chunked body announces none."""

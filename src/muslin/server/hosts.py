@@ -12,10 +12,10 @@ from starlette.types import Scope
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-NAMES = (
+NAMES = frozenset({
     b"host", b"origin", b"authorization", b"content-length", b"content-encoding", b"sec-fetch-site",
     b"sec-fetch-mode", b"accept-language", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix",
-)  # fmt: skip
+})  # fmt: skip
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-][a-z0-9._-]*)(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
