@@ -1,11 +1,18 @@
 """Fixtures that more than one room of tests uses. Worlds that belong to one room live beside its tests."""
 
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from command_line import FinishedRun, run
+from command_line import CommandResult, FinishedRun, run
 from idx_files import write_part
 from muslin.data import read
 from muslin.data.dataset import pixel_array
@@ -54,6 +61,40 @@ def synthetic_colour() -> SyntheticDataset:
     return make_garments(60, seed=2, size_px=40, colour=True)
 
 
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], dict[str, Any]]
+) -> tuple[Path, dict[str, Any]]:
+    """A folder of this worker of pytest-xdist, and what `make` says of it: one worker makes it, the others copy it.
+
+    Args:
+        make: fills the folder that it gets; what it returns can be written as JSON.
+    """
+    root = tmp_path_factory.getbasetemp()
+    shared = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / f"shared-{name}"
+    said, lock = shared.with_suffix(".json"), shared.with_suffix(".lock")
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+        if not said.exists():
+            shutil.rmtree(shared, ignore_errors=True)  # of a worker that failed
+            shared.mkdir()
+            said.write_text(json.dumps(make(shared)))
+    own = tmp_path_factory.mktemp(name) / name
+    shutil.copytree(shared, own)
+    return own, json.loads(said.read_text())
+
+
+def finished_run(tmp_path_factory: pytest.TempPathFactory, name: str, *words: object) -> FinishedRun:
+    """A run by `muslin train WORDS… --json`."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        done = run("train", *words, "--out", "run", "--json", cwd=folder)
+        assert done.code == 0, done
+        return asdict(done)
+
+    folder, done = made_once(tmp_path_factory, name, make)
+    return FinishedRun(folder / "run", CommandResult(**done))
+
+
 @pytest.fixture(scope="session")
 def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder fashion-mnist of IDX files: the first 2,400 train and 600 test images of the real ones."""
@@ -67,17 +108,10 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sliced_run(fashion_slice: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run on the slice of Fashion-MNIST, by `muslin train … --json`."""
-    here = tmp_path_factory.mktemp("sliced")
-    words = ["train", fashion_slice, "--epochs", 4, "--set", "batch_size=64", "--out", "run", "--json"]
-    done = run(*words, cwd=here)
-    assert done.code == 0, done
-    return FinishedRun(here / "run", done)
+    return finished_run(tmp_path_factory, "sliced", fashion_slice, "--epochs", 4, "--set", "batch_size=64")
 
 
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run on all of Fashion-MNIST with the recipe quick, made once for all tests that are marked slow."""
-    here = tmp_path_factory.mktemp("whole")
-    done = run("train", "fashion-mnist", "--out", "run", "--json", cwd=here)
-    assert done.code == 0, done
-    return FinishedRun(here / "run", done)
+    return finished_run(tmp_path_factory, "whole", "fashion-mnist")
