@@ -14,8 +14,11 @@ from safetensors.numpy import load_file
 
 from command_line import error_object, invoke, refusal
 from mounted_disk import mounted_disk
+from muslin.errors import StorageError
 from muslin.models.bundle import open_bundle
+from muslin.storage.outputs import Output
 from muslin.workflows.run_folder import Run
+from refusals import refuses
 from wholeness import Watch
 
 WORDS = ["--epochs", 3, "--set", "batch_size=64", "--set", "widths=16,16"]
@@ -158,6 +161,8 @@ def test_a_read_only_disk_is_reported(garments: Path, roomy: Path, disk: Disk, c
     assert error_object(invoke(capfd, *train))["code"] == "write_denied"
     sheet = disk.folder / "sheet.png"
     assert refusal(invoke(capfd, "look", garments, "-o", sheet)).startswith(f"{sheet}: ")
+    with refuses("write_denied", StorageError, path=str(sheet)):
+        Output(sheet).check()  # before the work, which can take hours, and not after it
     assert f"{disk.folder}/half/" in refusal(invoke(capfd, "train", "--resume", disk.folder / "half"))
     assert invoke(capfd, "train", "--resume", disk.folder / "run").code == 0, "finished, so nothing is written"
     assert invoke(capfd, "evaluate", disk.folder / "run", garments).code == 0

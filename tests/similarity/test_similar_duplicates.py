@@ -168,6 +168,15 @@ def test_photos_changed_since_are_counted_not_compared(index: Path, capfd: Captu
     assert found["changed"] == ["again5.jpg"]
 
 
+def test_moved_photos_are_named_with_what_helps(index: Path, capfd: Capture) -> None:
+    Path("photos").rename("elsewhere")
+    for words in (("duplicates", index), ("find", index, "A5", "-o", "like.html")):
+        error = error_object(invoke(capfd, "similar", *words, "--json"))
+        assert error["code"] == "index_data_unreadable"
+        assert error["params"]["reason"]["code"] == "images_path"
+    assert not Path("like.html").exists()
+
+
 def test_find_writes_a_page_with_the_query_and_what_is_like_it(index: Path, capfd: Capture) -> None:
     assert invoke(capfd, "similar", "find", index, "A5", "-k", 3, "-o", "like.html").code == 0
     page = Path("like.html").read_text()

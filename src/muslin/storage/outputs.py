@@ -47,7 +47,7 @@ class Output:
 
         Raises:
             StorageError: the output is or lies in an input, is a folder, a link or a device, exists and is not to be
-                replaced, or its folder cannot be searched.
+                replaced, or its folder cannot be searched or written in.
         """
         for source in inputs:
             if os.path.isdir(source):
@@ -56,6 +56,7 @@ class Output:
             elif os.path.exists(self.path) and os.path.exists(source) and os.path.samefile(self.path, source):
                 raise StorageError("output_is_input", path=str(self.path), name=str(source))
         with storage_errors(self.path):
+            _check_writable(next(folder for folder in self.path.absolute().parents if os.path.lexists(folder)))
             try:
                 mode = self.path.lstat().st_mode
             except FileNotFoundError:
@@ -136,6 +137,17 @@ def read_side_file(path: Path) -> BinaryIO | None:
             file.close()
             raise
         return file
+
+
+def _check_writable(folder: Path) -> None:
+    """
+    Raises:
+        OSError: no file can be made in a folder that is there.
+    """
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        is_read_only = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY
+        code = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(code, os.strerror(code))
 
 
 def _check_regular(found: os.stat_result, path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from muslin.catalogue.product_rows import with_identifiers, with_own_names
 from muslin.data.photo_content import read_photo
 from muslin.data.photos import PhotoImages
-from muslin.errors import ImageError
+from muslin.errors import DataError, ImageError
 from muslin.messages import Log, no_log
 from muslin.models.photo_features import digest_of
 from muslin.similarity.index import Index
@@ -31,7 +31,10 @@ def find_photos(index: Index, numbers: Collection[int], log: Log = no_log) -> di
     for number in sorted(numbers):
         name = index.products[int(index.photos.products[number])]
         wanted.setdefault(name, {})[index.photos.names[number]] = number
-    catalogue = open_catalogue(source.data, None, options, log, survey=False)
+    try:
+        catalogue = open_catalogue(source.data, None, options, log, survey=False)
+    except DataError as error:
+        raise DataError("index_data_unreadable", reason=error.message) from error
     found: dict[int, Any] = {}
     for product in with_own_names(with_identifiers(catalogue.rows)):
         if product.name in wanted:
