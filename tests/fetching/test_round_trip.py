@@ -1,13 +1,16 @@
 """A shop's export goes from addresses to a tagged table, and the tags back into its own columns."""
 
 import csv
+import datetime
 import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pytest
 from PIL import Image
 
@@ -139,3 +142,70 @@ def test_fill_takes_only_accepted_tags_of_the_same_rows(tmp_path: Path, capfd: A
         assert error_object(invoke(capfd, *words, tmp_path / "n.csv", "--json"))["code"] == code
         assert not (tmp_path / "n.csv").exists()
     assert error_object(invoke(capfd, *words, export, "--overwrite", "--json"))["code"] == "output_is_input"
+
+
+ROWS = 1600
+"""Of a workbook whose sheet is read in several blocks."""
+
+
+def workbook(path: Path, rows: int = ROWS) -> Path:
+    """A workbook of several blocks: numbers, dates, formulas and styles around the column to fill."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Article list"])
+    sheet.append(["sku", "type", "price", "since", "total", "note"])
+    for number in range(rows):
+        type_ = ("mine", None, "", None)[number % 4]
+        day = datetime.date(2024, 1, 1) + datetime.timedelta(number % 300)
+        sheet.append([f"{number:05}", type_, number / 7, day, f"=C{number + 3}*2", "<&> ü" * (number % 9)])
+        sheet.cell(number + 3, 3).number_format = "0.00"
+        if number % 4 == 2:
+            sheet.cell(number + 3, 2).font = openpyxl.styles.Font(bold=True)
+    book.create_sheet("more").append(["keep", "me"])
+    book.save(path)
+    return path
+
+
+def test_workbook_is_filled_and_every_other_cell_stays(tmp_path: Path, capfd: Any) -> None:
+    export, tagged, out = workbook(tmp_path / "export.xlsx"), tmp_path / "tagged.csv", tmp_path / "import.xlsx"
+    tagged.write_text("sku,tag,decision\n" + "".join(f"{n:05},=Coat & <hat>,accept\n" for n in range(ROWS)))
+    words = ("fill", export, tagged, "--column", "type", "-o")
+    done = invoke(capfd, *words, out, "--json").json
+    assert {name: done[name] for name in ("rows", "filled", "kept")} == {
+        "rows": ROWS,
+        "filled": ROWS * 3 // 4,
+        "kept": ROWS // 4,
+    }
+    before, after = openpyxl.load_workbook(export), openpyxl.load_workbook(out)
+    for old, new in zip(before.active.iter_rows(), after.active.iter_rows(), strict=True):
+        for a, b in zip(old, new, strict=True):
+            is_new = a.column == 2 and a.row > 2 and a.value is None
+            assert b.value == ("=Coat & <hat>" if is_new else a.value)
+            assert (b.data_type, b.number_format, b.font.b) == (
+                ("s" if is_new else a.data_type),
+                a.number_format,
+                a.font.b,
+            )
+    with zipfile.ZipFile(export) as old_files, zipfile.ZipFile(out) as new_files:
+        assert old_files.namelist() == new_files.namelist()
+        changed = [name for name in old_files.namelist() if old_files.read(name) != new_files.read(name)]
+    assert changed == ["xl/worksheets/sheet1.xml"]
+    invoke(capfd, *words, tmp_path / "all.xlsx", "--replace")
+    assert {row[1].value for row in openpyxl.load_workbook(tmp_path / "all.xlsx").active.iter_rows(3)} == {
+        "=Coat & <hat>"
+    }
+
+
+@pytest.mark.parametrize("kind", ["formula", "merged"])
+def test_cells_with_formulas_or_merged_are_not_filled(kind: str, tmp_path: Path, capfd: Any) -> None:
+    book = openpyxl.Workbook()
+    for row in (["sku", "type"], ["1", "mine"], ["2", "=A2" if kind == "formula" else None], ["3", "x"]):
+        book.active.append(row)
+    if kind == "merged":
+        book.active.merge_cells("B2:B3")
+    book.save(tmp_path / "export.xlsx")
+    (tmp_path / "tagged.csv").write_text("sku,tag,decision\n1,,\n2,Coat,accept\n3,,\n")
+    words = ("fill", tmp_path / "export.xlsx", tmp_path / "tagged.csv", "--column", "type", "--replace")
+    error = error_object(invoke(capfd, *words, "-o", tmp_path / "import.xlsx", "--json"))
+    assert (error["code"], error["params"]["cell"]) == ("fill_cell_not_plain", "B3")
+    assert not (tmp_path / "import.xlsx").exists()

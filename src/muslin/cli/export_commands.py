@@ -105,8 +105,8 @@ def _confirmed(columns: tuple[str, ...], hosts: Any, as_json: bool) -> set[str]:
 def fill_command(data: str, tagged: str, options: dict[str, Any], output: Any, as_json: bool) -> None:
     """Fill a column of a shop's own table with tags.
 
-    DATA is a CSV or TSV such as an export, TAGGED what `tag` wrote for the same rows. Accepted tags go into empty
-    cells; everything else in DATA stays, byte for byte.
+    DATA is a CSV, TSV or XLSX such as an export, TAGGED what `tag` wrote for the same rows. Accepted tags go into empty
+    cells; everything else in DATA stays: byte for byte, or in XLSX cell for cell.
     """
     from muslin.reporting.terminal.fetching import fill_summary
     from muslin.workflows.fill import FillOptions, fill

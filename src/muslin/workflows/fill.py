@@ -1,4 +1,4 @@
-"""Tags in the shop's own column: the export again, byte for byte, with accepted tags in one column; `muslin fill`.
+"""Tags in the shop's own column: the export again, all else as it was, with accepted tags in one column; `muslin fill`.
 
 The tags come from what `tag` wrote for the same rows, maybe corrected by a person since then.
 """
@@ -14,6 +14,7 @@ from muslin.data.tables.cells import format_cell
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.identifier_names import joined_words
+from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.storage.local_path import check_local
 from muslin.storage.outputs import Output
@@ -45,10 +46,10 @@ class FillOptions:
 
 
 def fill(data: str | Path, tagged: str | Path, out: str | Path | Output, options: FillOptions) -> FillResult:
-    """Write the table `data` to `out` with tags in one of its columns; all other bytes stay.
+    """Write the table `data` to `out` with tags in one of its columns. All other bytes stay; of XLSX all other cells.
 
     Args:
-        data: CSV or TSV, such as a shop's export.
+        data: CSV, TSV or XLSX, such as a shop's export.
         tagged: the same rows in the same order with the columns that `muslin.workflows.tag.tag` adds, in any kind of
             table.
 
@@ -60,8 +61,9 @@ def fill(data: str | Path, tagged: str | Path, out: str | Path | Output, options
     output = Output.of(out)
     check_output(output, data=(data, tagged))
     table, source = open_table(Path(data), output.path), open_table(Path(tagged))
-    if not isinstance(table, Delimited):
+    if not isinstance(table, Delimited | Workbook):
         raise DataError("fill_needs_text", path=str(data))
+    table.check_copy()
     check_column(table.path, options.column, table.columns)
     result = FillResult(output.path, options.column)
     with output.open() as file:
