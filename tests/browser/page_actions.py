@@ -24,10 +24,11 @@ WAIT_S = 30
 
 def until(page: Page, script: str, wait_s: float = WAIT_S) -> None:
     """Wait until an expression in the page is true."""
-    deadline = time.monotonic() + wait_s
+    deadline, pause_s = time.monotonic() + wait_s, 0.03
     while not page.run(f"Promise.resolve({script}).then(Boolean)"):
         assert time.monotonic() < deadline, (script, page.console[-3:])
-        time.sleep(0.03)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.3)  # a job of a minute has the processor for itself
 
 
 def press(page: Page, key: str, *, shift: bool = False) -> None:
