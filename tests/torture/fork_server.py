@@ -24,9 +24,6 @@ PIPE_BYTES = 2**20
 IMPORTS = ("onnxruntime", "muslin.models.predictor", "muslin.workflows.tag")
 TRAINING_IMPORTS = (
     "scipy.optimize",
-    "scipy.stats",
-    "sklearn.model_selection",
-    "torch._inductor.config",  # deterministic training imports it, which takes a second
     "muslin.learn.linear_probe",
     "muslin.reporting.report.multi_target",
     "muslin.workflows.train",

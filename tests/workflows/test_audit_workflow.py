@@ -25,6 +25,7 @@ from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.learn.recipes import RECIPES
 from muslin.storage.outputs import Output
 from muslin.studio.job_kinds import AUDIT_STEPS
 from muslin.workflows import audit as audit_workflow
@@ -262,7 +263,8 @@ def test_samples_have_the_index_that_look_takes(tmp_path: Path) -> None:
     assert {f["target"] for f in written["findings"] if f["kind"] == "small_class"} <= {"label"}
 
 
-def test_labels_of_several_targets_are_checked(tmp_path: Path) -> None:
+def test_labels_of_several_targets_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "quick", replace(RECIPES["quick"], min_steps=40))  # how well is of no importance here
     some = make_garments(120, seed=5).dataset
     kinds, random = some.labels["label"], np.random.default_rng(0)
     tags = np.stack([kinds < 2, kinds % 2 == 0], axis=1).astype(np.int8)
@@ -367,12 +369,12 @@ def test_a_run_corrects_labels_and_resumes_without_the_list(synthetic: Synthetic
     assert uncorrected.record["data"]["fingerprint"] != whole.record["data"]["fingerprint"]
 
 
-def test_corrections_of_an_audit_are_what_train_reads(tmp_path: Path) -> None:
-    mislabelled = make_garments(480, seed=3, label_noise=24 / 480)
-    data = mislabelled.dataset
-    found = audit_workflow.audit(data, out=tmp_path / "audit", checks=["suspect_label"])
+def test_corrections_of_an_audit_are_what_train_reads(
+    audited: tuple[Path, Audit, list[str]], mislabelled: SyntheticDataset
+) -> None:
+    data, (folder, found, _) = mislabelled.dataset, audited
     assert found.corrections
-    path = tmp_path / "audit" / "corrections.csv"
+    path = folder / "corrections.csv"
     corrected = correct_labels(data, read_corrections(path), str(path))
     changed = np.flatnonzero(corrected.labels["label"] != data.labels["label"])
     assert set(changed) == {finding.samples[0].index for finding in found.corrections}
