@@ -25,7 +25,7 @@ def tables(draw: Any) -> Dataset:
     )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(tables(), st.sampled_from([0.0, 1 / 12, 0.2, 0.5, 0.7]), st.integers(0, 99), st.booleans())
 def test_no_group_is_ever_in_two_parts(table: Dataset, fraction: float, seed: int, stratified: bool) -> None:
     try:

@@ -54,7 +54,7 @@ def test_in_a_pipe_standard_error_has_one_line_per_epoch(sliced_run: FinishedRun
         assert f"validation loss {row['validation_loss']:.3f}" in line
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.long)])
 def test_on_a_terminal_a_live_line_shows_progress(columns: int, garments: Path, tmp_path: Path) -> None:
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
