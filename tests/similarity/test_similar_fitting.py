@@ -1,5 +1,7 @@
 """What is learned from products, and what "the same product" guarantees, on features whose noise is known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -168,3 +170,22 @@ def test_nearest_other_products_are_those_of_all_cosines(n_products: int) -> Non
         assert found.cosines == pytest.approx(np.sort(row)[::-1][: min(5, n_products - 1)], abs=1e-5)
         assert found.cosines == pytest.approx(row[found.products], abs=1e-5)
         assert products[found.photos].tolist() == found.products.tolist()
+
+
+def test_one_photo_of_very_many_products_takes_little_memory() -> None:
+    """As where a shop has a placeholder for each photo that is still to be taken."""
+    count = 12_000
+    vectors = normalize_rows(np.random.default_rng(0).normal(0, 1, (count, WIDTH)))
+    vectors[500:] = vectors[500]
+    search = Search(vectors, np.arange(count))
+    photos = np.arange(400, 656)
+    tracemalloc.start()
+    nearest = list(search.nearest_others(photos, 5))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 30e6
+    assert len(nearest) == len(photos)
+    for photo, found in list(zip(photos.tolist(), nearest, strict=True))[::16]:
+        cosines = np.delete(search.vectors @ search.vectors[photo], photo)
+        assert found.cosines == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
+        assert len(set(found.products.tolist()) - {photo}) == 5

@@ -17,6 +17,10 @@ converted."""
 QUERIES, QUERIED = 256, 4_096
 """Queries, and photos, at a time where there are many queries: 4 MB of cosines."""
 
+CROWDED = 64
+"""Photos for each query, of QUERIED, from which on only those of the best products are kept: a shop can have the same
+photo of very many products."""
+
 ROUNDING = np.float32(1e-4)
 """More than a cosine differs by where it is computed among other ones."""
 
@@ -97,7 +101,7 @@ class Search:
             some = photos[start : start + QUERIES]
             # As many products of an even draw have at least this cosine; photos with less are looked at no more.
             least = np.partition(self._of_others(some, some_products), -count, axis=0)[-count] - ROUNDING
-            query, photo, cosine = self._at_least(some, least)
+            query, photo, cosine = self._at_least(some, least, count)
             ends = np.cumsum(np.bincount(query, minlength=len(some)))
             for begin, end in pairwise([0, *ends.tolist()]):
                 order = np.lexsort((photo[begin:end], -cosine[begin:end]))
@@ -107,14 +111,16 @@ class Search:
                 yield Nearest(self.products[of_query[best]], of_query[best], cosines[best])
 
     def _at_least(
-        self, photos: NDArray[np.int64], least: NDArray[np.float32]
+        self, photos: NDArray[np.int64], least: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """All photos of other products whose cosine with a query is at least that: the place of the query, rising, the
-        photo and the cosine."""
+        """Photos of other products whose cosine with a query is at least that, among them those of the `count` best
+        products: the place of the query, rising, the photo and the cosine."""
         parts = []
         for start in range(0, len(self.products), QUERIED):
             cosines = self._of_others(photos, slice(start, start + QUERIED))
             places = np.flatnonzero(cosines >= least)
+            if len(places) > CROWDED * len(photos):
+                places = _of_best_products(cosines, self.products[start : start + QUERIED], count)
             parts.append((places % len(photos), start + places // len(photos), cosines.reshape(-1)[places]))
         query, photo, cosine = (np.concatenate(values) for values in zip(*parts, strict=True))
         order = np.argsort(query.astype(np.int16), kind="stable")
@@ -125,6 +131,20 @@ class Search:
         cosines = np.asarray(self.vectors[others] @ self.vectors[photos].T)
         cosines[self.products[others][:, np.newaxis] == self.products[photos]] = -2
         return cosines
+
+
+def _of_best_products(cosines: NDArray[np.float32], products: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Places in `cosines`, float32 (photos, queries), of the best photo of each of the `count` best products of each
+    query."""
+    starts = np.flatnonzero(np.diff(products, prepend=-1))
+    ends = np.append(starts[1:], len(products))
+    of_product = maxima(cosines, starts)
+    count = min(count, len(starts))
+    places = []
+    for query, chosen in enumerate(np.argpartition(-of_product, count - 1, axis=0)[:count].T.tolist()):
+        photos = [starts[each] + int(cosines[starts[each] : ends[each], query].argmax()) for each in chosen]
+        places += [photo * cosines.shape[1] + query for photo in photos]
+    return np.array(places, np.int64)
 
 
 def maxima(values: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float32]:
