@@ -129,7 +129,9 @@ class Search:
     def _of_others(self, photos: NDArray[np.int64], others: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """The cosine of each of these photos, float32 (others, photos); -2 with the photos of its own product."""
         cosines = np.asarray(self.vectors[others] @ self.vectors[photos].T)
-        cosines[self.products[others][:, np.newaxis] == self.products[photos]] = -2
+        first, end = (np.searchsorted(self.products[others], self.products[photos], side) for side in ("left", "right"))
+        for query in np.flatnonzero(first < end):
+            cosines[first[query] : end[query], query] = -2
         return cosines
 
 
