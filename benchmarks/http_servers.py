@@ -1,7 +1,7 @@
 """How many images a second does `muslin serve` answer, how soon, and in how much memory, beside other servers?
 
     python benchmarks/http_servers.py [--peers FOLDER] [--servers NAME …] [--cases NAME …] [--connections N …]
-        [--window S] [--rounds N] [--note SENTENCE]
+        [--window S] [--windows N] [--note SENTENCE]
 
 FOLDER has an environment of each other server, called as the server: `fastapi` (with uvicorn[standard]),
 `litserve`, `bentoml` and `mlserver`, each with onnxruntime, pillow and python-multipart. The peers' programs are in
@@ -14,11 +14,13 @@ model was trained; before anything is measured, their probabilities are compared
   decisions too.
 - Every connection sends one image, waits for the result, and sends the next. The server has one processor core, and the
   client the other.
-- A window is `--window` seconds. Windows are repeated until the p95 of the last three differ by at most a tenth, or
-  eight times; the median of the last three is kept. `processor_us` is the server's processor time of an image, which
-  other work on the machine changes less than the rest: a core answers at most 1,000,000 divided by it.
-- `ready_s` is from the start of the process to its first result; `memory_mb` what all its processes have for themselves
-  and their share of what they have with others (PSS), after the windows. `model_ms` is one run of the model alone.
+- The servers of a case run side by side, and each window asks one of them for `--window` seconds and until all is
+  answered, in turns, so that other work on the machine meets all of them. Turns are repeated until the p95 of each
+  server's last three differ by at most a tenth, or `--windows` times; the medians are kept. `processor_us` is the
+  server's processor time of an image, which other work changes less than the rest: a core answers at most 1,000,000
+  divided by it. `times_muslin` is the median, over the turns, of its ratio to muslin's.
+- `ready_s` is from the start of the process to its first result; `memory_mb` what all its processes have for
+  themselves, and once what they share, after the windows. `model_ms` is one run of the model alone.
 
 Keeps everything in benchmarks/results/.
 """
@@ -37,8 +39,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,13 +48,18 @@ from typing import Any
 import numpy as np
 from load_client import window
 from results_file import start_result, write_result
+from server_processes import end, memory_mb, processor_s
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peer_servers"
 SERVER_CORE, CLIENT_CORE = 0, 1
-STABLE, LAST, MAX_WINDOWS = 0.1, 3, 8
+STABLE, LAST = 0.1, 3
 MAX_START_S = 60
-TICKS = os.sysconf("SC_CLK_TCK")
+
+Row = dict[str, float]
+
+Started = tuple[int, int, bytes]
+"""A server's process and port, and the request that asks it."""
 
 
 @dataclass(frozen=True)
@@ -191,24 +198,6 @@ def running(server: Server, folder: Path, message: bytes) -> Iterator[tuple[int,
         log.close()
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process and those that it started to end, and kill those that do not."""
-    all_processes = processes(process.pid)
-    for number, wait_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        for pid in reversed(all_processes):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        until = time.perf_counter() + wait_s
-        while time.perf_counter() < until and (process.poll() is None or any(map(is_alive, all_processes[1:]))):
-            time.sleep(0.05)
-
-
-def is_alive(pid: int) -> bool:
-    with suppress(OSError):
-        return _stat(pid)[0] != "Z"
-    return False
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
@@ -235,64 +224,50 @@ def answers(port: int, message: bytes) -> dict[str, Any] | None:
     return None
 
 
-# ── What the processes use ───────────────────────────────────────────────────────────────────────────────
-
-
-def processes(pid: int) -> list[int]:
-    """A process and those that it started, and so on."""
-    parents: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parents.setdefault(int(_stat(int(folder.name))[1]), []).append(int(folder.name))
-    found = [pid]
-    for each in found:
-        found += parents.get(each, [])
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name of the command."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def processor_s(pid: int) -> float:
-    """Processor time of a process and of those that it started."""
-    ticks = 0
-    for each in processes(pid):
-        with suppress(OSError):
-            ticks += sum(map(int, _stat(each)[11:13]))
-    return ticks / TICKS
-
-
-def memory_mb(pid: int) -> float:
-    total = 0
-    for each in processes(pid):
-        with suppress(OSError):
-            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total * 1024 / 1e6
-
-
 # ── Measuring ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def measured_windows(pid: int, port: int, message: bytes, connections: int, seconds: float) -> dict[str, Any]:
-    rows: list[dict[str, float]] = []
-    asyncio.run(window(port, message, connections, min(1.0, seconds)))  # which begins threads and caches
-    while len(rows) < MAX_WINDOWS:
-        used = processor_s(pid)
-        lasted, taken = asyncio.run(window(port, message, connections, seconds))
-        used = processor_s(pid) - used
-        if not taken:
-            raise RuntimeError(f"no result in {seconds} s over {connections} connections")
-        p50, p95, p99 = np.percentile(taken, [50, 95, 99]) * 1e3
-        row = {"images_per_s": len(taken) / lasted, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
-        rows.append(row | {"processor_us": 1e6 * used / len(taken)})
-        last = [each["p95_ms"] for each in rows[-LAST:]]
-        if len(last) == LAST and max(last) <= min(last) * (1 + STABLE):
+def one_window(pid: int, port: int, message: bytes, connections: int, seconds: float) -> Row:
+    used = processor_s(pid)
+    lasted, taken = asyncio.run(window(port, message, connections, seconds))
+    used = processor_s(pid) - used
+    p50, p95, p99 = np.percentile(taken, [50, 95, 99]) * 1e3
+    row = {"images_per_s": len(taken) / lasted, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+    return row | {"processor_us": 1e6 * used / len(taken)}
+
+
+def is_stable(rows: list[Row]) -> bool:
+    last = [row["p95_ms"] for row in rows[-LAST:]]
+    return bool(len(last) == LAST and max(last) <= min(last) * (1 + STABLE))
+
+
+def in_turns(
+    started: dict[str, Started], failed: dict[str, str], connections: int, seconds: float, most: int
+) -> dict[str, dict[str, Any]]:
+    """What is kept of each server's windows; a server that fails goes from `started` to `failed`."""
+    rows: dict[str, list[Row]] = {name: [] for name in started}
+    for turn in range(most + 1):
+        first = turn % max(1, len(started))
+        for name in [*started][first:] + [*started][:first]:
+            try:
+                row = one_window(*started[name], connections, seconds if turn else 1.0)
+            except (RuntimeError, TimeoutError) as error:
+                failed[name] = f"{type(error).__name__}: {error}"
+                del started[name], rows[name]
+            else:
+                if turn:  # the first window begins threads and caches
+                    rows[name].append(row)
+        if all(map(is_stable, rows.values())):
             break
-    kept = {name: round(statistics.median(row[name] for row in rows[-LAST:]), 2) for name in rows[0]}
-    return {"connections": connections, "windows": len(rows), "is_stable": len(rows) < MAX_WINDOWS, **kept}
+    kept = {}
+    for name, of_server in rows.items():
+        row: dict[str, Any] = {"connections": connections, "windows": len(of_server), "is_stable": is_stable(of_server)}
+        row |= {key: round(statistics.median(each[key] for each in of_server), 2) for key in of_server[0]}
+        if "muslin" in rows:
+            pairs = zip(of_server, rows["muslin"], strict=True)
+            row["times_muslin"] = round(statistics.median(a["processor_us"] / b["processor_us"] for a, b in pairs), 3)
+        kept[name] = row
+    return kept
 
 
 def check_peers(folder: Path, image: bytes) -> None:
@@ -335,7 +310,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     parser.add_argument("--window", type=float, default=5.0, metavar="S")
-    parser.add_argument("--rounds", type=int, default=1, help="in each of which every server is started anew")
+    parser.add_argument("--windows", type=int, default=8, help="of each server at most")
     parser.add_argument("--note", default="", help="what else a reader of the result should know")
     arguments = parser.parse_args()
 
@@ -345,35 +320,42 @@ def main() -> None:
     models: dict[str, float] = {}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server is left
     os.sched_setaffinity(0, {CLIENT_CORE})
-    for round_number in range(arguments.rounds):
-        for name in arguments.cases:
-            case = CASES[name]
-            with tempfile.TemporaryDirectory() as temporary:
-                folder, image = Path(temporary), case.image()
-                write_model(case, folder)
-                check_peers(folder, image)
-                models[name] = model_ms(folder, case)
-                for server_name, server in chosen.items():
-                    run = {"round": round_number + 1, "case": name, "server": server_name, "image_bytes": len(image)}
-                    try:
-                        run |= measure(server, folder, request_of(server, image, case.suffix), arguments)
-                    except RuntimeError as error:
-                        run |= {"failed": str(error)}
-                    runs.append(run)
-                    print(json.dumps(run, indent=1), flush=True)
+    for name in arguments.cases:
+        case = CASES[name]
+        with tempfile.TemporaryDirectory() as temporary:
+            folder, image = Path(temporary), case.image()
+            write_model(case, folder)
+            check_peers(folder, image)
+            models[name] = model_ms(folder, case)
+            messages = {key: request_of(server, image, case.suffix) for key, server in chosen.items()}
+            for run in measure(chosen, folder, messages, arguments):
+                runs.append({"case": name, "image_bytes": len(image)} | run)
+                print(json.dumps(runs[-1], indent=1), flush=True)
     write_result(head, {"model_ms": models, "runs": runs})
 
 
-def measure(server: Server, folder: Path, message: bytes, arguments: argparse.Namespace) -> dict[str, Any]:
-    with running(server, folder, message) as (port, pid, ready_s):
-        first = answers(port, message)
-        rows = [measured_windows(pid, port, message, each, arguments.window) for each in arguments.connections]
-        return {
-            "ready_s": round(ready_s, 3),
-            "memory_mb": round(memory_mb(pid)),
-            "windows": rows,
-            "result": first and first["content"],
-        }
+def measure(
+    chosen: Mapping[str, Server], folder: Path, messages: Mapping[str, bytes], arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """What was measured of each server; of one that fails, why."""
+    started: dict[str, Started] = {}
+    failed: dict[str, str] = {}
+    starts: dict[str, dict[str, Any]] = {}
+    with ExitStack() as opened:
+        for name, server in chosen.items():
+            try:
+                port, pid, ready_s = opened.enter_context(running(server, folder, messages[name]))
+            except RuntimeError as error:
+                failed[name] = str(error)
+                continue
+            started[name] = pid, port, messages[name]
+            first = answers(port, messages[name])
+            starts[name] = {"ready_s": round(ready_s, 3), "result": first and first["content"]}
+        rows = [in_turns(started, failed, each, arguments.window, arguments.windows) for each in arguments.connections]
+        for name, (pid, _, _) in started.items():
+            windows = [row[name] for row in rows]
+            yield {"server": name, "memory_mb": round(memory_mb(pid)), "windows": windows} | starts[name]
+    yield from ({"server": name, "failed": error} for name, error in failed.items())
 
 
 if __name__ == "__main__":

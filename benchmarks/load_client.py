@@ -5,6 +5,9 @@ import socket
 import time
 from typing import Any
 
+MAX_WAIT_S = 60
+"""Seconds for the last answers of a window to come."""
+
 
 class Client(asyncio.Protocol):
     """One connection: it sends a request, waits for the response, and sends the next."""
@@ -12,7 +15,7 @@ class Client(asyncio.Protocol):
     def __init__(self, message: bytes, taken: list[float]) -> None:
         self._message, self._taken, self._buffer = message, taken, b""
         self._transport: Any = None
-        self.failed = ""
+        self.failed, self.is_last, self.is_done = "", False, asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -38,24 +41,31 @@ class Client(asyncio.Protocol):
             return
         self._taken.append(time.perf_counter() - self._sent)
         self._buffer = b""
-        self._send()
+        if self.is_last:
+            self.is_done.set()
+        else:
+            self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.failed = self.failed or f"closed: {error}"
+        self.is_done.set()
 
 
 async def window(port: int, message: bytes, connections: int, seconds: float) -> tuple[float, list[float]]:
-    """How long a window took, and the time of each request that was answered in it."""
+    """How long a window took, and the time of each request that was sent in it; all of them are answered."""
     taken: list[float] = []
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(lambda: Client(message, taken), "127.0.0.1", port) for _ in range(connections)]
     began = time.perf_counter()
-    taken.clear()
+    made = [await loop.create_connection(lambda: Client(message, taken), "127.0.0.1", port) for _ in range(connections)]
     await asyncio.sleep(seconds)
-    lasted, answered = time.perf_counter() - began, list(taken)
+    for _, client in made:
+        client.is_last = True
+    async with asyncio.timeout(MAX_WAIT_S):
+        await asyncio.gather(*(client.is_done.wait() for _, client in made))
+    lasted = time.perf_counter() - began
     if failed := [client.failed for _, client in made if client.failed]:
         raise RuntimeError(failed[0])
     for transport, _ in made:
         transport.close()
     await asyncio.sleep(0.05)
-    return lasted, answered
+    return lasted, taken
