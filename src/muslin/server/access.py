@@ -32,9 +32,9 @@ MAX_MODEL_BYTES = 500_000_000
 MODEL_TIMES = 10
 """How many times longer than others such a request may take: a model is large, and opening it takes seconds."""
 
-LOOK_S, LOOKS = 0.25, 8
-"""Seconds between two looks at which requests are late, or an eighth of the time that a request may take. A timer for
-each request takes a fiftieth of a small image's processor time."""
+CHECK_S, CHECKS = 0.25, 8
+"""Seconds between checks for late requests, and the fewest checks in the time that a request may take. A timer for each
+request would take a fiftieth of a small image's processor time."""
 
 HEALTH_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Asked for by balancers, with any Host header or none, and answered however busy the server is."""
@@ -222,19 +222,26 @@ class AccessGuard:
     def _limit_time(self, request: _Request) -> None:
         self._unanswered.add(request)
         if self._timer is None:
-            look_s = min(LOOK_S, self._settings.request_s / LOOKS)
-            self._timer = asyncio.get_running_loop().call_later(look_s, self._end_late)
+            wait_s = min(CHECK_S, self._settings.request_s / CHECKS)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._end_late)
 
     def _end_late(self) -> None:
-        """End the requests that are late, and look again where there are others."""
+        """End the requests that are late, and check again later where there are others."""
         self._timer = None
         now = asyncio.get_running_loop().time()
         for request in [each for each in self._unanswered if each.began + each.seconds <= now]:
-            self._unanswered.discard(request)
-            if request.timeout is not None:
-                request.timeout.reschedule(now)
+            self._end(request)
         if self._unanswered:
             self._limit_time(next(iter(self._unanswered)))
+
+    def _end(self, request: _Request) -> None:
+        """Cancel a request. It is no longer counted, because asyncio refuses to cancel it twice."""
+        self._unanswered.discard(request)
+        self._arriving.pop(request, None)
+        self._held_bytes -= request.held_bytes
+        request.held_bytes = 0
+        if request.timeout is not None:
+            request.timeout.reschedule(asyncio.get_running_loop().time())
 
     def _count(self, request: _Request, event: Message, is_held: bool) -> None:
         """Take a piece of a body into account; its length is counted, because a chunked body announces none."""
@@ -261,10 +268,8 @@ class AccessGuard:
         costly = max(self._arriving, key=lambda each: each.held_bytes * (now - each.began), default=request)
         if costly is request or costly.timeout is None or not costly.held_bytes:
             raise MuslinError("too_many_requests", maximum=self.in_flight)
-        del self._arriving[costly]
-        self._held_bytes -= costly.held_bytes
-        costly.held_bytes, costly.is_ousted = 0, True
-        costly.timeout.reschedule(now)
+        costly.is_ousted = True
+        self._end(costly)
 
     def _take_prefix(self, scope: Scope, headers: Headers) -> str:
         """The path without the prefix under which a proxy shows the server, whether the proxy takes it off or not."""
