@@ -2,7 +2,6 @@
 
 import io
 import mmap
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,10 +18,10 @@ MAX_OPENING_S, MAX_OPENING_MB = 20, 2000
 def first_run(file: BinaryIO | Path, name: str) -> None:
     """Open a model and check its golden images in a process that ends where it exceeds a limit.
 
-    What is plainly no model is refused before a process starts.
+    An open file that is plainly no model is refused before a process starts.
 
     Args:
-        file: its path; or an open file of the system, flushed and at its start, where it stays.
+        file: its path; or an open file of the system, flushed. Its position becomes its start.
         name: what errors call it.
 
     Raises:
@@ -36,16 +35,11 @@ def first_run(file: BinaryIO | Path, name: str) -> None:
         if isinstance(file, Path):
             pool.run({"name": name, "path": str(file)}, b"")
         else:
-            pool.run({"name": name}, _mapped(file))
+            pool.run({"name": name}, memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except WorkerEnded as error:
         raise BundleError("opening_limits", path=name, seconds=MAX_OPENING_S, mb=MAX_OPENING_MB) from error
     finally:
         pool.close()
-
-
-def _mapped(file: BinaryIO) -> bytes | memoryview:
-    is_empty = os.fstat(file.fileno()).st_size == 0  # which cannot be mapped
-    return b"" if is_empty else memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _open(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
