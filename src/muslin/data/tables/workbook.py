@@ -6,6 +6,7 @@ through. Source of the format: ECMA-376, part 1, 18.3 (sheets) and 18.4 (shared 
 
 import itertools
 import zipfile
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -175,6 +176,8 @@ class Workbook(TableFile):
             DataError: a cell to fill has a formula, or is merged with others.
         """
         index, new, count = self.columns.index(column), iter(values), itertools.count()
+        merged = sorted((top, bottom) for left, right, top, bottom in self._merged if left <= index <= right)
+        tops, bottoms = [top for top, _ in merged], list(itertools.accumulate((bottom for _, bottom in merged), max))
 
         def new_cell(cells: dict[int, str], row: int, prefix: str) -> bytes | None:
             is_row = next(count) >= self._first and cells != self._header_cells
@@ -182,8 +185,8 @@ class Workbook(TableFile):
             if value is None:
                 return None
             place = f"{column_letters(index)}{row}"
-            merged = any(left <= index <= right and top <= row <= bottom for left, right, top, bottom in self._merged)
-            if merged or editor.has_formula:
+            above = bisect_right(tops, row)  # merged cells that begin in this row or before
+            if (above and bottoms[above - 1] >= row) or editor.has_formula:
                 raise DataError("fill_cell_not_plain", path=str(self.path), cell=place)
             return cell_xml(value, place, prefix, editor.style).encode()
 

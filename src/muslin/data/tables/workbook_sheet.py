@@ -116,7 +116,7 @@ class SheetEditor:
         column: int | None = None,
         last_column: str = "",
     ) -> None:
-        self._edited, self._place = column, (0, 0)  # offset in the sheet, bytes to remove there
+        self._edited, self._place = column, (0, 0)  # offset in the sheet, 0 for none, and bytes to remove there
         self.style, self.has_formula = "", False
         self._book, self._at_row_end, self._last_column = book, at_row_end, last_column
         self._budget = budget
@@ -207,13 +207,17 @@ class SheetEditor:
             self._end_cell()
         elif local == "rPh":
             self._phonetic = False
-        elif local == "row" and self._cells:
-            if self._at_row_end is None:
-                self.rows.append((self._row, self._cells))
-            elif (inserted := self._at_row_end(self._cells, self._row, self._prefix)) is not None:
-                place, removed = self._place if self._place[0] else (self._tag, 0)
-                self._edits.append((place, removed, inserted))
+        elif local == "row":
+            if self._cells:
+                self._end_row()
             self._place = (0, 0)
+
+    def _end_row(self) -> None:
+        if self._at_row_end is None:
+            self.rows.append((self._row, self._cells))
+        elif (inserted := self._at_row_end(self._cells, self._row, self._prefix)) is not None:
+            place, removed = self._place if self._place[0] else (self._tag, 0)
+            self._edits.append((place, removed, inserted))
 
     def _end_cell(self) -> None:
         if not self._value:
