@@ -5,7 +5,7 @@ import filecmp
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -56,11 +56,11 @@ class Output:
             elif os.path.exists(self.path) and os.path.exists(source) and os.path.samefile(self.path, source):
                 raise StorageError("output_is_input", path=str(self.path), name=str(source))
         with storage_errors(self.path):
+            with suppress(FileNotFoundError):
+                self._check_replaceable(self.path.lstat().st_mode)
             _check_writable(next(folder for folder in self.path.absolute().parents if os.path.lexists(folder)))
-            try:
-                mode = self.path.lstat().st_mode
-            except FileNotFoundError:
-                return
+
+    def _check_replaceable(self, mode: int) -> None:
         if stat.S_ISDIR(mode):
             raise StorageError("output_is_folder", path=str(self.path))
         if not stat.S_ISREG(mode):
