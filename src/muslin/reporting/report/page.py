@@ -60,7 +60,7 @@ class ImageTile:
 
 
 @cache
-def page_environment() -> "Environment":
+def _environment() -> "Environment":
     """What compiles the templates, each of them once, with the filters that all pages share."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -89,7 +89,7 @@ def page_template(name: str) -> "Template":
     """The template of that name, with the colours and style sheets that all pages share."""
     shared = {"style": STYLE, "light": LIGHT, "dark": DARK, "font": FONT}
     layers = {"layer_columns": LAYER_COLUMNS, "layer_cells": layer_cells}
-    return page_environment().get_template(name, globals=shared | layers)
+    return _environment().get_template(name, globals=shared | layers)
 
 
 def render_page(template: str, **values: Any) -> str:
