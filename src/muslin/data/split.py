@@ -42,7 +42,7 @@ def split(
     Raises:
         TrainingError: a model cannot hold a name, the training set is empty or has one class, or another set has a
             class that it lacks.
-        MissingPartError: scikit-learn, which draws groups of like classes, is not installed.
+        MissingPartError: scikit-learn, which draws groups stratified by class, is not installed.
     """
     for name in (name for target in dataset.targets for name in (target.name, *target.classes)):
         if not is_safe_name(name):

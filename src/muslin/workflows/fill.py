@@ -62,7 +62,7 @@ def fill(data: str | Path, tagged: str | Path, out: str | Path | Output, options
     check_output(output, data=(data, tagged))
     table, source = open_table(Path(data), output.path), open_table(Path(tagged))
     if not isinstance(table, Delimited | Workbook):
-        raise DataError("fill_needs_text", path=str(data))
+        raise DataError("fill_kind_unsupported", path=str(data))
     table.check_copy()
     check_column(table.path, options.column, table.columns)
     result = FillResult(output.path, options.column)
