@@ -44,7 +44,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def processor_s(pid: int) -> float:
-    """Processor time of a process and of those that it started."""
+    """Processor time of the threads that a process, and those that it started, have now."""
     nanoseconds = 0
     for each in processes(pid):
         for file in Path(f"/proc/{each}/task").glob("*/schedstat"):

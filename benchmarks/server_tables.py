@@ -1,4 +1,4 @@
-"""Rows of the table of servers in docs/explanation/speed.md, from the results of `http_servers.py`."""
+"""Rows of the table of servers in docs/explanation/serving.md, from the results of `http_servers.py`."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Draws as scikit-learn's `train_test_split` and `GroupShuffleSplit` make them, without its imports of 2.5 s."""
+"""Draws as of scikit-learn's `train_test_split` and `GroupShuffleSplit`, without its import, which takes 2.5 s."""
 
 from math import ceil
 from typing import Any
@@ -10,18 +10,18 @@ Indices = NDArray[np.int64]
 
 
 def draw_fraction(n: int, fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """The numbers below `n`, from two on, without a random `fraction` (rounded up), and that fraction."""
+    """As `draw_count` of a fraction, rounded up; `n` is at least 2, and neither side is empty."""
     return draw_count(n, min(ceil(fraction * n), n - 1), seed)
 
 
 def draw_count(n: int, n_drawn: int, seed: int) -> tuple[Indices, Indices]:
-    """The numbers below `n` without `n_drawn` random ones, and those, both in the order of the draw."""
+    """The numbers below `n` in random order: all but `n_drawn` of them, and those."""
     shuffled = np.random.RandomState(seed).permutation(n)
     return shuffled[n_drawn:], shuffled[:n_drawn]
 
 
 def draw_stratified(labels: NDArray[np.integer[Any]], fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """As `draw_fraction`, of positions in `labels`; both sides have the classes in the same proportions."""
+    """As `draw_fraction` of positions in `labels`, where both sides have the classes in the same proportions."""
     random = np.random.RandomState(seed)
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     members = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])

@@ -92,7 +92,7 @@ class PixelBudget:
 
 
 class _Taken:
-    """Pixels of a budget. A class, because a generator would take as long as a tenth of a small image."""
+    """Pixels of a budget. A class, because a generator would take a tenth of the time of decoding a small image."""
 
     __slots__ = ("_budget", "_pixels")
 

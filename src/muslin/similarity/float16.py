@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 64
-"""Converted at a time: they stay in a processor's cache from one step to the next."""
+"""Rows converted at a time, so that they stay in the processor's cache from one step to the next."""
 
 _SHIFT = 13
-"""Bits that the mantissa of float32 has more than that of float16."""
+"""By how many bits float32's mantissa is longer than float16's."""
 
 _KEPT = np.int32(-0x70002000)
-"""All bits but the three between the sign and the exponent, which the sign of a shifted int16 fills; 0x8fffe000."""
+"""0x8fffe000: all bits but the three below the sign, where the shift leaves copies of it, and the empty lowest ones."""
 
 _REBIAS = np.float32(2.0**112)
 """The exponents of float32 are stored with 127 added, those of float16 with 15."""

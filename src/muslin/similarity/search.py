@@ -18,11 +18,11 @@ QUERIES, QUERIED = 256, 4_096
 """Queries, and photos, at a time where there are many queries: 4 MB of cosines."""
 
 CROWDED = 64
-"""Photos for each query, of QUERIED, from which on only those of the best products are kept: a shop can have the same
-photo of very many products."""
+"""If a query has more than so many near photos among QUERIED, on average, only those of the best products are kept: a
+shop can have the same photo of very many products."""
 
 ROUNDING = np.float32(1e-4)
-"""More than a cosine differs by where it is computed among other ones."""
+"""More than the rounding by which a cosine depends on the other ones that are computed with it."""
 
 
 class Nearest(NamedTuple):
@@ -99,7 +99,7 @@ class Search:
         some_products = self.starts[:: max(1, len(self.starts) // QUERIED)]
         for start in range(0, len(photos), QUERIES) if count > 0 else ():
             some = photos[start : start + QUERIES]
-            # As many products of an even draw have at least this cosine; photos with less are looked at no more.
+            # `count` products of an even sample have at least this cosine, so no photo with less is among the nearest.
             least = np.partition(self._of_others(some, some_products), -count, axis=0)[-count] - ROUNDING
             query, photo, cosine = self._at_least(some, least, count)
             ends = np.cumsum(np.bincount(query, minlength=len(some)))

@@ -99,7 +99,7 @@ class SweepResult:
 
     @cached_property
     def test(self) -> Mapping[str, Metric]:
-        """Per target the best variant's main metric on the test set; no other variant is read."""
+        """Per target the best variant's main metric on the test set; those of other variants are not read."""
         found: Mapping[str, Metric] = {}
         if self.best is not None:
             found = SweepFolder(self.folder).run(self.best.variant).record["test"]

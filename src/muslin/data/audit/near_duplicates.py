@@ -15,7 +15,8 @@ PCA_IMAGES = 2_000
 """Images from which the principal components are computed."""
 
 FEW_IMAGES, FEW_VALUES = 400, 4_096
-"""So few small images are compared over all values: that takes less time than their principal components."""
+"""At most so many images of at most so many values are compared over all values, which takes less time than computing
+their principal components."""
 
 BLOCK = 2048
 MAX_PAIRS = 100_000
