@@ -240,7 +240,7 @@ def test_compute_settings_are_measured_once_and_cached(monkeypatch, tmp_path):
     assert json.loads(remembered.read_text()).keys() == content.keys(), "measured again"
 
 
-def test_training_imports_neither_compiler_nor_scikit_learn():
+def test_training_imports_neither_compiler_nor_scikit_learn(tmp_path):
     script = (
         "import sys; from muslin.data.synthetic import make_garments; from muslin.workflows.train import train;"
         "train(make_garments(60, seed=1).dataset, settings={'epochs': 1, 'batch_size': 20});"
@@ -248,4 +248,4 @@ def test_training_imports_neither_compiler_nor_scikit_learn():
         "import torch; assert torch.are_deterministic_algorithms_enabled();"
         "assert not sys.modules.keys() & {'torch._inductor', 'torch._dynamo', 'sklearn', 'pandas'}"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
