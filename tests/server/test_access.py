@@ -1,5 +1,6 @@
 """Which requests are let in: their host, where they come from, their token, their size and their time."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -7,7 +8,7 @@ import threading
 import time
 
 import pytest
-from guarded_app import WAIT_S, GuardedApp, running_app, settings_of
+from guarded_app import WAIT_S, GuardedApp, refuse, running_app, settings_of
 
 from muslin.errors import MuslinError
 from muslin.server import access
@@ -193,6 +194,46 @@ def test_slow_bodies_do_not_keep_out_others(monkeypatch):
         small.sendall(b"x" * 9)
         assert status_of(small) == 200
         wait_until(lambda: app.guard._held_bytes == 0)
+
+
+def test_a_late_request_that_still_ends_keeps_out_no_other(monkeypatch):
+    monkeypatch.setattr(access, "MAX_BODIES_BYTES", 100)
+
+    async def app(scope, receive, send):
+        try:
+            while (await receive())["more_body"]:
+                pass
+        except asyncio.CancelledError:
+            ending.set()
+            await go_on.wait()  # as where a thread ends its work first
+            raise
+        await send({"type": "http.response.start", "status": 200})
+
+    async def answer(guard, *bodies):
+        events = [{"type": "http.request", "body": body, "more_body": body is not bodies[-1]} for body in bodies]
+        sent = []
+
+        async def receive():
+            await asyncio.sleep(0 if events[0]["body"] else WAIT_S)  # an empty piece does not come
+            return events.pop(0)
+
+        async def send(event):
+            sent.append(event)
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/predict", "root_path": "", "scheme": "http"}
+        await guard(scope | {"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1)}, receive, send)
+        return sent[0]["status"]
+
+    async def both():
+        guard = access.AccessGuard(app, settings_of(request_s=0.1), refuse)
+        late = asyncio.create_task(answer(guard, b"x" * 80, b""))
+        await ending.wait()
+        other = await answer(guard, b"x" * 90)
+        go_on.set()
+        return other, await late
+
+    ending, go_on = asyncio.Event(), asyncio.Event()
+    assert asyncio.run(both()) == (200, 408)
 
 
 def test_forwarded_headers_count_from_trusted_proxies_only():
