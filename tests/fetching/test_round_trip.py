@@ -196,13 +196,15 @@ def test_workbook_is_filled_and_every_other_cell_stays(tmp_path: Path, capfd: An
     }
 
 
-@pytest.mark.parametrize("kind", ["formula", "merged"])
+@pytest.mark.parametrize("kind", ["formula", "merged", "array formula"])
 def test_cells_with_formulas_or_merged_are_not_filled(kind: str, tmp_path: Path, capfd: Any) -> None:
     book = openpyxl.Workbook()
     for row in (["sku", "type"], ["1", "mine"], ["2", "=A2" if kind == "formula" else None], ["3", "x"]):
         book.active.append(row)
     if kind == "merged":
         book.active.merge_cells("B2:B3")
+    if kind == "array formula":
+        book.active["B2"] = openpyxl.worksheet.formula.ArrayFormula("B2:B3", "=A2:A3")
     book.save(tmp_path / "export.xlsx")
     (tmp_path / "tagged.csv").write_text("sku,tag,decision\n1,,\n2,Coat,accept\n3,,\n")
     words = ("fill", tmp_path / "export.xlsx", tmp_path / "tagged.csv", "--column", "type", "--replace")

@@ -81,7 +81,8 @@ class Workbook(TableFile):
                 count += 1
                 if count <= SAMPLE_ROWS:
                     first.append((number, cells))
-            self._merged, repairs = editor.merged, editor.repairs.messages()
+            self._merged, self._formulas = editor.merged, editor.formulas
+            repairs = editor.repairs.messages()
             filled = [
                 dict(cells) for _, cells, _ in self._fill_merged(((n, dict(cells)) for n, cells in first), budget)
             ]
@@ -176,8 +177,9 @@ class Workbook(TableFile):
             DataError: a cell to fill has a formula, or is merged with others.
         """
         index, new, count = self.columns.index(column), iter(values), itertools.count()
-        merged = sorted((top, bottom) for left, right, top, bottom in self._merged if left <= index <= right)
-        tops, bottoms = [top for top, _ in merged], list(itertools.accumulate((bottom for _, bottom in merged), max))
+        places = [*self._merged, *self._formulas]
+        taken = sorted((top, bottom) for left, right, top, bottom in places if left <= index <= right)
+        tops, bottoms = [top for top, _ in taken], list(itertools.accumulate((bottom for _, bottom in taken), max))
 
         def new_cell(cells: dict[int, str], row: int, prefix: str) -> bytes | None:
             is_row = next(count) >= self._first and cells != self._header_cells
@@ -185,7 +187,7 @@ class Workbook(TableFile):
             if value is None:
                 return None
             place = f"{column_letters(index)}{row}"
-            above = bisect_right(tops, row)  # merged cells that begin in this row or before
+            above = bisect_right(tops, row)  # those that begin in this row or before
             if (above and bottoms[above - 1] >= row) or editor.has_formula:
                 raise DataError("fill_cell_not_plain", path=str(self.path), cell=place)
             return cell_xml(value, place, prefix, editor.style).encode()

@@ -101,7 +101,8 @@ class SheetEditor:
 
     Attributes:
         rows: number and cells of each row so far that is not empty; to be cleared by the reader.
-        merged: first and last column, first and last row of the merged cells so far.
+        merged, formulas: first and last column, first and last row of the merged cells so far, and of the cells that
+            have one formula together.
         width: columns up to the last cell that is not empty.
         repairs: names of the cells so far with an error, or a formula that was saved without a result.
         style, has_formula: of the row's cell in `column`: the number of its style, and whether it has a formula.
@@ -122,6 +123,7 @@ class SheetEditor:
         self._budget = budget
         self.rows: list[tuple[int, dict[int, str]]] = []
         self.merged: list[tuple[int, int, int, int]] = []
+        self.formulas: list[tuple[int, int, int, int]] = []
         self.width = 0
         self.repairs = Repairs()
         self._parser = expat.ParserCreate()
@@ -187,10 +189,11 @@ class SheetEditor:
         elif local in ("rPh", "f"):
             self._phonetic |= local == "rPh"
             self._formula |= local == "f"
+            # the first of these cells has the formula of all
+            if "ref" in attributes and attributes.get("t") in ("array", "dataTable"):
+                self.formulas.append(_cell_range(attributes["ref"]))
         elif local == "mergeCell":
-            first, _, last = attributes["ref"].partition(":")
-            top, bottom = (int(place.lstrip(string.ascii_uppercase)) for place in (first, last or first))
-            self.merged.append((column_index(first), column_index(last or first), top, bottom))
+            self.merged.append(_cell_range(attributes["ref"]))
         elif local == "dimension" and self._last_column and (match := LAST_COLUMN.search(self._tag_text())):
             self._edits.append((self._tag + match.start(1), len(match[1]), self._last_column.encode()))
 
@@ -295,6 +298,13 @@ def cell_xml(value: CellValue, reference: str, prefix: str, style: str = "") -> 
     text = escape(NOT_XML.sub("\ufffd", format_cell(value)))
     inner = f'<{prefix}t xml:space="preserve">{text}</{prefix}t>'
     return f'<{prefix}c {place} t="inlineStr"><{prefix}is>{inner}</{prefix}is></{prefix}c>'
+
+
+def _cell_range(reference: str) -> tuple[int, int, int, int]:
+    """First and last column from 0, first and last row, of a range such as `B2:C9` or `B2`."""
+    first, _, last = reference.partition(":")
+    top, bottom = (int(place.lstrip(string.ascii_uppercase)) for place in (first, last or first))
+    return column_index(first), column_index(last or first), top, bottom
 
 
 def column_index(reference: str) -> int:
