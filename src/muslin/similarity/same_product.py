@@ -134,9 +134,8 @@ def _rows(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]:
     """The cosine, correctness and group of each row, the most similar first."""
     random = np.random.default_rng(0)
-    ends = np.append(search.starts[1:], len(search.products))
     looked_up = np.concatenate([known, unknown]).astype(np.int64)
-    photos = np.array([random.integers(search.starts[p], ends[p]) for p in looked_up], np.int64)
+    photos = np.array([random.integers(search.starts[p], search.ends[p]) for p in looked_up], np.int64)
     own = search.own_cosines(photos)
     rows: list[tuple[float, bool, int]] = [(float(own[group]), True, group) for group in range(len(known))]
     for group, nearest in enumerate(search.nearest_others(photos, OTHERS)):

@@ -18,8 +18,8 @@ QUERIES, QUERIED = 256, 4_096
 """Queries, and photos, at a time where there are many queries: 4 MB of cosines."""
 
 CROWDED = 64
-"""If a query has more than so many near photos among QUERIED, on average, only those of the best products are kept: a
-shop can have the same photo of very many products."""
+"""Near photos that a query may have among QUERIED, on average. Where there are more, only those of the best products
+are kept, because a shop can have the same photo of very many products."""
 
 ROUNDING = np.float32(1e-4)
 """More than the rounding by which a cosine depends on the other ones that are computed with it."""
@@ -53,6 +53,7 @@ class Search:
             self.vectors[start : start + BLOCK] = to_float32(vectors[start : start + BLOCK])
         self.products = products
         self.starts = np.flatnonzero(np.diff(products, prepend=-1))
+        self.ends = np.append(self.starts[1:], len(products))
 
     def cosines(self, queries: Vectors) -> NDArray[np.float32]:
         """Of each photo with each query, float32 (queries, photos)."""
@@ -78,17 +79,15 @@ class Search:
 
     def best_photos(self, cosines: NDArray[np.float32], products: NDArray[np.int64]) -> NDArray[np.int64]:
         """Of each of these products the photo with the largest of `cosines`, float32 (photos,)."""
-        ends = np.append(self.starts[1:], len(self.products))
-        return np.array([self.starts[p] + cosines[self.starts[p] : ends[p]].argmax() for p in products], np.int64)
+        return np.array([self.starts[p] + cosines[self.starts[p] : self.ends[p]].argmax() for p in products], np.int64)
 
     def own_cosines(self, photos: NDArray[np.int64]) -> NDArray[np.float32]:
         """Of each of these photos the cosine with the most similar other photo of its product, float32 (photos,); -2 of
         a product's only photo."""
-        ends = np.append(self.starts[1:], len(self.products))
         cosines = np.empty(len(photos), np.float32)
         for place, photo in enumerate(photos.tolist()):
             product = self.products[photo]
-            of_product = self.vectors[self.starts[product] : ends[product]] @ self.vectors[photo]
+            of_product = self.vectors[self.starts[product] : self.ends[product]] @ self.vectors[photo]
             of_product[photo - self.starts[product]] = -2
             cosines[place] = of_product.max()
         return cosines
