@@ -15,8 +15,8 @@ PCA_IMAGES = 2_000
 """Images from which the principal components are computed."""
 
 FEW_IMAGES, FEW_VALUES = 400, 4_096
-"""At most so many images of at most so many values are compared over all values, which takes less time than computing
-their principal components."""
+"""Up to this number of images, of up to this number of values each, all values are compared, because computing
+principal components would take longer."""
 
 BLOCK = 2048
 MAX_PAIRS = 100_000
