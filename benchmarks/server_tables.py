@@ -20,7 +20,8 @@ def http_servers(results: Sequence[Result]) -> Table:
     connections = [row["connections"] for row in answered[0]["windows"]]
     rows = []
     for run in answered:
-        cells = [f"{row['processor_us']:.0f}; {row['times_muslin']:.2f}" for row in run["windows"]]
+        ratios = [f"; {row['times_muslin']:.2f}" if "times_muslin" in row else "" for row in run["windows"]]
+        cells = [f"{row['processor_us']:.0f}{ratio}" for row, ratio in zip(run["windows"], ratios, strict=True)]
         rows.append((run["case"], NAMES[run["server"]], *cells, f"{run['memory_mb']:.0f}"))
     named = [f"{count} connection{'s' * (count > 1)}" for count in connections]
     return ("case", "server", *named, "memory, MB"), rows
