@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Dataset, PixelImages, Split, Target
 from muslin.errors import DataError, RecipeError
 from muslin.extras import require_extra
-from muslin.learn.recipes import SGDRecipe, with_min_steps
+from muslin.learn.batches import with_min_steps
+from muslin.learn.recipes import SGDRecipe
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Message
 from muslin.models.bundle import Bundle, seal
@@ -30,8 +31,8 @@ except ModuleNotFoundError:  # the class can be imported and read about; making 
 MIN_SIDE_PX = 14
 """Images with a shorter side are enlarged by a whole factor: 14 px is enough for every recipe's network."""
 
-DATASET_SETTINGS = frozenset({"validation_fraction", "stratified", "split_seed", "image_size"})
-"""Settings of data sets: `fit` trains on all images that it is given, in their size."""
+UNUSED_SETTINGS = frozenset({"validation_fraction", "stratified", "split_seed", "image_size", "folds"})
+"""Settings of a data set's parts and of calibration: `fit` trains on all images that it is given, in their size."""
 
 
 class SeenImagesWarning(UserWarning):
@@ -57,7 +58,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         classes_: the distinct labels, sorted.
         model_: the trained Bundle; `save` writes it to a file.
         history_: one row per epoch.
-        n_features_in_: number of values in an image.
+        n_features_in_: length of the second axis of the images: values in a row of pixels, or else the height.
 
     Raises:
         MissingPartError: what training needs is not installed.
@@ -179,7 +180,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         changes: dict[str, Any] = {"validation_fraction": 0.0}
         if is_strip:
             changes |= {"flip": False, "tta_flip": False}  # the two ends of a strip differ
-        if unused := sorted(DATASET_SETTINGS & dict(self.settings or {}).keys()):
+        if unused := sorted(UNUSED_SETTINGS & dict(self.settings or {}).keys()):
             raise RecipeError("settings_without_effect", "arrays", name="ImageClassifier", settings=unused)
         if self.epochs is not None and "epochs" in (self.settings or {}):
             raise RecipeError("options_exclusive", options=["epochs", "settings['epochs']"])

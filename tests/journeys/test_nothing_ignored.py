@@ -276,7 +276,7 @@ def test_training_refuses_settings_without_effect(synthetic: SyntheticDataset, t
 
 def test_the_estimator_refuses_settings_of_data_sets() -> None:
     pixels, labels = np.zeros((20, 14, 14), np.uint8), [0, 1] * 10
-    for name in ("validation_fraction", "image_size", "split_seed", "stratified"):
+    for name in ("validation_fraction", "image_size", "split_seed", "stratified", "folds"):
         with refuses("settings_without_effect", settings=[name]):
             ImageClassifier(settings={name: 0.3}).fit(pixels, labels)
     with refuses("options_exclusive"):

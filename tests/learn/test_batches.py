@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from muslin.learn.batches import epoch_batches, images_seen, steps_per_epoch, total_epochs, total_steps
-from muslin.learn.recipes import recipe
+from muslin.learn.batches import (
+    batch_size_for_few,
+    epoch_batches,
+    images_seen,
+    steps_per_epoch,
+    total_epochs,
+    total_steps,
+    with_min_steps,
+)
+from muslin.learn.recipes import RECIPES, recipe
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (103, 16, 16, 3), dtype=np.uint8)
 
@@ -94,3 +102,30 @@ def test_images_seen_are_those_of_all_steps(max_steps):
     counts = [len(indices) for epoch in range(3) for _, indices, _ in epoch_batches(images, r, seed=0, epoch=epoch)]
     assert sum(counts[: total_steps(93, r)]) == images_seen(93, r, total_steps(93, r))
     assert total_epochs(93, r) == len(range(0, total_steps(93, r), steps_per_epoch(93, r)))
+
+
+@pytest.mark.parametrize("count", [63, 1_000, 3_068])
+def test_small_data_get_epochs_for_as_many_steps_as_asked(count):
+    fitted = with_min_steps(recipe("quick"), count)
+    steps = steps_per_epoch(count, fitted)
+    assert fitted.min_steps <= fitted.epochs * steps < fitted.min_steps + steps
+
+
+def test_many_images_or_given_epochs_get_no_more_epochs():
+    assert with_min_steps(recipe("quick"), 55_000).epochs == RECIPES["quick"].epochs
+    assert with_min_steps(recipe("quick", epochs=1), 1_000).epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size"), [(50_000, 256), (10_200, 256), (9_900, 128), (3_068, 64), (1_000, 32), (50, 32)]
+)
+def test_small_data_get_smaller_batches_unless_a_size_is_given(count, batch_size):
+    fitted = with_min_steps(recipe("brisk"), count)
+    assert (fitted.batch_size, fitted.micro_batch_size) == (batch_size, min(batch_size // 2, 128))
+    assert with_min_steps(recipe("brisk", batch_size=100), count).batch_size == 100
+    assert with_min_steps(recipe("tutorial"), count).batch_size == 512
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(2, 2), (7, 2), (8, 2), (100, 25)])
+def test_few_images_get_batches_of_two_or_more(count, batch_size):
+    assert batch_size_for_few(count) == batch_size

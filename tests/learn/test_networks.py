@@ -225,11 +225,12 @@ def test_network_refuses_wrong_widths_and_names(name, widths, code):
     assert error.value.code == code
 
 
-def test_target_named_like_a_layer_is_refused():
+@pytest.mark.parametrize("name", ["conv1", "mirror_start", "relu6_low", "pixels"])
+def test_target_named_like_a_part_of_the_graph_is_refused(name):
     with pytest.raises(RecipeError) as error:
-        build_network("tutorial", (28, 28, 1), [Target("conv1", ("a", "b"))], widths=(4, 4, 4))
+        build_network("tutorial", (28, 28, 1), [Target(name, ("a", "b"))], widths=(4, 4, 4))
     assert error.value.code == "target_name_taken"
-    assert error.value.params["name"] == "conv1"
+    assert error.value.params["name"] == name
 
 
 @pytest.mark.parametrize(

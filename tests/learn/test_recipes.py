@@ -19,7 +19,6 @@ from muslin.learn.recipes import (
     recipe,
     recipe_from_dict,
     settings,
-    with_min_steps,
 )
 from refusals import refuses
 
@@ -108,21 +107,6 @@ def test_rows_record_only_what_they_read():
         unread = settings(type(row)).keys() - record.keys()
         defaults = {f.name: f.default for f in dataclasses.fields(row)}
         assert all(getattr(row, setting) == defaults[setting] for setting in unread), name
-
-
-def test_small_data_get_more_epochs_unless_epochs_are_given():
-    assert with_min_steps(recipe("quick"), 55_000).epochs == RECIPES["quick"].epochs
-    small = with_min_steps(recipe("quick"), 1_000)
-    assert small.epochs * (1_000 // small.batch_size) >= RECIPES["quick"].min_steps
-    assert with_min_steps(recipe("quick", epochs=1), 1_000).epochs == 1
-
-
-@pytest.mark.parametrize(("count", "batch_size"), [(50_000, 256), (10_240, 256), (3_068, 64), (1_000, 32), (50, 32)])
-def test_small_data_get_smaller_batches_unless_a_size_is_given(count, batch_size):
-    fitted = with_min_steps(recipe("brisk"), count)
-    assert (fitted.batch_size, fitted.micro_batch_size) == (batch_size, min(batch_size // 2, 128))
-    assert with_min_steps(recipe("brisk", batch_size=100), count).batch_size == 100
-    assert with_min_steps(recipe("tutorial"), count).batch_size == 512
 
 
 def test_images_are_small_in_the_first_epochs_only():

@@ -101,6 +101,15 @@ def test_quick_learns_garments(garments):
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
+def test_training_that_max_steps_ends_early_ends_at_full_size(garments):
+    r = small("thorough", epochs=12, max_steps=8, micro_batch_size=0)  # 6 an epoch
+    net, sides = net_for(r), []
+    net.register_forward_pre_hook(lambda module, given: sides.append(given[0].shape[-1]) if module.training else None)
+    history = fit(net, *garments, r, seed=0, compute=COMPUTE)
+    assert sides == [20] * 6 + [28] * 2
+    assert [row["epoch"] for row in history] == [1, 2]
+
+
 def test_unlabelled_images_do_not_count_in_the_loss():
     r = small("tutorial", epochs=1, dropout=0)
     scores = {"label": torch.randn(6, 5)}
@@ -222,8 +231,10 @@ def test_orthogonalise_gives_singular_values_near_one():
 def test_learning_rate_follows_warmup_and_schedule():
     linear = recipe("quick", warmup=0.2)
     rates = [learning_rate_factor(linear, done, 10) for done in range(10)]
-    assert rates == pytest.approx([0.5, 1.125, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+    assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
     assert {learning_rate_factor(recipe("tutorial"), done, 10) for done in range(10)} == {1.0}
+    late = recipe("quick", warmup=0.9)
+    assert max(learning_rate_factor(late, done, 10) for done in range(10)) == 1, "never above the rate that is set"
 
 
 def test_compute_settings_are_measured_once_and_cached(monkeypatch, tmp_path):

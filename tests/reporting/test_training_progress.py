@@ -18,7 +18,7 @@ ROW: dict[str, Any] = {
 
 def progress(epoch: int, epochs: int, **changes: Any) -> Progress:
     values: dict[str, Any] = {"images_per_s": 900.0, "left_s": 1.0, "row": ROW, **changes}
-    return Progress(epoch, epochs, 4, 4, 0.5, 0.8, **values)
+    return Progress(epoch, epochs, 4, 4, epoch / epochs, 0.5, 0.8, **values)
 
 
 @pytest.fixture

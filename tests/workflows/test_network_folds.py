@@ -62,8 +62,10 @@ def test_validation_metrics_of_folds_are_out_of_fold(run: Run) -> None:
 
 def test_time_left_counts_the_trainings_of_folds(run: Run, reports: list[Progress]) -> None:
     assert len(reports) == MAIN_STEPS + 2 * FOLD_STEPS
-    last_of_main = reports[MAIN_STEPS - 1]
-    assert last_of_main.left_s > 0, "two folds are to come"
+    assert [report.share for report in reports[:MAIN_STEPS]] == [(step + 1) / MAIN_STEPS for step in range(MAIN_STEPS)]
+    before_last, last = reports[MAIN_STEPS - 2 : MAIN_STEPS]
+    # t for the last step, and 2 · MAIN_STEPS · t for the two folds to come
+    assert last.left_s == pytest.approx(before_last.left_s * 2 * MAIN_STEPS / (1 + 2 * MAIN_STEPS))
     assert reports[-1].left_s == 0
 
 

@@ -60,3 +60,14 @@ def test_the_run_says_what_its_metrics_rest_on(run: Run, data: Dataset, tmp_path
     note = f"{len(data) - N_CHOSEN} images were drawn at random and {N_CHOSEN} were not"
     assert note in run.record["data"]["split"]
     assert note in run.report.read_text(encoding="utf-8")
+
+
+def test_folds_without_random_images_are_not_trained(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    dataset = synthetic.dataset
+    parts = np.where(np.arange(len(dataset)) < 160, "train", "test").astype(object)
+    chosen = replace(dataset, parts=parts, drawn_at_random=np.arange(len(dataset)) >= 158)
+    logged: list[str] = []
+    settings = {**SETTINGS, "folds": 3, "validation_fraction": 0}
+    run = muslin.train(chosen, recipe="quick", out=tmp_path / "run", settings=settings, log=logged.append)
+    assert len(open_bundle(run.model).calibration_data["label"]) == 2
+    assert 1 <= [getattr(line, "code", None) for line in logged].count("fold_trained") <= 2

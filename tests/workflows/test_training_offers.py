@@ -12,8 +12,8 @@ from PIL import Image
 from garment_files import write_garment_folders
 from muslin.data import read
 from muslin.errors import DataError, StoppedError
-from muslin.learn.batches import steps_per_epoch, total_steps
-from muslin.learn.recipes import LADDER, RECIPES, SGDRecipe, with_min_steps
+from muslin.learn.batches import steps_per_epoch, total_steps, with_min_steps
+from muslin.learn.recipes import LADDER, RECIPES, SGDRecipe
 from muslin.messages import no_log
 from muslin.workflows.expected_time import TRIAL_STEPS, expected_train_s, with_trial_steps
 from muslin.workflows.training_data import Callbacks

@@ -5,20 +5,26 @@ Every draw is a function of (seed, purpose, epoch, step), so a resumed run draws
 
 import math
 from collections.abc import Iterator
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.photos import ResizedPhotos, parallel_map
 from muslin.images import crop_resize
-from muslin.learn.recipes import SGDRecipe, train_image_size
+from muslin.learn.recipes import Recipe, SGDRecipe, train_image_size
 
 Purpose = Literal["order", "flip", "translate", "cutout", "dropout", "initial", "split", "crop"]
 PURPOSES = get_args(Purpose)
 
 Images = NDArray[np.uint8] | ResizedPhotos
 """uint8 (count, height, width, channels); or photos, of which only the current batches are in memory."""
+
+MIN_BATCH_SIZE = 32
+"""To which `min_steps_per_epoch` reduces a batch: batch norm measures half of it where it is split in two."""
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def take_images(images: Images, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -40,6 +46,18 @@ def steps_per_epoch(count: int, recipe: SGDRecipe) -> int:
     return whole + (left > 1 or whole == 0)
 
 
+def with_min_steps(recipe: AnyRecipe, count: int) -> AnyRecipe:
+    """`recipe` for `count` training images: with the smaller batches that `min_steps_per_epoch` asks for, and then as
+    many epochs as `min_steps` asks for."""
+    if not isinstance(recipe, SGDRecipe):
+        return recipe
+    fitted = recipe
+    while fitted.batch_size > MIN_BATCH_SIZE and steps_per_epoch(count, fitted) < fitted.min_steps_per_epoch:
+        batch_size = max(2 ** ((fitted.batch_size - 1).bit_length() - 1), MIN_BATCH_SIZE)
+        fitted = replace(fitted, batch_size=batch_size, micro_batch_size=min(fitted.micro_batch_size, batch_size // 2))
+    return replace(fitted, epochs=max(fitted.epochs, math.ceil(fitted.min_steps / steps_per_epoch(count, fitted))))
+
+
 def total_steps(count: int, recipe: SGDRecipe) -> int:
     """Steps of a whole training on `count` images."""
     steps = steps_per_epoch(count, recipe) * recipe.epochs
@@ -49,6 +67,17 @@ def total_steps(count: int, recipe: SGDRecipe) -> int:
 def total_epochs(count: int, recipe: SGDRecipe) -> int:
     """Epochs of a whole training on `count` images; `max_steps` can end it in the middle of one."""
     return math.ceil(total_steps(count, recipe) / steps_per_epoch(count, recipe))
+
+
+def batch_size_for_few(count: int) -> int:
+    """For fewer images than a recipe's batch: four batches, of two images at least, as batch norm needs."""
+    return max(count // 4, 2)
+
+
+def with_trained_epochs(recipe: SGDRecipe, count: int) -> SGDRecipe:
+    """`recipe` with the epochs that a training on `count` images has. `max_steps` can end it early, and the share of
+    epochs with small images is a share of these."""
+    return replace(recipe, epochs=total_epochs(count, recipe))
 
 
 def images_seen(count: int, recipe: SGDRecipe, steps: int) -> int:

@@ -65,11 +65,7 @@ def save_checkpoint(checkpoint: Checkpoint, net: Net, optimizers: list[Optimizer
             values = optimizer.state[weight]
             tensors |= {f"optimizer/{number}/{index}/{name}": torch.as_tensor(v) for name, v in values.items()}
     # clone: safetensors refuses tensors that share memory, and stores only plain row-major ones
-    plain = {
-        name: value.detach().clone(memory_format=torch.contiguous_format)
-        for name, value in tensors.items()
-        if value is not None
-    }
+    plain = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     metadata = {"run": checkpoint.run, "state": json.dumps(state)}
     metadata["sha256"] = _digest(plain, metadata["run"], metadata["state"])
     write_atomically(checkpoint.path, save(plain, metadata=metadata))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split
+from muslin.learn.batches import with_min_steps
 from muslin.learn.features import Features
 from muslin.learn.linear_probe import fit_linear_heads, predict_from_features
 from muslin.learn.modules import Net
-from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
+from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe
 from muslin.learn.torch_setup import ComputeSettings
 from muslin.learn.train import initial_network, predict_images, training_arrays
 from muslin.learn.training_loop import Labels, Progress, TrainingControl, fit

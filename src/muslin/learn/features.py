@@ -8,7 +8,7 @@ does not matter which of them come from the cache.
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,9 +104,7 @@ def extract(
     started = time.perf_counter()
     cache = _feature_cache(images, network, weights)
     digests = list(images.digests())
-    first_with: dict[bytes, int] = {}  # of identical photos only the first is extracted
-    for index, digest in enumerate(digests):
-        first_with.setdefault(digest, index)
+    first_with = _first_with(digests)  # of identical photos only the first is extracted
     file = ScratchArray(len(digests), layer_shapes(network)[-1][:1], np.float32)
     image_digests = np.zeros((len(digests), IMAGE_DIGEST_BYTES), np.uint8)
     missing = _read_cached(cache, first_with, file, image_digests)
@@ -191,11 +189,16 @@ def _pixels_or_problem(images: ResizedPhotos, index: int) -> NDArray[np.uint8] |
 
 def uncached_photos(images: ResizedPhotos, network: Network, weights: Weights) -> NDArray[np.int64]:
     """The rising indices of the photos whose features `extract` would not find in the cache; of copies the first."""
-    first_with: dict[bytes, int] = {}
-    for index, digest in enumerate(images.digests()):
-        first_with.setdefault(digest, index)
-    cache = _feature_cache(images, network, weights)
+    first_with, cache = _first_with(images.digests()), _feature_cache(images, network, weights)
     return np.array(sorted(i for digest, i in first_with.items() if cache.get(digest) is None), dtype=np.int64)
+
+
+def _first_with(digests: Iterable[bytes]) -> dict[bytes, int]:
+    """Per digest the index of the first photo that has it."""
+    first: dict[bytes, int] = {}
+    for index, digest in enumerate(digests):
+        first.setdefault(digest, index)
+    return first
 
 
 def _read_cached(

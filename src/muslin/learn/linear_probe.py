@@ -74,7 +74,9 @@ def fit_linear_heads(
         history.append({"epoch": epoch, **metrics, **counts, "elapsed_s": elapsed_s})
         left_s = (recipe.epochs - epoch) * (elapsed_s - features.took_s) / epoch
         accuracy = metrics["train_accuracy"] or 0.0
-        on_progress(Progress(epoch, recipe.epochs, 1, 1, loss, accuracy, None, left_s, history[-1]))
+        on_progress(
+            Progress(epoch, recipe.epochs, 1, 1, epoch / recipe.epochs, loss, accuracy, None, left_s, history[-1])
+        )
         if should_stop() and epoch < recipe.epochs:
             raise StoppedError("linear_probe_stopped")
 

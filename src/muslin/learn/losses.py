@@ -19,7 +19,7 @@ from muslin.learn.modules import Net, logits, resize_batch, to_batch
 from muslin.learn.recipes import Recipe, SGDRecipe
 
 MAX_BATCH_PX = 1_000_000
-"""Pixels in a batch of `evaluate_network`: the network's feature maps take a hundred times as many numbers."""
+"""Pixels of the images that are predicted together: the network's feature maps take a hundred times as many numbers."""
 
 
 def compute_loss(
@@ -65,7 +65,8 @@ def count_labelled(truth: Tensor) -> Tensor:
 
 
 def count_labelled_images(labels: Iterable[NDArray[np.integer[Any]]]) -> int:
-    """The number of images with a known label; of several targets, of the one that has the fewest."""
+    """The number of images with a known label; of several targets, of the one that has the fewest but
+    any."""
     counts = [int(count_labelled(torch.from_numpy(np.ascontiguousarray(values)))) for values in labels]
     return min(filter(None, counts), default=0)
 

@@ -23,7 +23,7 @@ from muslin.learn.recipes import SGDRecipe
 from muslin.learn.torch_setup import ComputeSettings, apply_compute_settings
 
 MIN_SHARED_VALUES = 2**17
-"""Images with more values than this together, such as 167 of 28 × 28, are shared by several threads. With fewer, the
+"""Images with more values than this together, such as 168 of 28 × 28, are shared by several threads. With fewer, the
 threads wait longer than they work: a step of 22 images took 5 to 13 times the processor time."""
 
 

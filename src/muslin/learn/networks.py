@@ -268,7 +268,8 @@ _HEAD_STEPS = (
 
 
 def _check_target_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> None:
-    """In the graph a target's output bears its name, so nothing else may: no layer, and no step within a head."""
+    """In the graph a target's output bears its name, so nothing else may: no layer, no constant, and no step within a
+    head."""
     taken = {
         FEATURES,
         SPACED_FEATURES,
@@ -277,8 +278,11 @@ def _check_target_names(targets: Sequence[str], layers: Sequence[LayerSpec]) -> 
         "planes",
         "mirror",
         "both",
+        "relu6_low",
+        "relu6_high",
         *(layer.name for layer in layers),
     }
+    taken |= {f"mirror_{what}" for what in ("start", "end", "axis", "step")}
     taken |= {f"{layer.name}_{step}" for layer in layers for step in ("centred", "map", "order")}
     taken |= {f"{output}_{step}" for output in (*targets, FEATURES) for step in _HEAD_STEPS}
     if clash := sorted(taken & set(targets)):

@@ -105,8 +105,8 @@ def _reads_all(name: str, changes: Mapping[str, Any]) -> bool:
 
 
 def _gray_and_side(dataset: Dataset) -> tuple[bool, int | None]:
-    """Whether all images are gray, and the median of their longest sides, None if unknown; of photos by a sample of
-    their headers."""
+    """Whether all images are gray, and photos also at most `SMALL_PX[1]` long; and the median of their longest sides,
+    None if unknown. Of photos by a sample of their headers."""
     images = dataset.images
     if not isinstance(images, PhotoImages):
         height, width, channels = images[0].shape if len(images) else (1, 1, 1)

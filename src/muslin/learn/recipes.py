@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from importlib.resources import files
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from muslin.data.dataset import Target
 from muslin.errors import RecipeError, unknown
@@ -21,9 +21,6 @@ IMAGENET, RANDOM = "imagenet", "random"
 """Values of the setting `weights` besides a file's path."""
 
 _TABLE = tomllib.loads((files(__package__) / "recipes.toml").read_text(encoding="utf-8"))
-
-MIN_BATCH_SIZE = 32
-"""To which `min_steps_per_epoch` reduces a batch: batch norm measures the variance of half of it."""
 
 MAX_SEED: int = _TABLE["settings"]["split_seed"]["high"]
 
@@ -282,23 +279,6 @@ def cross_fitting_folds(recipe: Recipe) -> int:
     """The number of folds whose out-of-fold predictions calibrate the model; 0 where the validation set does."""
     assert isinstance(recipe, SGDRecipe | LinearProbeRecipe)
     return recipe.folds if _unmet(recipe, settings(type(recipe))["folds"]) is None else 0
-
-
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
-
-
-def with_min_steps(recipe: AnyRecipe, count: int) -> AnyRecipe:
-    """`recipe` for `count` training images: with the smaller batches that `min_steps_per_epoch` asks for, and then as
-    many epochs as `min_steps` asks for."""
-    if not isinstance(recipe, SGDRecipe):
-        return recipe
-    batch_size, micro_batch_size = recipe.batch_size, recipe.micro_batch_size
-    if recipe.min_steps_per_epoch and count // batch_size < recipe.min_steps_per_epoch:
-        power = int(math.log2(max(count / recipe.min_steps_per_epoch, 1)))
-        batch_size = min(batch_size, max(2**power, MIN_BATCH_SIZE))
-        micro_batch_size = min(micro_batch_size, batch_size // 2)
-    epochs = max(recipe.epochs, math.ceil(recipe.min_steps / max(count // batch_size, 1)))
-    return replace(recipe, batch_size=batch_size, micro_batch_size=micro_batch_size, epochs=epochs)
 
 
 def train_image_size(recipe: SGDRecipe, epoch: int, size: tuple[int, int]) -> tuple[int, int]:

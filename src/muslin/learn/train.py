@@ -12,9 +12,10 @@ from muslin.data.dataset import Dataset, Split, image_shape, pixel_array
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import TrainingError
 from muslin.execution import Executor
-from muslin.learn.batches import Images, take_images
+from muslin.learn.batches import Images, batch_size_for_few, take_images
 from muslin.learn.features import Features, extract
 from muslin.learn.linear_probe import fit_linear_heads
+from muslin.learn.losses import MAX_BATCH_PX
 from muslin.learn.modules import Net, to_batch, weights_of
 from muslin.learn.networks import Network, build_network, check_image_scale, frozen_layer_count
 from muslin.learn.pretrained import Weights, backbone_weights, weight_shapes
@@ -35,9 +36,6 @@ from muslin.messages import Log, Message, no_log
 GOLDEN_COUNT = 16
 """Images kept in a bundle with the predictions they must get."""
 
-PREDICTION_PIXELS = 1_000_000
-"""Of the images that are predicted together."""
-
 MAX_VALIDATION_IMAGES = 2_500
 """Validation images after an epoch, at most: the learning curves are drawn with them. More take time away from
 training, 10,000 of them an eighth of it; an accuracy of 90 % from 2,500 is within 1.2 points, 19 times of 20."""
@@ -52,7 +50,7 @@ def network_for(dataset: Dataset, split: Split, recipe: Recipe) -> Network:
     """
     if isinstance(recipe, SGDRecipe) and len(split.train) < recipe.batch_size:
         n, batch_size = len(split.train), recipe.batch_size
-        sizes = {"n": n, "batch_size": batch_size, "suggested": max(n // 4, 1)}
+        sizes = {"n": n, "batch_size": batch_size, "suggested": batch_size_for_few(n)}
         raise TrainingError("batch_too_large", name=dataset.name, **sizes)
     height, width, channels = image_shape(dataset)
     network = recipe_network(recipe, (height, width, channels), dataset.targets)
@@ -160,7 +158,7 @@ def image_features(net: Net, images: Images) -> NDArray[np.float32]:
 
 def _blocks(images: Images) -> list[NDArray[np.int64]]:
     height, width = (images.size if isinstance(images, ResizedPhotos) else images.shape[1:])[:2]
-    size = max(PREDICTION_PIXELS // (height * width), 1)
+    size = max(MAX_BATCH_PX // (height * width), 1)
     return [np.arange(start, min(start + size, len(images))) for start in range(0, len(images), size)]
 
 

@@ -23,6 +23,7 @@ from muslin.learn.batches import (
     steps_per_epoch,
     total_epochs,
     total_steps,
+    with_trained_epochs,
 )
 from muslin.learn.checkpoint import Checkpoint, has_steps, load_checkpoint, save_checkpoint
 from muslin.learn.frozen_prefix import frozen_prefix
@@ -50,14 +51,16 @@ CHECKPOINT_EVERY_S = 5.0
 class Progress:
     """The state of training after a step, for a person who waits.
 
-    `step` of `steps` in `epoch` of `epochs`, from 1 on; `loss` and `accuracy` of the epoch so far; `row` is the epoch's
-    row of the history, at its end. `images_per_s` is None where no images are seen, as in a linear probe.
+    `step` of `steps` in `epoch` of `epochs`, from 1 on; `share` of all steps that are done, in 0..1: `max_steps` can
+    end the last epoch early; `loss` and `accuracy` of the epoch so far; `row` is the epoch's row of the history, at its
+    end. `images_per_s` is None where no images are seen, as in a linear probe.
     """
 
     epoch: int
     epochs: int
     step: int
     steps: int
+    share: float
     loss: float
     accuracy: float
     images_per_s: float | None
@@ -149,10 +152,11 @@ def fit(
     steps, total = steps_per_epoch(len(images), recipe), total_steps(len(images), recipe)
     optimizers = prepare(net, images, truths, recipe)
     state = first_state(checkpoint, net, optimizers, [recipe.to_dict(), seed, asdict(compute)])
+    recipe = with_trained_epochs(recipe, len(images))
     micro_batches = first_micro_batches(net, truths, recipe, compute)
     started, saved_at, resumed = time.perf_counter() - state.elapsed_s, state.elapsed_s, replace(state)
 
-    for epoch in range(state.step // steps, total_epochs(len(images), recipe)):
+    for epoch in range(state.step // steps, recipe.epochs):
         if state.step == total:  # resumed after the last step, in the middle of an epoch
             break
         micro_batches.train()
@@ -258,6 +262,7 @@ def progress_of(state: State, resumed: State, recipe: SGDRecipe, count: int) -> 
         epochs=total_epochs(count, recipe),
         step=step + 1,
         steps=steps,
+        share=state.step / total,
         loss=state.loss_sum / state.images,
         accuracy=mean_accuracy(state.correct, state.labelled) or 0.0,
         images_per_s=images / elapsed_s,
@@ -283,4 +288,4 @@ def learning_rate_factor(recipe: SGDRecipe, step: int, total: int) -> float:
     if recipe.schedule == "constant":
         return 1.0
     warmup = recipe.warmup * total
-    return (step + 1) / warmup if step + 1 < warmup else (total - step) / max(total - warmup, 1)
+    return min((step + 1) / warmup if step + 1 < warmup else (total - step) / max(total - warmup, 1), 1.0)

@@ -265,9 +265,8 @@ def training_callbacks(job: Job) -> Any:
     from muslin.workflows.training_data import Callbacks
 
     def on_progress(progress: Any) -> None:
-        done = (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs
-        facts = {name: value for name, value in vars(progress).items() if name != "row"}
-        job.report(done, at_once=progress.row is not None, **facts)
+        facts = {name: value for name, value in vars(progress).items() if name not in ("row", "share")}
+        job.report(progress.share, at_once=progress.row is not None, **facts)
 
     def log(line: str) -> None:
         if isinstance(line, Message) and line.code == "features_extracted":

@@ -56,7 +56,7 @@ def calibration_without_folds(recipe: Recipe, data: TrainingData, train_s: float
     """What calibrates a model without folds, and how to have folds.
 
     Args:
-        train_s: seconds that the training took.
+        train_s: seconds that the training took, without extracting features, which folds share.
     """
     n_images = len(data.split.validation)
     hint = "groups" if not _can_be_divided(data) else "enough" if _has_enough(data) else "folds"

@@ -18,7 +18,7 @@ from muslin.data import photos
 from muslin.data.dataset import UNKNOWN, Dataset, Split
 from muslin.data.photos import PhotoImages, ResizedPhotos, resize_photos
 from muslin.errors import StoppedError
-from muslin.learn.batches import steps_per_epoch, total_steps
+from muslin.learn.batches import steps_per_epoch, total_steps, with_min_steps, with_trained_epochs
 from muslin.learn.recipes import (
     RECIPES,
     FineTuneRecipe,
@@ -28,7 +28,6 @@ from muslin.learn.recipes import (
     SGDRecipe,
     cross_fitting_folds,
     image_scale,
-    with_min_steps,
 )
 from muslin.workflows.run_folder import split_for_recipe
 
@@ -154,6 +153,7 @@ def with_trial_steps(recipe: SGDRecipe, n: int) -> SGDRecipe:
 
 def estimate_train_s(recipe: SGDRecipe, n: int, speed: TrainingSpeed) -> float:
     """Seconds of the steps of one training on `n` images, and of its validation."""
+    recipe = with_trained_epochs(recipe, n)
     steps, left, seconds = steps_per_epoch(n, recipe), total_steps(n, recipe), 0.0
     for epoch in range(recipe.epochs):
         in_epoch = min(steps, left)

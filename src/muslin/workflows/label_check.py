@@ -117,10 +117,9 @@ def _probabilities_of_networks(
     from muslin.learn.torch_setup import choose_compute_settings
 
     def log_share(fold: int, progress: "Progress") -> None:
-        trained = ((progress.epoch - 1) * progress.steps + progress.step) / (progress.epochs * progress.steps)
         count = int(folds.max()) + 1
-        share = (fold + trained) / count
-        log(Message("audit_network_trained", number=fold + 1, count=count, trained=trained, share=share))
+        share = (fold + progress.share) / count
+        log(Message("audit_network_trained", number=fold + 1, count=count, trained=progress.share, share=share))
 
     thumbnails = replace(dataset, images=PixelImages(context.stats.thumbnails))
     quick, compute = recipe("quick", validation_fraction=0), choose_compute_settings()

@@ -81,6 +81,8 @@ def cross_fit_networks(run: Run, record: Mapping[str, Any], data: TrainingData, 
     for fold in range(n_folds):
         held_out, fitted_to = np.flatnonzero(folds == fold), np.flatnonzero((folds >= 0) & (folds != fold))
         held_out = held_out[dataset.is_random[held_out]]  # the others calibrate nothing, and no metric is of them
+        if not len(held_out):  # so its network would calibrate nothing either
+            continue
         split = Split(fitted_to, held_out, NOTHING)
         on_progress = with_time_of_others(callbacks.on_progress, n_folds - fold - 1)
         fold_callbacks = replace(callbacks, on_progress=on_progress)
@@ -122,9 +124,8 @@ def with_time_of_others(on_progress: OnProgress, others: int) -> OnProgress:
 
     def report(progress: "Progress") -> None:
         nonlocal whole_s
-        steps, done = progress.epochs * progress.steps, (progress.epoch - 1) * progress.steps + progress.step
-        if progress.left_s > 0:  # else the last step, which tells nothing new
-            whole_s = progress.left_s * steps / max(steps - done, 1)
+        if progress.share < 1:  # the last step tells nothing new
+            whole_s = progress.left_s / (1 - progress.share)
         on_progress(replace(progress, left_s=progress.left_s + others * whole_s))
 
     return report

@@ -19,9 +19,9 @@ from muslin.data.dataset import UNKNOWN, Dataset, Split
 from muslin.data.folds import draw_sample, fold_numbers
 from muslin.errors import TrainingError
 from muslin.evaluation.intervals import Interval, mean_with_interval
-from muslin.learn.batches import steps_per_epoch, total_steps
+from muslin.learn.batches import batch_size_for_few, steps_per_epoch, total_steps, with_min_steps
 from muslin.learn.recipe_choice import RecipeChoice
-from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe, with_min_steps
+from muslin.learn.recipes import LinearProbeRecipe, Recipe, SGDRecipe
 from muslin.messages import Message
 from muslin.text import short_interval
 from muslin.workflows.expected_time import estimate_extraction_s
@@ -182,7 +182,9 @@ def _try_from_scratch(
     size, started = (whole.image_size, whole.image_size, 3), time.perf_counter()
     trained, held_out = (photos.decode_photos(dataset.take(np.sort(i)), size) for i in (used, sample))
     decoding_s = (time.perf_counter() - started) * len(dataset) / (len(used) + len(sample))
-    smaller = replace(whole, batch_size=min(whole.batch_size, max(len(trained) // 4, 1)), max_steps=steps, min_steps=0)
+    smaller = replace(
+        whole, batch_size=min(whole.batch_size, batch_size_for_few(len(trained))), max_steps=steps, min_steps=0
+    )
     smaller = replace(smaller, epochs=-(-steps // steps_per_epoch(len(trained), smaller)))
     train = np.arange(len(trained))
     net = initial_network(trained, Split(train, train[:0], train[:0]), smaller, seed=seed)

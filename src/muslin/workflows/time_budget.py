@@ -8,11 +8,11 @@ from typing import Any
 
 from muslin.data.dataset import Dataset, Split
 from muslin.errors import RecipeError
-from muslin.learn.batches import steps_per_epoch, total_steps
+from muslin.learn.batches import steps_per_epoch, total_steps, with_min_steps
 from muslin.learn.networks import NETWORKS, is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import RecipeChoice
-from muslin.learn.recipes import LADDER, LinearProbeRecipe, SGDRecipe, image_scale, with_min_steps
+from muslin.learn.recipes import LADDER, LinearProbeRecipe, SGDRecipe, image_scale
 from muslin.learn.recipes import recipe as recipe_named
 from muslin.messages import Message
 from muslin.workflows.expected_time import (

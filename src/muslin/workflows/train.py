@@ -267,7 +267,7 @@ def _finish_run(run: Run, record: dict[str, Any], data: TrainingData, callbacks:
     if data.features and isinstance(recipe, SGDRecipe):  # the history of a linear probe has this time
         train_s += data.features.took_s
     if not (folds or resumed or record.get("calibration_reason")):
-        callbacks.log(calibration_without_folds(recipe, data, train_s))
+        callbacks.log(calibration_without_folds(recipe, data, history[-1]["elapsed_s"]))
     if folds and isinstance(recipe, LinearProbeRecipe):
         started = time.perf_counter()
         calibration_set = cross_fit(net, data, recipe, record["seed"], callbacks)

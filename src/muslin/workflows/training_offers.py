@@ -8,10 +8,11 @@ from muslin.data.dataset import Dataset
 from muslin.data.photos import PhotoImages
 from muslin.errors import MuslinError, StoppedError
 from muslin.extras import require_extra
+from muslin.learn.batches import batch_size_for_few, with_min_steps
 from muslin.learn.networks import is_backbone
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import FROM_SCRATCH, RecipeChoice, choose_recipe
-from muslin.learn.recipes import LADDER, RECIPES, Benchmark, Recipe, SGDRecipe, with_min_steps
+from muslin.learn.recipes import LADDER, RECIPES, Benchmark, Recipe, SGDRecipe
 from muslin.messages import Message
 from muslin.workflows.assumed_data import assumed_data
 from muslin.workflows.expected_time import expected_train_s
@@ -150,9 +151,10 @@ def _recipes(dataset: Dataset, n_train: int, choice: RecipeChoice) -> list[tuple
             continue
         fitted = with_min_steps(recipe, n_train)
         if isinstance(fitted, SGDRecipe) and n_train < fitted.batch_size:
-            settings["batch_size"] = max(n_train // 4, 1)
+            settings["batch_size"] = batch_size_for_few(n_train)
         recipe = replace(recipe, **settings)
-        offer = RecipeOffer(name, recipe.network, recipe.epochs, benchmark=RECIPES[name].benchmark, settings=settings)
+        epochs = with_min_steps(recipe, n_train).epochs
+        offer = RecipeOffer(name, recipe.network, epochs, benchmark=RECIPES[name].benchmark, settings=settings)
         recipes.append((offer, recipe))
     return recipes
 

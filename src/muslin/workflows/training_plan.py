@@ -20,6 +20,7 @@ from muslin.data.reader import check_read
 from muslin.errors import TrainingError
 from muslin.extras import install_command, require_extra
 from muslin.learn import recipes
+from muslin.learn.batches import with_min_steps
 from muslin.learn.pretrained import has_imagenet_weights
 from muslin.learn.recipe_choice import AUTO, FROM_SCRATCH, RecipeChoice, base_recipe, choose_recipe
 from muslin.learn.recipes import LinearProbeRecipe, PretrainedRecipe, Recipe, SGDRecipe
@@ -256,7 +257,7 @@ def _fit_to_data(
     """The chosen recipe with enough epochs for few images, or with as many as fit the time budget; and why folds
     calibrate it or do not, where muslin chose."""
     n_train, reason = len(data.split.train), None
-    recipe = recipes.with_min_steps(choice.recipe, n_train)
+    recipe = with_min_steps(choice.recipe, n_train)
     if not isinstance(recipe, SGDRecipe):
         return replace(choice, recipe=recipe), None
     folds = recipe.folds

@@ -35,8 +35,8 @@ def training_progress() -> Iterator[Callable[["Progress"], None]]:
         def show(progress: "Progress") -> None:
             bar.update(
                 task,
-                total=progress.epochs * progress.steps,
-                completed=(progress.epoch - 1) * progress.steps + progress.step,
+                total=1.0,
+                completed=progress.share,
                 epoch=f"{progress.epoch}/{progress.epochs}",
                 description=(
                     f"loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}  "
