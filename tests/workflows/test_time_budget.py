@@ -3,14 +3,24 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from command_line import run
+from muslin.data.dataset import Split
+from muslin.data.synthetic import make_garments
 from muslin.errors import RecipeError
 from muslin.learn.batches import total_steps
 from muslin.learn.recipes import LADDER, RECIPES, recipe
 from muslin.workflows.expected_time import TrainingSpeed, estimate_train_s
-from muslin.workflows.time_budget import MAX_EPOCHS_RATIO, check_time_budget, fit_epochs_to_budget, parse_duration
+from muslin.workflows.time_budget import (
+    MAX_EPOCHS_RATIO,
+    check_time_budget,
+    fit_epochs_to_budget,
+    fit_time_budget,
+    ladder_recipes,
+    parse_duration,
+)
 
 COUNT = 50_000
 SPEED = TrainingSpeed({1.0: 0.1, 0.72: 0.05}, validation_s=2.0)
@@ -86,6 +96,13 @@ def test_run_within_a_time_budget_can_be_repeated(fashion_slice, tmp_path):
     histories = [(tmp_path / name / "history.jsonl").read_text().splitlines() for name in ("run", "again")]
     losses = [[json.loads(row)["train_loss"] for row in rows] for rows in histories]
     assert losses[0] == losses[1]
+
+
+def test_images_too_small_for_slower_recipes_get_quick():
+    dataset = make_garments(120, seed=0, size_px=10).dataset
+    split = Split(np.arange(100), np.arange(100, 110), np.arange(110, 120))
+    ladder = ladder_recipes(RECIPES["quick"], 100, {"batch_size": 20})
+    assert fit_time_budget(60, dataset, split, ladder).recipe.name == "quick"
 
 
 def test_time_budget_too_short_leaves_no_run(fashion_slice, tmp_path):

@@ -73,11 +73,11 @@ def expected_train_s(dataset: Dataset, recipe: Recipe, seed: int, count: int | N
     from muslin.learn.train import evenly_spaced
 
     split, growth = split_for_recipe(dataset, recipe, seed), (count or len(dataset)) / len(dataset)
-    if isinstance(recipe, LinearProbeRecipe):
-        fits = 1 + cross_fitting_folds(recipe)
-        return growth * (estimate_extraction_s(dataset, recipe, seed) + estimate_heads_s(dataset, split, recipe, fits))
-    assert isinstance(recipe, SGDRecipe)
     n_train, n_validation = round(growth * len(split.train)), round(growth * len(split.validation))
+    if isinstance(recipe, LinearProbeRecipe):
+        heads_s = estimate_heads_s(dataset, split, recipe, 1 + cross_fitting_folds(recipe), n_train)
+        return estimate_extraction_s(dataset, recipe, seed, growth) + heads_s
+    assert isinstance(recipe, SGDRecipe)
     recipe = with_min_steps(recipe, n_train)
     trial_data, trial, reading_s = dataset, split, 0.0
     if isinstance(dataset.images, PhotoImages):
@@ -88,9 +88,9 @@ def expected_train_s(dataset: Dataset, recipe: Recipe, seed: int, count: int | N
         if isinstance(recipe, FineTuneRecipe) and recipe.frozen_blocks:
             probe = RECIPES["photo"]
             assert isinstance(probe, LinearProbeRecipe)
-            reading_s = max(reading_s, growth * estimate_extraction_s(dataset, recipe, seed))
-            reading_s += growth * estimate_heads_s(dataset, split, probe, fits=1)
-        all_of_them = np.arange(len(trial_data))
+            reading_s = max(reading_s, estimate_extraction_s(dataset, recipe, seed, growth))
+            reading_s += estimate_heads_s(dataset, split, probe, 1, n_train)
+        all_of_them = np.resize(np.arange(len(trial_data)), max(len(trial_data), recipe.batch_size))
         trial = replace(split, train=all_of_them, validation=all_of_them[: recipe.batch_size], test=all_of_them[:0])
     smaller = replace(recipe, batch_size=min(recipe.batch_size, len(trial.train)))
     speed = measure_speed(trial_data, trial, smaller, _compute_settings(), SHORT_TRIAL_S, n_validation)
@@ -169,27 +169,41 @@ def measure_train_s(dataset: Dataset, split: Split, recipe: SGDRecipe) -> float:
     return estimate_train_s(recipe, len(split.train), speed)
 
 
-def estimate_extraction_s(dataset: Dataset, recipe: PretrainedRecipe, seed: int) -> float:
-    """Seconds to extract the features of the photos of `dataset` that are not in the cache, from a few of them."""
-    from muslin import machine
-    from muslin.learn.features import uncached_photos
-    from muslin.learn.train import backbone_with_weights, evenly_spaced, extract_features
+def estimate_extraction_s(dataset: Dataset, recipe: PretrainedRecipe, seed: int, growth: float = 1.0) -> float:
+    """Seconds to extract the features of the photos of `dataset` that are not in the cache, from a few of them, whose
+    features are not kept.
 
-    resized = resize_photos(dataset, (recipe.image_size, recipe.image_size, 3))
-    assert isinstance(resized.images, ResizedPhotos)
-    uncached = uncached_photos(resized.images, *backbone_with_weights(resized.images, recipe, seed))
+    Args:
+        growth: photos for which each of `dataset` stands.
+    """
+    from muslin import machine
+    from muslin.learn.features import EXTRACTION_BATCH, batch_extractor, feature_graph, uncached_photos
+    from muslin.learn.train import backbone_with_weights, evenly_spaced
+
+    started = time.perf_counter()
+    images = resize_photos(dataset, (recipe.image_size, recipe.image_size, 3)).images
+    assert isinstance(images, ResizedPhotos)
+    backbone = backbone_with_weights(images, recipe, seed)
+    uncached = uncached_photos(images, *backbone)
     if not len(uncached):
         return 0.0
-    sample = uncached[evenly_spaced(len(uncached), TRIAL_PHOTOS)]
-    started = time.perf_counter()
-    extract_features(resized.take(sample), recipe, seed=seed, threads=machine.physical_cores())
-    return (time.perf_counter() - started) * len(uncached) / len(sample)
+    sample = uncached[evenly_spaced(len(uncached), TRIAL_PHOTOS)].tolist()
+    batches = [sample[first : first + EXTRACTION_BATCH] for first in range(0, len(sample), EXTRACTION_BATCH)]
+    extract_batch = batch_extractor(images, feature_graph(images, *backbone))
+    extract_batch(sample[:1])  # the first time takes longer
+    prepared = time.perf_counter()
+    for _ in photos.parallel_map(lambda i: extract_batch(batches[i]), len(batches), machine.physical_cores()):
+        pass
+    return prepared - started + (time.perf_counter() - prepared) * growth * len(uncached) / len(sample)
 
 
-def estimate_heads_s(dataset: Dataset, split: Split, recipe: LinearProbeRecipe, fits: int) -> float:
-    """Seconds of `fits` fits of the heads to the features of the training set, from two iterations on random ones.
+def estimate_heads_s(dataset: Dataset, split: Split, recipe: LinearProbeRecipe, fits: int, n_train: int) -> float:
+    """Seconds of `fits` fits of the heads to the features of `n_train` images, from two iterations on random ones.
 
     A fit takes nearly all of its iterations: 58 to 60 of 60 for photos of clothes.
+
+    Args:
+        split: its training set has the labels, and may stand for more images.
     """
     from muslin.learn.features import Features
     from muslin.learn.linear_probe import fit_linear_heads
@@ -200,9 +214,9 @@ def estimate_heads_s(dataset: Dataset, split: Split, recipe: LinearProbeRecipe, 
     from muslin.storage.scratch import ScratchArray
 
     labelled = [i for i in split.train if all((values[i] != UNKNOWN).any() for values in dataset.labels.values())]
-    sample = np.array(labelled[:HEAD_IMAGES])
-    if len(sample) < 2:
+    if len(labelled) < 2:
         return 0.0
+    sample = np.resize(labelled, min(n_train, HEAD_IMAGES))
     resized = resize_photos(dataset, (recipe.image_size, recipe.image_size, 3)).take(sample)
     everything = Split(np.arange(len(sample)), np.arange(0), np.arange(0))
     net = Net(network_for(resized, everything, recipe), 0)
@@ -214,7 +228,7 @@ def estimate_heads_s(dataset: Dataset, split: Split, recipe: LinearProbeRecipe, 
     started = time.perf_counter()
     history = fit_linear_heads(net, features, dict(resized.labels), everything, trial)
     iteration_s = (time.perf_counter() - started) / (len(history) + 1)  # the first value is computed before them
-    return fits * recipe.epochs * iteration_s * len(split.train) / len(sample)
+    return fits * recipe.epochs * iteration_s * n_train / len(sample)
 
 
 def _compute_settings() -> "ComputeSettings":

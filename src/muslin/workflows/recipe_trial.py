@@ -193,7 +193,8 @@ def _try_from_scratch(
     control = TrainingControl(should_stop=callbacks.should_stop)
     history = fit(net, *arrays, smaller, seed=seed, compute=compute, control=control)
     predicted = predict_images(net, training_arrays(held_out, np.arange(len(held_out)))[0])
-    expected_s = decoding_s + history[-1]["elapsed_s"] / steps * full_steps
+    step_s = history[-1]["elapsed_s"] / steps * whole.batch_size / smaller.batch_size
+    expected_s = decoding_s + step_s * full_steps
     return _with_whole_training(whole, held_out, predicted, (full_steps / steps) ** -STEPS_EXPONENT, expected_s)
 
 

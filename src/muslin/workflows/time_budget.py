@@ -90,14 +90,17 @@ def fit_time_budget(
         trainings: that the budget is for, such as those of folds.
 
     Raises:
-        RecipeError: the budget allows fewer than `MIN_STEPS` steps.
+        RecipeError: the budget allows fewer than `MIN_STEPS` steps, or not even the quickest can train on the images.
     """
     from muslin.learn.torch_setup import choose_compute_settings
 
     compute, n, seconds = choose_compute_settings(), len(split.train), budget_s / trainings
     chosen = recipes[0]
     for slower in recipes[1:]:
-        speed = measure_speed(dataset, split, slower, compute, SHORT_TRIAL_S)
+        try:
+            speed = measure_speed(dataset, split, slower, compute, SHORT_TRIAL_S)
+        except RecipeError:  # the images are too small for its network, which a quicker one's may not be
+            break
         if MIN_STEPS_RATIO * estimate_train_s(slower, n, speed) > seconds:
             break
         chosen = slower
@@ -105,9 +108,10 @@ def fit_time_budget(
     best = fit_epochs_to_budget(chosen, seconds, n, speed)
     steps, full_steps = total_steps(n, best), total_steps(n, chosen)
     expected_s = estimate_train_s(best, n, speed)
-    if steps < min(MIN_STEPS, full_steps):
-        epochs = math.ceil(MIN_STEPS / steps_per_epoch(n, chosen))
-        shortest = replace(chosen, epochs=epochs, max_steps=MIN_STEPS)
+    least = min(MIN_STEPS, full_steps)
+    if steps < least:
+        epochs = math.ceil(least / steps_per_epoch(n, chosen))
+        shortest = replace(chosen, epochs=epochs, max_steps=least)
         min_s = trainings * estimate_train_s(shortest, n, speed)
         raise RecipeError("time_budget_too_short", budget_s=budget_s, n=n, min_s=min_s)
     lengths = {"steps": steps, "full_steps": full_steps, "budget_s": budget_s, "expected_s": trainings * expected_s}

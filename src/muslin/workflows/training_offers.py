@@ -30,6 +30,7 @@ class RecipeOffer:
     """A recipe for a data set.
 
     Attributes:
+        epochs: of its training on these data.
         expected_s: seconds of its training on this machine, from a trial; None where none was possible.
         benchmark: what it reached on a public data set; None where that was not measured.
         problem: why it cannot train on these data.
@@ -108,7 +109,7 @@ def _time_recipes(
     split = split_for_recipe(dataset, RECIPES["quick"], seed)
     choice = choose_recipe(dataset, len(split.train), {})
     growth = count / len(dataset)
-    recipes = _recipes(dataset, len(split.train), choice)
+    recipes = _recipes(dataset, round(growth * len(split.train)), choice)
     found = TrainingOffers(
         dataset.name,
         {target.name: list(target.classes) for target in dataset.targets},
