@@ -110,6 +110,17 @@ def test_whitening_decorrelates_training_patches():
     assert (covariance - torch.diag(covariance.diag())).abs().max() < 0.1
 
 
+def test_whitening_is_measured_on_images_of_all_the_training_set():
+    pixels = np.zeros((6_000, 28, 28, 1), dtype=np.uint8)  # in order of their classes: those of the last are not blank
+    pixels[5_000:] = np.random.default_rng(0).integers(0, 256, (1_000, 28, 28, 1), dtype=np.uint8)
+    net = Net(of_recipe("quick"), seed=0)
+    net.fit_normalisation(pixels)
+    with torch.no_grad():
+        predicted = net.layers["stem"](net.layers["normalise"](to_batch(pixels[::6])))
+    first_half = predicted[:, : predicted.shape[1] // 2].permute(0, 2, 3, 1).flatten(0, 2).double()
+    assert torch.allclose((first_half**2).mean(0), torch.ones(first_half.shape[1], dtype=torch.double), atol=0.15)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channel_mean_std_is_numpys_in_less_memory(channels):
     pixels = np.random.default_rng(0).integers(0, 200, (15_500, 28, 28, channels), dtype=np.uint8)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from muslin.data.dataset import Split
-from muslin.learn.train import MAX_VALIDATION_IMAGES, evenly_spaced, validation_subset
+from muslin.data.draws import evenly_spaced
+from muslin.learn.train import MAX_VALIDATION_IMAGES, validation_subset
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1000])

@@ -1,4 +1,5 @@
-"""Draws as of scikit-learn's `train_test_split` and `GroupShuffleSplit`, without its import, which takes 2.5 s."""
+"""Which images of many. The draws are those of scikit-learn's `train_test_split` and `GroupShuffleSplit`, without its
+import, which takes 2.5 s."""
 
 from math import ceil
 from typing import Any
@@ -7,6 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
+
+
+def evenly_spaced(count: int, max_count: int) -> Indices:
+    """At most `max_count` rising indices, evenly spaced over 0 to `count` - 1."""
+    if count <= max_count:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, max_count).astype(np.int64))
 
 
 def draw_fraction(n: int, fraction: float, seed: int) -> tuple[Indices, Indices]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from muslin.data.draws import evenly_spaced
 from muslin.learn.kernel_gradients import convolve
 from muslin.learn.layer_kinds import LAYER_KINDS, LayerSpec, padding_of, window_shape
 from muslin.learn.networks import NETWORKS, Network, head_name, layer_shapes
@@ -98,7 +99,7 @@ class Net(nn.Module):
                 module.mean.copy_(torch.tensor(mean).view(-1, 1, 1))
                 module.std.copy_(torch.tensor(np.maximum(std, 1.0)).view(-1, 1, 1))
             if isinstance(module, Whitening):
-                module.fit(self.layers["normalise"](to_batch(pixels[:5_000])))
+                module.fit(self.layers["normalise"](to_batch(pixels[evenly_spaced(len(pixels), 5_000)])))
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         features = self.features(pixels)

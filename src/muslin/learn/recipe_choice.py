@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from muslin.data.dataset import Dataset
+from muslin.data.draws import evenly_spaced
 from muslin.data.photos import PhotoImages
 from muslin.errors import ImageError
 from muslin.extras import install_command
@@ -112,8 +111,7 @@ def _gray_and_side(dataset: Dataset) -> tuple[bool, int | None]:
         height, width, channels = images[0].shape if len(images) else (1, 1, 1)
         return channels == 1, max(height, width)
     longest, modes = [], set()
-    sample = np.unique(np.linspace(0, len(images) - 1, min(len(images), SAMPLED_HEADERS)).astype(int))
-    for index in sample.tolist():
+    for index in evenly_spaced(len(images), SAMPLED_HEADERS).tolist():
         photo = images.photos[index]
         try:
             height, width, mode = read_header(photo.content(), name=photo.name)

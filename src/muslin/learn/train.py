@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset, Split, image_shape, pixel_array
+from muslin.data.draws import evenly_spaced
 from muslin.data.photos import ResizedPhotos
 from muslin.errors import TrainingError
 from muslin.execution import Executor
@@ -129,13 +130,6 @@ def training_arrays(dataset: Dataset, indices: NDArray[np.int64]) -> tuple[Image
 def validation_subset(split: Split) -> NDArray[np.int64]:
     """The validation images after each epoch: all, or `MAX_VALIDATION_IMAGES` evenly spaced over them."""
     return split.validation[evenly_spaced(len(split.validation), MAX_VALIDATION_IMAGES)]
-
-
-def evenly_spaced(count: int, max_count: int) -> NDArray[np.int64]:
-    """At most `max_count` rising indices, evenly spaced over 0 to `count` - 1."""
-    if count <= max_count:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, max_count).astype(np.int64))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import PARTS, UNKNOWN, Dataset, class_counts
+from muslin.data.draws import evenly_spaced
 from muslin.data.photos import PhotoImages
 from muslin.errors import DataError, ImageError
 from muslin.images.decoder import Pixels
@@ -68,7 +69,7 @@ def read_photo_headers(dataset: Dataset) -> dict[str, Any] | None:
     if not isinstance(dataset.images, PhotoImages) or not len(dataset):
         return None
     sizes, modes, unreadable = [], Counter[str](), []
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_HEADERS)).astype(int)).tolist()
+    chosen = evenly_spaced(len(dataset), MAX_HEADERS).tolist()
     for index in chosen:
         photo = dataset.images.photos[index]
         try:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.dataset import Dataset
+from muslin.data.draws import evenly_spaced
 from muslin.errors import DataError
 from muslin.studio.run_sources import source_of
 from muslin.workers import WorkerEnded, WorkerPool
@@ -68,7 +69,7 @@ def _read(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
     predictor = Predictor.open(model, 1, params["name"], graph="float32").with_cache()
     part = _select_part(Path(params["root"]), Run(run_of_snapshot(model) or model.parent), predictor)
     images: Dataset = part.images
-    images = images.take(np.unique(np.linspace(0, len(images) - 1, min(params["count"], len(images))).astype(int)))
+    images = images.take(evenly_spaced(len(images), params["count"]))
     pixels = np.empty((len(images), *predictor.bundle.preprocessing.shape), np.uint8)
     for i in range(len(images)):
         pixels[i] = images.images[i]

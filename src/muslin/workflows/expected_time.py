@@ -16,6 +16,7 @@ import numpy as np
 
 from muslin.data import photos
 from muslin.data.dataset import UNKNOWN, Dataset, Split
+from muslin.data.draws import evenly_spaced
 from muslin.data.photos import PhotoImages, ResizedPhotos, resize_photos
 from muslin.errors import StoppedError
 from muslin.learn.batches import steps_per_epoch, total_steps, with_min_steps, with_trained_epochs
@@ -70,8 +71,6 @@ def expected_train_s(dataset: Dataset, recipe: Recipe, seed: int, count: int | N
     Raises:
         MuslinError: the recipe cannot train on these data.
     """
-    from muslin.learn.train import evenly_spaced
-
     split, growth = split_for_recipe(dataset, recipe, seed), (count or len(dataset)) / len(dataset)
     n_train, n_validation = round(growth * len(split.train)), round(growth * len(split.validation))
     if isinstance(recipe, LinearProbeRecipe):
@@ -178,7 +177,7 @@ def estimate_extraction_s(dataset: Dataset, recipe: PretrainedRecipe, seed: int,
     """
     from muslin import machine
     from muslin.learn.features import EXTRACTION_BATCH, batch_extractor, feature_graph, uncached_photos
-    from muslin.learn.train import backbone_with_weights, evenly_spaced
+    from muslin.learn.train import backbone_with_weights
 
     started = time.perf_counter()
     images = resize_photos(dataset, (recipe.image_size, recipe.image_size, 3)).images

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.dataset import Split
+from muslin.data.draws import evenly_spaced
 from muslin.workflows.run_folder import Run
 from muslin.workflows.training_data import TrainingData
 
@@ -73,7 +74,7 @@ class Snapshots:
     @cached_property
     def _labels(self) -> dict[str, Any]:
         """Per target the labels of the images: a class's index or -1; of several labels a list of 1, 0 or -1."""
-        from muslin.learn.train import GOLDEN_COUNT, evenly_spaced
+        from muslin.learn.train import GOLDEN_COUNT
 
         indices = self._split.train[evenly_spaced(len(self._split.train), GOLDEN_COUNT)]
         return {name: values[indices].tolist() for name, values in self._data.dataset.labels.items()}
