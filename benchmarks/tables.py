@@ -353,6 +353,7 @@ TABLES = {
     "ladder": Table(from_rows(ladder_table.ladder_rows), ("recipes_*.json", "keras_article_*.json")),
     "recipes": Table(recipes, ("recipes_*.json",)),
     "clothing_small": Table(clothing_small, ("clothing_small_*.json",), every=True),
+    "clothing_two_classes": Table(clothing_small, ("clothing_two_classes_*.json",), every=True),
     "photo_heads": Table(photo_heads, ("photo_heads_*.json",)),
     "recipe_variants": Table(recipe_variants, ("recipe_variants_*.json",), every=True),
     "serving": Table(serving, ("serving_*.json",)),
