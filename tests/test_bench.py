@@ -6,16 +6,19 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from muslin.data.writers.idx import write_part
+from muslin.workflows.selected_part import SeenCounts
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
+import clothing_small  # noqa: E402
 import growth  # noqa: E402
 import growth_plot  # noqa: E402
 import guarantee_tables  # noqa: E402
@@ -82,6 +85,51 @@ def test_rung_needs_enough_seeds_or_names_the_best_miss():
     for missed in (third, *others):
         assert (missed["recipe"], missed["seeds"]) == ("missed; the best is `slow`", "4")
         assert "reached" not in missed["goals"]
+
+
+def without_training(monkeypatch, seen):
+    """The commands that clothing_small.py runs, none of which trains; an evaluation says what the model has seen."""
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        evaluated = {"seen_images": seen, "targets": {"label": {"accuracy": 0.5, "n": 10}}}
+        trained = {"train_s": 1.0, "epochs": 2, "model": "model.muslin"}
+        return SimpleNamespace(stdout=json.dumps(trained if "train" in command else evaluated))
+
+    monkeypatch.setattr(clothing_small, "subprocess", SimpleNamespace(run=run, PIPE=None))
+    return commands
+
+
+def test_photo_is_not_fitted_to_the_photos_that_it_is_evaluated_on(tmp_path, monkeypatch):
+    commands = without_training(monkeypatch, {"train": 0, "set_aside": False})
+    row = clothing_small.run_muslin("photo", 0, tmp_path / "photo", ["clothing-small"], None)
+    assert (row["validation_correct"], row["test_n"]) == (5, 10)
+    training, *_ = commands
+    assert training[training.index("--folds") + 1] == "0"
+
+
+def test_an_accuracy_on_training_photos_is_refused(tmp_path, monkeypatch):
+    without_training(monkeypatch, {"train": 341, "set_aside": False})
+    with pytest.raises(SystemExit, match="photo was trained on 341 of the validation photos"):
+        clothing_small.run_muslin("photo", 0, tmp_path / "photo", ["clothing-small"], None)
+
+
+def test_int8_is_not_evaluated_on_training_images(monkeypatch):
+    import int8
+
+    def trained_on(n, *, set_aside=False):
+        seen = SeenCounts(n=10, train=n, validation=0, set_aside=set_aside)
+        selected = SimpleNamespace(seen=seen, images="images")
+        monkeypatch.setattr("muslin.workflows.selected_part.select_part", lambda *arguments: selected)
+
+    trained_on(0)
+    assert int8.unseen_images(None, None, "validation") == "images"
+    trained_on(2, set_aside=True)
+    assert int8.unseen_images(None, None, "test") == "images"
+    trained_on(10)
+    with pytest.raises(SystemExit, match="trained on 10 of the 10 validation images"):
+        int8.unseen_images(None, None, "validation")
 
 
 def way(method, *rows, seed=0):
