@@ -27,7 +27,7 @@ import step_tables
 import time_plot
 from growth_plot import AXES, TOLD, along, image, rounded, signed, slope
 
-from muslin.learn.recipes import LADDER
+from muslin.learn.recipes import LADDER, RECIPES
 
 HERE = Path(__file__).resolve().parent
 PAGES = (
@@ -246,13 +246,22 @@ def int8(results: list[Result]) -> list[str]:
 
 
 def clothing_small(results: list[Result]) -> list[str]:
-    rows = [row for result in results for row in result["rows"]]
+    """A row per method and number of threads: its seeds of all results, each as the newest result has it."""
+    found: dict[tuple[str, int], dict[int, Result]] = {}
+    for result in sorted(results, key=lambda result: result["date"]):
+        given = re.search(r"--threads (\d+)", result["command"])
+        for row in result["rows"]:
+            # --threads are those of muslin's recipes; without it, and for the others, one a core
+            threads = int(given[1]) if given and row["method"] in RECIPES else result["machine"]["cores"]
+            found.setdefault((row["method"], threads), {})[row["seed"]] = row
+    several = len({threads for _, threads in found}) > 1
     lines = []
-    for method in dict.fromkeys(row["method"] for row in rows):
-        ours = [row for row in rows if row["method"] == method]
-        accuracy = [100 * row["accuracy"] for row in ours]
-        seconds = [summary([row[name] for row in ours], 0) for name in ("train_s", "cpu_s")]
-        lines.append((f"`{method}`", f"{summary(accuracy, 1)} %", *seconds, str(len(ours))))
+    for (method, threads), seeds in found.items():
+        rows = seeds.values()
+        accuracy = [100 * row["accuracy"] for row in rows]
+        seconds = [summary([row[name] for row in rows], 0) for name in ("train_s", "cpu_s")]
+        name = f"`{method}`, {threads} thread{'s' * (threads > 1)}" if several else f"`{method}`"
+        lines.append((name, f"{summary(accuracy, 1)} %", *seconds, str(len(rows))))
     return markdown_table(("method", "accuracy on 713 photos", "training, s", "processor, s", "seeds"), lines)
 
 
