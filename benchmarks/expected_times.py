@@ -4,10 +4,9 @@
 
 Per round and recipe: the expected time of that recipe by the clock, then in seconds of the processor, and at once a
 training with it, each in a process of its own. Where others use the machine, how much of it a training gets
-changes from minute to minute, so the processor's seconds count. The cache of features is empty before the first round
-and kept from then on, so that a linear probe is measured without it and with it. `ratio` and `ratio_cpu` are what the
-training took as a share of what was expected. Decoding photos is expected, but no part of the training that is
-measured here: of photos, compare only linear probes.
+changes from minute to minute, so the processor's seconds count. `ratio` and `ratio_cpu` are what the training took as
+a share of what was expected. DATA are images of pixels. Photos are refused: to decode them or to extract their features
+is part of the expected time, but not of the training that is measured here.
 """
 
 import argparse
@@ -15,11 +14,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from results_file import start_result, write_result
+
+from muslin.data import read
+from muslin.data.photos import PhotoImages
 
 EXPECT = """
 import json, sys, time, types
@@ -62,15 +63,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--note", default="", help="kept with the result, for example that the machine was shared")
     options = parser.parse_args()
+    if isinstance(read(options.data).images, PhotoImages):
+        parser.error("photos are decoded before the training that is measured: give images of pixels")
     head = start_result((__doc__ or "").splitlines()[0], options.note)
     rows = []
     paths = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"XDG_CACHE_HOME": folder, "PYTHONPATH": paths}
-        for number in range(1, options.rounds + 1):
-            for recipe in options.recipes:
-                rows.append({"recipe": recipe, "round": number} | measure(options.data, recipe, environment))
-                print(json.dumps(rows[-1]), flush=True)
+    for number in range(1, options.rounds + 1):
+        for recipe in options.recipes:
+            measured = measure(options.data, recipe, os.environ | {"PYTHONPATH": paths})
+            rows.append({"recipe": recipe, "round": number} | measured)
+            print(json.dumps(rows[-1]), flush=True)
     write_result(
         head, {"data": Path(options.data).name, "rows": rows}, name=f"expected_times_{Path(options.data).stem}"
     )

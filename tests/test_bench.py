@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from muslin.data.photos import PhotoImages
 from muslin.data.writers.idx import write_part
 from muslin.workflows.selected_part import SeenCounts
 
@@ -19,6 +20,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
 
 import clothing_small  # noqa: E402
+import expected_times  # noqa: E402
 import growth  # noqa: E402
 import growth_plot  # noqa: E402
 import guarantee_tables  # noqa: E402
@@ -154,6 +156,14 @@ def test_int8_is_not_evaluated_on_training_images(monkeypatch):
     trained_on(10)
     with pytest.raises(SystemExit, match="trained on 10 of the 10 validation images"):
         int8.unseen_images(None, None, "validation")
+
+
+def test_expected_times_of_photos_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(expected_times, "read", lambda data: SimpleNamespace(images=PhotoImages(())))
+    monkeypatch.setattr(sys, "argv", ["expected_times.py", "photos", "photo"])
+    with pytest.raises(SystemExit):
+        expected_times.main()
+    assert "give images of pixels" in capsys.readouterr().err
 
 
 def way(method, *rows, seed=0):
