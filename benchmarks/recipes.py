@@ -10,7 +10,8 @@ of the machine it had.
 
 Where Keras is installed (`--keras`, by default .venv-keras/bin/python), an epoch of the article's training is timed
 before each seed and after the last. `articles` is then a seed's `train_s` in units of 50 times the mean of the epochs
-just before and after it. Ctrl-C ends the series and keeps the seeds that are done.
+just before and after it. Ctrl-C ends the series and keeps the seeds that are done; the last one then has the epoch
+before it alone, if the one after it was not finished.
 """
 
 import argparse
@@ -67,15 +68,15 @@ def run_series(recipe: str, seeds: int, keras: Path | None) -> tuple[list[dict[s
     with tempfile.TemporaryDirectory() as folder:
         try:
             for seed in range(seeds):
-                run = train_once(recipe, seed, Path(folder))
+                runs.append(train_once(recipe, seed, Path(folder)))
+                print(json.dumps(runs[-1]), flush=True)
                 if keras:
                     epochs.append(keras_epoch(keras))
-                    article_s = EPOCHS_OF_ARTICLE * statistics.mean(each["epoch_s"] for each in epochs[-2:])
-                    run["articles"] = round(run["train_s"] / article_s, 5)
-                runs.append(run)
-                print(json.dumps(run), flush=True)
         except KeyboardInterrupt:
             print(f"ended early, after {len(runs)} of {seeds} seeds", file=sys.stderr)
+    for number, run in enumerate(runs if keras else ()):
+        article_s = EPOCHS_OF_ARTICLE * statistics.mean(each["epoch_s"] for each in epochs[number : number + 2])
+        run["articles"] = round(run["train_s"] / article_s, 5)
     return runs, epochs
 
 

@@ -26,6 +26,7 @@ import growth_plot  # noqa: E402
 import guarantee_tables  # noqa: E402
 import ladder_table  # noqa: E402
 import plain_bound  # noqa: E402
+import recipes  # noqa: E402
 import results_file  # noqa: E402
 import run_all  # noqa: E402
 import tables  # noqa: E402
@@ -88,6 +89,22 @@ def test_rung_needs_enough_seeds_or_names_the_best_miss():
     for missed in (third, *others):
         assert (missed["recipe"], missed["seeds"]) == ("missed; the best is `slow`", "4")
         assert "reached" not in missed["goals"]
+
+
+def test_a_seed_is_kept_when_its_keras_epoch_is_interrupted(monkeypatch):
+    epochs = iter([1.0, 3.0])
+
+    def keras_epoch(python):
+        if (epoch_s := next(epochs, None)) is None:
+            raise KeyboardInterrupt
+        return {"epoch_s": epoch_s}
+
+    monkeypatch.setattr(recipes, "keras_epoch", keras_epoch)
+    monkeypatch.setattr(recipes, "train_once", lambda recipe, seed, folder: {"seed": seed, "train_s": 30.0})
+    monkeypatch.setattr(recipes.signal, "signal", lambda *handler: None)
+    runs, measured = recipes.run_series("quick", 5, Path("python"))
+    assert [(run["seed"], run["articles"]) for run in runs] == [(0, 0.3), (1, 0.2)]
+    assert len(measured) == 2
 
 
 def small_clothing(date, *rows, words=""):
