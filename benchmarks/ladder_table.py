@@ -68,5 +68,7 @@ def _met(climb: Climb, goal: float) -> str:
 
 
 def in_articles(articles: float) -> str:
-    """0.01 as `1/100`, 1.5 as `1.5`."""
-    return f"1/{1 / articles:.0f}" if articles < 0.67 else f"{articles:.2g}"
+    """0.01 as `1/100`, 0.28 as `1/3.6`, 1.5 as `1.5`."""
+    if articles >= 0.67:
+        return f"{articles:.2g}"
+    return f"1/{1 / articles:.0f}" if articles < 0.1 else f"1/{1 / articles:.2g}"

@@ -91,6 +91,13 @@ def test_rung_needs_enough_seeds_or_names_the_best_miss():
         assert "reached" not in missed["goals"]
 
 
+@pytest.mark.parametrize(
+    ("articles", "shown"), [(1 / 120, "1/120"), (0.07, "1/14"), (0.28, "1/3.6"), (0.5, "1/2"), (0.6, "1/1.7"), (3, "3")]
+)
+def test_articles_are_not_rounded_to_a_better_rung(articles, shown):
+    assert ladder_table.in_articles(articles) == shown
+
+
 def test_a_seed_is_kept_when_its_keras_epoch_is_interrupted(monkeypatch):
     epochs = iter([1.0, 3.0])
 
