@@ -22,7 +22,14 @@ from typing import Any
 from results_file import start_result, write_result
 
 HERE = Path(__file__).resolve().parent
-PEERS = {"keras": "keras", "jax": "jax", "torch": "torch", "forest": "sklearn", "pixels": "sklearn", "hog": "sklearn"}
+PEERS = {
+    "keras": "tensorflow",
+    "jax": "jax",
+    "torch": "torch",
+    "forest": "scikit-learn",
+    "pixels": "scikit-learn",
+    "hog": "scikit-learn",
+}
 """Per method the package whose version counts."""
 
 
@@ -65,7 +72,7 @@ def version(method: str, python: str) -> dict[str, str]:
     """Of the package of a peer; muslin's are in the head of every result."""
     if method not in PEERS:
         return {}
-    name = {"sklearn": "scikit-learn", "keras": "tensorflow"}.get(PEERS[method], PEERS[method])
+    name = PEERS[method]
     code = f"from importlib.metadata import version; print(version({name!r}))"
     done = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     return {name: done.stdout.strip()}

@@ -8,7 +8,8 @@ count. keras, jax and torch are the article's network as people write it; the ot
 """
 
 # /// script
-# dependencies = ["numpy", "scikit-learn>=1.6", "scikit-image>=0.25", "keras==3.15.1", "tensorflow==2.21.0"]
+# dependencies = ["numpy", "scikit-learn>=1.6", "scikit-image>=0.25", "keras==3.15.1", "tensorflow==2.21.0", "jax",
+#   "torch"]
 # ///
 
 import json

@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ import results_file  # noqa: E402
 import run_all  # noqa: E402
 import tables  # noqa: E402
 import time_plot  # noqa: E402
+import time_to_accuracy  # noqa: E402
 
 
 def result(folder, name, median, note=""):
@@ -188,6 +190,12 @@ def test_expected_times_of_photos_are_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         expected_times.main()
     assert "give images of pixels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", sorted(set(time_to_accuracy.PEERS.values())))
+def test_a_peer_package_is_in_the_header_of_its_script(package):
+    header = (BENCHMARKS / "time_to_accuracy_peers.py").read_text().split("# ///")[1]
+    assert re.search(rf'"{package}[=>"]', header)
 
 
 def way(method, *rows, seed=0):
