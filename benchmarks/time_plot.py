@@ -1,4 +1,4 @@
-"""How what time_to_accuracy.py measured looks: accuracy against processor time, and the table of it."""
+"""Plot and table of the results of time_to_accuracy.py: accuracy against processor time."""
 
 import math
 import statistics
@@ -26,7 +26,7 @@ WIDTH, HEIGHT, EDGE, LEFT, RIGHT, TOP, BOTTOM = 820, 516, 16, 52, 160, 112, 40
 LABEL_PX = 34
 LOW, HIGH = 0.80, 0.96
 NOTES = (
-    "muslin: the whole command, with evaluation and report, median of five seeds. Others: training alone.",
+    "muslin: the whole command, with evaluation and report, median over the seeds. Others: training alone.",
     "Dashed: the measured time of an epoch, and the accuracies of kept runs.",
 )
 Box = tuple[float, float, float, float]
@@ -172,7 +172,7 @@ def _machine(results: Sequence[Result]) -> str:
     """The machines of the results, most often one, and how to read their time."""
     machines = (result["machine"] for result in results)
     names = {f"{each.get('processor') or each.get('cpu')}, {each['cores']} cores" for each in machines}
-    return f"{'; '.join(sorted(names))}, shared with other work: therefore processor time. Logarithmic scale."
+    return f"{'; '.join(sorted(names))}. Processor time, which other work changes little. Logarithmic scale."
 
 
 def _gap(found: Sequence[Way], place: Place) -> str:

@@ -222,7 +222,7 @@ def test_accuracy_against_time_has_the_newest_of_each_way():
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"Keras on TensorFlow", "90.0 %, 50 epochs", "quick 91.0 %", "10 min"} <= set(texts)
     assert "100 times the processor time" in texts
-    assert any(text.startswith("a processor, 2 cores; old, 2 cores, ") for text in texts)
+    assert any(text.startswith("a processor, 2 cores; old, 2 cores. ") for text in texts)
 
 
 def test_article_is_timed_by_the_newest_result_that_has_it():
