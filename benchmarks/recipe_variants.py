@@ -12,10 +12,8 @@ import argparse
 import json
 import statistics
 import time
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from results_file import max_coverage, parse_training_arguments, start_result, write_result
 
 N_VALIDATION = 10_000
@@ -41,7 +39,7 @@ def train_once(name: str, changes: dict[str, str], seed: int) -> dict[str, float
     from muslin.data.dataset import Split
     from muslin.learn.recipes import SGDRecipe, recipe
     from muslin.learn.torch_setup import ComputeSettings, keep_memory
-    from muslin.learn.train import initial_network, training_arrays
+    from muslin.learn.train import initial_network, predict_images, training_arrays
     from muslin.learn.training_loop import fit
 
     chosen = recipe(name, **changes)
@@ -57,31 +55,15 @@ def train_once(name: str, changes: dict[str, str], seed: int) -> dict[str, float
     arrays = training_arrays(train, split.train), training_arrays(train, split.validation[:0])
     history = fit(net, *arrays, chosen, seed=seed, compute=compute)
     processor_s = time.process_time() - started
-    validation = train.take(split.validation)
-    probabilities = predict(net, validation)
-    correct = probabilities.argmax(1) == validation.labels["label"]
+    images, labels = training_arrays(train, split.validation)
+    probabilities = predict_images(net, images)["label"]
+    correct = probabilities.argmax(1) == labels["label"]
     return {
         "accuracy": float(correct.mean()),
         "train_accuracy": history[-1]["train_accuracy"],
         "accepted_99": max_coverage(probabilities.max(1), correct, 0.99),
         "processor_s": round(processor_s, 1),
     }
-
-
-def predict(net: Any, dataset: Any) -> NDArray[np.float32]:
-    """The network's probabilities of the data set's only target: float32 (count, classes)."""
-    import torch
-
-    from muslin.data.dataset import pixel_array
-    from muslin.learn.modules import to_batch
-
-    pixels = pixel_array(dataset)
-    with torch.no_grad():
-        parts = [
-            net.probabilities(to_batch(pixels[start : start + 1000]))["label"].numpy()
-            for start in range(0, len(pixels), 1000)
-        ]
-    return np.concatenate(parts)
 
 
 if __name__ == "__main__":
