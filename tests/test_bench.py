@@ -246,10 +246,10 @@ def test_int8_speedup_is_the_ratio_within_each_round():
         each = {"images_per_s": images_per_s, "processor_us": 1e6 / images_per_s}
         return {"way": way, "round": number, "threads": 1, "batch": 64} | each
 
-    judged = {"accuracy": 0.9, "difference": -0.002, "interval": (-0.005, 0.001), "same_prediction": 0.99}
+    evaluated = {"accuracy": 0.9, "difference": -0.002, "interval": (-0.005, 0.001), "same_prediction": 0.99}
     measured = {
         "network": "net",
-        "accuracy": {"float32": judged, "u8u8": judged},
+        "accuracy": {"float32": evaluated, "u8u8": evaluated},
         # other load slowed the second round
         "runs": [run("float32", 1, 100.0), run("u8u8", 1, 200.0), run("float32", 2, 10.0), run("u8u8", 2, 15.0)],
     }
@@ -379,7 +379,7 @@ def test_growth_varies_one_axis_at_a_time():
 
 def test_growth_table_has_medians_and_the_last_slope():
     table = "\n".join(tables.growth([grown()]))
-    assert "| 1,000,000 | 0.5 | 15,000 |  | 250 | 1,080 |" in table  # answers do not know what was learned from
+    assert "| 1,000,000 | 0.5 | 15,000 |  | 250 | 1,080 |" in table  # predictions use no training images
     assert "| slope at the end | 0.00 | 1.00 |  | 0.00 | 0.00 |" in table
     assert "| 112 | 0.5 | 61.4 | 2 | 250 | 12,800 |" in table
     assert growth_plot.slope([(1, 9), (2, 8), (4, 2)]) == pytest.approx(-2)
