@@ -3,7 +3,8 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from muslin.reporting.svg.svg import svg_circle, svg_document, svg_line, svg_polyline, svg_rect, svg_text, text_width
@@ -41,12 +42,14 @@ class Way:
 
     Attributes:
         beyond: points that were computed: accuracies of kept runs at this machine's time of an epoch.
+        article_s: seconds of the processor for an article, timed at the time nearest to this way's, or else Keras's.
     """
 
     method: str
     points: Points
     beyond: Points
     seeds: int
+    article_s: float
 
     @property
     def is_muslin(self) -> bool:
@@ -67,15 +70,18 @@ def ways(results: Sequence[Result]) -> list[Way]:
     Keras goes on with the accuracies of the kept runs of all 50 epochs. Where it was not measured beside the others,
     its epoch takes as long as in the newest article.
     """
-    found = {result["method"]: _measured(result) for result in results if "method" in result}
+    articles = _articles(results)
+    found = {result["method"]: _measured(result, articles) for result in results if "method" in result}
     for result in results:
         if "recipe" in result and len(result["runs"]) >= ENOUGH_SEEDS:
             median = result["median"]
             points = [(median["cpu_s"], median["test_accuracy"])]
-            found[result["recipe"]] = Way(result["recipe"], points, [], len(result["runs"]))
+            article_s = _nearest(articles, result["date"])
+            found[result["recipe"]] = Way(result["recipe"], points, [], len(result["runs"]), article_s)
     kept = [result["epochs"] for result in results if len(result.get("epochs", ())) == ARTICLE_EPOCHS]
-    keras = found.get("keras") or Way("keras", [], [], 0)
-    epoch_s = _article_epoch_s(results)
+    newest_s = articles[max(articles)] if articles else 0.0
+    keras = found.get("keras") or Way("keras", [], [], 0, newest_s)
+    epoch_s = newest_s / ARTICLE_EPOCHS
     if kept and (keras.points[1:] or epoch_s):
         if keras.points[1:]:
             (first_s, _), *_, (last_s, _) = keras.points
@@ -83,29 +89,39 @@ def ways(results: Sequence[Result]) -> list[Way]:
         done, start_s = len(keras.points), keras.points[-1][0] if keras.points else 0.0
         accuracies = [statistics.median(run[n]["test_accuracy"] for run in kept) for n in range(ARTICLE_EPOCHS)]
         beyond = [(start_s + (n - done) * epoch_s, accuracies[n - 1]) for n in range(done + 1, ARTICLE_EPOCHS + 1)]
-        found["keras"] = Way("keras", keras.points, beyond, len(kept))
-    return list(found.values())
+        keras = found["keras"] = replace(keras, beyond=beyond, seeds=len(kept))
+    whole_s = keras.end[0] if "keras" in found else 0.0
+    return [way if way.article_s else replace(way, article_s=whole_s) for way in found.values()]
 
 
-def _article_epoch_s(results: Sequence[Result]) -> float:
-    """Seconds of the processor for an epoch of the article, in the newest result that has them; 0 where none has."""
+def _articles(results: Sequence[Result]) -> dict[datetime, float]:
+    """Seconds of the processor for an article, by the time of each result that timed epochs of it."""
     found = {}
     for result in results:
         if "article_s" in result and "accuracy" not in result:
-            found[result["date"]] = result["epoch_cpu_s"][1:]  # TensorFlow builds its graph in the first
+            epochs = result["epoch_cpu_s"][1:]  # TensorFlow builds its graph in the first
         elif "article" in result:
-            found[result["date"]] = [epoch["epoch_cpu_s"] for epoch in result["article"]["epochs"]]
-    return statistics.median(found[max(found)]) if found else 0.0
+            epochs = [epoch["epoch_cpu_s"] for epoch in result["article"]["epochs"]]
+        else:
+            continue
+        found[datetime.fromisoformat(result["date"])] = ARTICLE_EPOCHS * statistics.median(epochs)
+    return found
 
 
-def _measured(result: Result) -> Way:
+def _nearest(articles: dict[datetime, float], date: str) -> float:
+    """The article timed at the time nearest to a result's, because a machine's speed changes; 0 where none was."""
+    moment = datetime.fromisoformat(date)
+    return articles[min(articles, key=lambda each: abs(each - moment))] if articles else 0.0
+
+
+def _measured(result: Result, articles: dict[datetime, float]) -> Way:
     """A result of time_to_accuracy.py: medians over the seeds, epoch by epoch."""
     rows = result["rows"]
     points = [
         (_median(rows, epoch, "train_cpu_s"), _median(rows, epoch, "test_accuracy"))
         for epoch in sorted({row["epoch"] for row in rows})
     ]
-    return Way(result["method"], points, [], len({row["seed"] for row in rows}))
+    return Way(result["method"], points, [], len({row["seed"] for row in rows}), _nearest(articles, result["date"]))
 
 
 def _median(rows: list[dict[str, Any]], epoch: int, name: str) -> float:
@@ -115,12 +131,11 @@ def _median(rows: list[dict[str, Any]], epoch: int, name: str) -> float:
 def time_to_accuracy(results: list[Result]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and rows of the table: each way at its end, the quickest first, beside the article."""
     found = ways(results)
-    article_s = next((way.end[0] for way in found if way.method == "keras"), None)
     rows = []
     for way in sorted(found, key=lambda way: way.end[0]):
         seconds, accuracy = way.end
         length = f"{ARTICLE_EPOCHS} epochs" if way.beyond else f"{len(way.points)} epochs" if way.points[1:] else ""
-        share = f"{article_s / seconds:.3g}" if article_s else ""
+        share = f"{way.article_s / seconds:.3g}" if way.article_s else ""
         name = f"`{way.name}`" if way.is_muslin else f"{way.name}{', ' if length else ''}{length}"
         rows.append((name, f"{100 * accuracy:.1f} %", f"{seconds:,.0f}", share, str(way.seeds)))
     return ("way of training", "test accuracy", "processor s", "times as fast as the article", "seeds"), rows
@@ -185,7 +200,7 @@ def _gap(found: Sequence[Way], place: Place) -> str:
     (x1, y), (x2, y2) = place(quickest.end), place(keras.end)
     body = [svg_line(x1, y, x2, y, "accent-stroke", 1, ' stroke-dasharray="2 4"')]
     body.append(svg_line(x2, y, x2, y2, "accent-stroke", 1, ' stroke-dasharray="2 4"'))
-    times = f"{keras.end[0] / quickest.end[0]:.0f} times the processor time"
+    times = f"{quickest.article_s / quickest.end[0]:.0f} times the processor time"
     body.append(svg_text((x1 + x2) / 2, y - 7, times, "accent small strong", "middle"))
     return "".join(body)
 

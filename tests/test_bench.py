@@ -200,7 +200,8 @@ def test_a_peer_package_is_in_the_header_of_its_script(package):
 
 def way(method, *rows, seed=0):
     named = [{"seed": seed, "epoch": e, "train_cpu_s": s, "test_accuracy": a, "train_s": s} for e, s, a in rows]
-    return {"method": method, "rows": named, "machine": {"processor": "a processor", "cores": 2}}
+    machine = {"processor": "a processor", "cores": 2}
+    return {"method": method, "date": "2026-01-01", "rows": named, "machine": machine}
 
 
 def test_accuracy_against_time_has_the_newest_of_each_way():
@@ -231,6 +232,16 @@ def test_article_is_timed_by_the_newest_result_that_has_it():
     beside = {"article": {"epochs": [{"epoch_cpu_s": 50.0}] * 2}, "date": "2026-01-02"}
     (keras,) = time_plot.ways([kept, beside, old])
     assert keras.end == (2500.0, 0.9)
+
+
+def test_recipe_is_compared_with_the_article_nearest_in_time():
+    kept = {"epochs": [{"test_accuracy": 0.9}] * 50, "machine": {"cpu": "old", "cores": 2}}
+    old = {"article_s": 1.0, "epoch_cpu_s": [99.0, 60.0], "date": "2026-01-01"}
+    runs = {"runs": [{}] * 5, "median": {"cpu_s": 30.0, "test_accuracy": 0.92}}
+    first = {"recipe": "quick", "date": "2026-01-02"} | runs
+    second = {"recipe": "brisk", "date": "2026-01-09", "article": {"epochs": [{"epoch_cpu_s": 50.0}] * 2}} | runs
+    found = {way.method: way.article_s for way in time_plot.ways([kept, old, first, second])}
+    assert found == {"quick": 3000.0, "brisk": 2500.0, "keras": 2500.0}
 
 
 def test_a_number_changed_by_hand_is_noticed(tmp_path):
