@@ -286,8 +286,13 @@ def test_ordinary_settings_are_taken():
 
 def test_a_client_that_leaves_holds_no_place():
     with running_app(settings_of(max_requests=1)) as app:
-        begin_post(app, "/v1/predict", 10, b"x").close()
-        begin_post(app, "/hold", 1, b"x").close()
+        half_sent = begin_post(app, "/v1/predict", 10, b"x")
+        wait_until(lambda: app.guard._held_bytes == 1)
+        half_sent.close()
+        wait_until(lambda: app.guard._held_bytes == 0)
+        unanswered = begin_post(app, "/hold", 1, b"x")
+        wait_until(lambda: app.guard.in_flight == 1)
+        unanswered.close()
         app.released.set()
         wait_until(lambda: app.guard.in_flight == 0 and app.guard._held_bytes == 0)
         assert ask(app, "POST", body=b"x")[0] == 200
