@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -15,13 +16,12 @@ def exchange(served: Served, *pieces: bytes) -> bytes:
     host, _, port = served.address.removeprefix("http://").partition(":")
     received = b""
     with socket.create_connection((host, int(port)), timeout=WAIT_S) as connection:
-        try:
+        with suppress(ConnectionError):  # closed before all was sent
             for piece in pieces:
                 connection.sendall(piece)
+        with suppress(ConnectionError):  # which it was then also told after the response
             while chunk := connection.recv(65536):
                 received += chunk
-        except ConnectionError:  # closed before all was sent
-            pass
     return received
 
 
@@ -39,7 +39,7 @@ def test_what_is_no_http_is_refused_as_json(served: Served, request_bytes: bytes
 @pytest.mark.parametrize("line", [b"X: %b" % (80_000 * b"x"), 3000 * b"X-Header: 0123456789 01234\r\n"])
 def test_head_that_is_too_large_is_refused(served: Served, line: bytes) -> None:
     response = exchange(served, b"GET /v1/models HTTP/1.1\r\n" + line)
-    assert response.startswith(b"HTTP/1.1 431 ") or response == b""  # the client may be cut off while it sends
+    assert response.startswith(b"HTTP/1.1 431 ")
 
 
 def test_requests_sent_together_are_answered_in_order(served: Served) -> None:
@@ -75,13 +75,13 @@ def test_trailer_is_no_header(served: Served) -> None:
 )
 def test_more_beside_a_body_than_in_it_is_refused(served: Served, beside: bytes) -> None:
     response = exchange(served, HEAD % host_of(served) + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", beside)
-    assert response.startswith(b"HTTP/1.1 400 ") or response == b""  # the client may be cut off while it sends
+    assert response.startswith(b"HTTP/1.1 400 ")
 
 
 def test_chunks_of_a_byte_are_refused(served: Served) -> None:
     head = HEAD % host_of(served) + b"Transfer-Encoding: chunked\r\n\r\n"
     response = exchange(served, head, *10 * [5_000 * b"1\r\nx\r\n"])
-    assert response.startswith(b"HTTP/1.1 400 ") or response == b""
+    assert response.startswith(b"HTTP/1.1 400 ")
 
 
 def test_both_lengths_of_a_body_are_refused(served: Served) -> None:

@@ -118,6 +118,7 @@ def test_no_response_holds_a_path_a_traceback_or_the_token(small_model: Path) ->
         responses = [server.client.post("/v1/models/m", content=content) for content in (b"", b"PK", b"no")]
         responses += [server.client.get(path) for path in ("/", "/v1/models", "/v2", "/metrics", "/openapi.json", "/x")]
         responses += [server.client.post("/v2/models/m/infer", content=b"{"), server.predict(b"no image")]
+        assert [response.status_code for response in responses] == [422] * 3 + [200] * 5 + [404, 400, 415]
         for response in responses:
             content = response.text + str(response.headers)
             assert TOKEN not in content
