@@ -13,21 +13,27 @@ CLIENTS = 32
 PNG = ["Content-Type: image/png"]
 
 
-def stop_under_load(model: Path, workers: int, *, keeps_alive: bool, delay_s: float) -> Counter[int | str]:
-    """What clients got from a server that was told to stop; how often."""
+def stop_under_load(model: Path, workers: int, *, keeps_alive: bool, delay_s: float = 0) -> Counter[int | str]:
+    """What clients got from a server that was told to stop; how often.
+
+    Args:
+        delay_s: from when there were more responses than clients.
+    """
     outcomes: Counter[int | str] = Counter()
-    some = threading.Event()
+    enough, lock = threading.Event(), threading.Lock()
 
     def note(outcome: Response | str) -> None:
-        outcomes[outcome if isinstance(outcome, str) else outcome.status] += 1
-        some.set()
+        with lock:
+            outcomes[outcome if isinstance(outcome, str) else outcome.status] += 1
+        if outcomes[200] > CLIENTS:
+            enough.set()
 
     with running_server(str(model), "--workers", str(workers)) as server:
         port = int(server.address.rpartition(":")[2])
         request = post("/v1/predict", gray(200), port, PNG)
         clients = [Client(port, request, note, keeps_alive) for _ in range(CLIENTS)]
         with running(clients):
-            assert some.wait(WAIT_S)
+            assert enough.wait(WAIT_S), outcomes
             time.sleep(delay_s)
             server.process.send_signal(signal.SIGTERM)
             assert server.process.wait(WAIT_S) == 0

@@ -16,10 +16,9 @@ from stop_under_load import CLIENTS, stop_under_load
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("keeps_alive", [True, False], ids=["open connections", "new connections"])
 def test_stop_loses_no_request(small_model: Path, workers: int, keeps_alive: bool) -> None:
-    outcomes = stop_under_load(small_model, workers, keeps_alive=keeps_alive, delay_s=0.2)
+    outcomes = stop_under_load(small_model, workers, keeps_alive=keeps_alive)
     assert outcomes.keys() == {200, REFUSED}
     assert outcomes[REFUSED] == CLIENTS
-    assert outcomes[200] > CLIENTS
 
 
 def test_stopping_server_is_alive_but_not_ready(small_model: Path) -> None:

@@ -152,11 +152,11 @@ def test_hangup_reaches_each_worker_without_a_restart(tmp_path: Path) -> None:
 
 def test_stop_answers_requests_in_progress(tmp_path: Path) -> None:
     with group(tmp_path, 2) as server, ThreadPoolExecutor(8) as threads:
-        slow = [threads.submit(server.ask, "/slow?0.5") for _ in range(8)]
-        time.sleep(0.2)  # they are on their way
+        held = [threads.submit(server.ask, "/hold") for _ in range(8)]
+        wait_until(lambda: n_held(server) == 8)
         workers = set(server.folder.states())
         server.process.terminate()
-        assert {request.result() for request in slow} <= workers
+        assert {request.result() for request in held} <= workers
         assert server.process.wait(WAIT_S) == 0
         assert all(has_ended(pid) for pid in workers)
 
@@ -173,6 +173,11 @@ def test_stop_answers_the_next_request_of_an_open_connection(tmp_path: Path) -> 
         assert response.status == 200
         connection.close()
         assert server.process.wait(WAIT_S) == 0
+
+
+def n_held(server: Group) -> int:
+    """How many requests the workers have taken and not answered."""
+    return sum(state["held"] for state in server.folder.states().values())
 
 
 def words(line: str) -> set[str]:
@@ -192,11 +197,11 @@ def is_refused(server: Group) -> bool:
 
 def test_stop_ends_what_takes_longer_than_the_grace(tmp_path: Path) -> None:
     with group(tmp_path, 1, grace_s=0.3) as server, ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(server.ask, "/slow?60")
-        time.sleep(0.2)
+        held = threads.submit(server.ask, "/hold-on")
+        wait_until(lambda: n_held(server) == 1)
         server.process.terminate()
         with pytest.raises((ConnectionError, http.client.HTTPException)):
-            slow.result()
+            held.result()
         assert server.process.wait(WAIT_S) == 0
 
 
