@@ -14,6 +14,7 @@ from muslin.execution import Executor
 from muslin.models import feature_shards
 from muslin.workflows import similar_time
 from muslin.workflows.similar import BuildOptions, BuildResult, build
+from noted_decoding import noted_decoding
 from refusals import refuses
 from similar_shop import similar_shop
 
@@ -78,9 +79,12 @@ def test_stopped_index_is_finished_elsewhere(
     with refuses("index_stopped", StoppedError):
         with_workers(shop, out, processes, should_stop=lambda: True)
     assert not out.exists()
+    decoded = noted_decoding(monkeypatch)
     built(shop, out)
+    left = list(decoded)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
     assert built(shop, tmp_path / "alone.index").out.read_bytes() == out.read_bytes()
+    assert 0 < len(left) < len(decoded) - len(left), "what was computed before the stop is not computed again"
 
 
 def test_time_of_an_index_is_said_before(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
