@@ -4,10 +4,13 @@ import csv
 import hashlib
 import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +52,18 @@ def check_whole(folder: Path, count: int) -> int:
 
 
 def test_killed_fetch_goes_on_where_it_was(tmp_path: Path, rounds: int) -> None:
-    chance = random.Random(7)
-    with photo_host(photos(PHOTOS)) as host:
+    chance, may_end = random.Random(7), threading.Event()
+
+    def last_photo(handler: Any) -> bytes:
+        may_end.wait()  # so that no fetch ends before it is killed
+        return photo(PHOTOS - 1)
+
+    with photo_host(photos(PHOTOS) | {f"/{PHOTOS - 1}.jpg": last_photo}) as host:
         table = write_table(tmp_path / "export.csv", PHOTOS)
         for number in range(rounds):
             folder = tmp_path / str(number)
             host.asked.clear()
+            may_end.clear()
             kills = 0
             for limit in sorted(chance.sample(range(1, PHOTOS), 2)):
                 with start(table, folder, host) as process:
@@ -62,8 +71,10 @@ def test_killed_fetch_goes_on_where_it_was(tmp_path: Path, rounds: int) -> None:
                         time.sleep(0.002)
                     time.sleep(chance.uniform(0, 0.02))
                     process.kill()
+                assert process.returncode == -signal.SIGKILL
                 kills += 1
                 check_whole(folder, PHOTOS)
+            may_end.set()
             with start(table, folder, host) as process:
                 _, error = process.communicate()
             assert process.returncode == 0, error
