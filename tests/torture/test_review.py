@@ -51,6 +51,9 @@ START_S = 1
 FULL_BYTES = 200_000
 """At most so many are free on the full disk."""
 
+FAULTS = ("stop", "full disk")
+"""Of the database."""
+
 MAX_S = 1800
 
 
@@ -144,20 +147,32 @@ def disturb(studio: Studio, disk: SmallDisk, random: Random, live: Callable[[], 
 
 
 def disturb_database(
-    studio: Studio, database: PostgreSQL, disk: SmallDisk, random: Random, live: Callable[[], None]
+    studio: Studio,
+    database: PostgreSQL,
+    disk: SmallDisk,
+    random: Random,
+    live: Callable[[], None],
+    books: Books,
+    met: Counter[str],
 ) -> None:
-    """The same, but the disk is that of the database, which may be killed too."""
+    """The same, but the disk is that of the database, which may be killed too. `met` counts what befell it; each of
+    FAULTS comes until it was met, then now and then.
+    """
     studio.start()
     studio.wait()
     live()
-    what = random.random()
-    if what < 0.2:
+    faults = FAULTS if disk.mounted else FAULTS[:1]
+    fault = next((each for each in faults if not met[each]), None) or random.choice((*faults, "", "", ""))
+    if fault == "stop":
         database.stop("immediate")
-    elif what < 0.4 and disk.mounted:
+        met[fault] += 1
+    elif fault == "full disk":
+        refused = books.refused["disk_full"]
         disk.leave(random.randrange(FULL_BYTES))
         live()
+        met[fault] += books.refused["disk_full"] > refused or not database.is_running
         disk.make_room()
-    if what < 0.4:
+    if fault:
         if not database.is_running:
             database.start()
         live()
@@ -212,7 +227,10 @@ def test_postgresql_keeps_every_acknowledged_decision(
                 studio = Studio(server, tmp_path, ["review", "serve", place])
                 store = place.partition("?")[0].replace("shop@", "")
                 live = partial(let_live, studio, books, random, length)
-                review(studio, store, books, lambda: disturb_database(studio, database, disk, random, live))
+                met: Counter[str] = Counter()
+                disturb = partial(disturb_database, studio, database, disk, random, live, books, met)
+                review(studio, store, books, disturb)
                 check(place, books)
+                assert not is_long or not disk.mounted or all(met[fault] for fault in FAULTS), met
             finally:
                 database.remove()
