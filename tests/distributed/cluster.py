@@ -63,6 +63,11 @@ class Host:
         shell = ["bash", "-c", "\n".join(inside), "bash"]
         return ["ip", "netns", "exec", self.namespace, *shell, *map(str, words)]
 
+    @property
+    def network(self) -> int:
+        """The number of its network namespace, as its processes see it."""
+        return os.stat(f"/run/netns/{self.namespace}").st_ino
+
     def pids(self) -> list[int]:
         return _pids(self.namespace)
 

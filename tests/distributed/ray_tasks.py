@@ -11,11 +11,12 @@ from muslin.execution import Params, ShardResult
 
 
 def work_a_while(params: Params, content: Mapping[str, bytes], shared: Mapping[str, bytes]) -> ShardResult:
-    """The shard's number and the bytes of its content and of what is shared, after its `wait_s`."""
+    """The shard's number and the bytes of its content and of what is shared, after its `wait_s`, and the host."""
     time.sleep(params["wait_s"])
     size = sum(map(len, [*content.values(), *shared.values()]))
     return ShardResult(
-        {"n": params["n"], "size": size, "pid": os.getpid()}, {"first": next(iter(content.values()))[:9]}
+        {"n": params["n"], "size": size, "pid": os.getpid(), "network": os.stat("/proc/self/ns/net").st_ino},
+        {"first": next(iter(content.values()))[:9]},
     )
 
 

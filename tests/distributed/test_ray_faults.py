@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cluster import QUICK_HEALTH, Cluster, ray_cluster
 from other_python import make_python
-from ray_shards import numbers, run_shards
+from ray_shards import Lines, numbers, run_shards
 
 WAITING = "ray_tasks:work_a_while"
 pytestmark = pytest.mark.long
@@ -22,6 +22,11 @@ def cluster() -> Iterator[Cluster]:
 def with_python(programs: Path) -> dict[str, str]:
     """The environment of a host whose Ray runs with another Python."""
     return {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(Path(__file__).parent)}
+
+
+def networks(lines: Lines) -> set[int]:
+    """Those of the hosts that did the shards."""
+    return {line["params"]["network"] for line in lines if "network" in line.get("params", {})}
 
 
 def test_host_that_joins_does_the_work_of_one_that_leaves(cluster: Cluster) -> None:
@@ -103,9 +108,12 @@ def test_task_that_takes_too_much_memory_is_ended(cluster: Cluster) -> None:
 
 def test_full_disk_of_a_host_costs_only_that_host(cluster: Cluster) -> None:
     host = cluster.add_host()
+    assert host.network in networks(run_shards(cluster, WAITING, count=100, wait_s=0.2))
     cluster.fill_disk(host)
-    assert numbers(run_shards(cluster, WAITING, count=30, wait_s=0.2)) == list(range(30))
+    lines = run_shards(cluster, WAITING, count=100, wait_s=0.2)
     cluster.kill_host(host)
+    assert numbers(lines) == list(range(100))
+    assert host.network not in networks(lines), lines
 
 
 def test_lost_head_is_told_and_a_new_one_is_used(cluster: Cluster) -> None:
