@@ -176,7 +176,7 @@ def test_stop_answers_the_next_request_of_an_open_connection(tmp_path: Path) -> 
 
 
 def n_held(server: Group) -> int:
-    """How many requests the workers have taken and not answered."""
+    """How many requests the workers have taken to hold them."""
     return sum(state["held"] for state in server.folder.states().values())
 
 

@@ -27,7 +27,7 @@ THREADS = WorkThreads(name="model", work=hang, report=list)
 
 def run(argument: dict[str, Any], listening: socket.socket, folder: WorkerFolder) -> None:
     """Serve `/pid`, `/die`, `/hold` until a stop has begun, `/hold-on` for ever, and `/hang` in a thread alone. The
-    worker's state counts the SIGHUPs, and the requests that it holds.
+    worker's state counts the SIGHUPs, and the requests that it has held.
 
     `argument` has `grace_s`, and `fails` where the worker is to end before it serves, or `fails_if` with a path: where
     there is something.
