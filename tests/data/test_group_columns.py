@@ -152,6 +152,17 @@ def test_odd_columns_named_as_groups_are_said(tmp_path: Path) -> None:
     assert summary["groups"] == {"n": SURFACES - 1 + CROPS, "fewest": 1, "most": CROPS}
 
 
+def test_unnamed_rows_of_joined_tables_are_groups_of_their_own(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        sheet = {"label": label, "sheet": lambda surface, crop, part=part: "" if surface == 3 else f"{part} {surface}"}
+        write_table(tmp_path / part, sheet)
+    data = read(tmp_path, group="sheet")
+    assert data.groups is not None
+    assert len(set(data.groups)) == 2 * (SURFACES - 1 + CROPS)
+    assert notes(data)["group_cells_empty"]["n"] == 2 * CROPS
+    assert "groups_in_two_parts" not in notes(data)
+
+
 def test_the_target_cannot_be_the_group(tmp_path: Path) -> None:
     path = write_table(tmp_path, {"label": label, "sku": number})
     with refuses("group_is_target", column="label"):

@@ -26,6 +26,7 @@ from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
 from muslin.data.photo_lookup import MAX_NAME
 from muslin.data.photo_roles import ProductPhoto, known_roles, role_of
 from muslin.data.photos import Photo, PhotoImages
+from muslin.data.row_names import row_names
 from muslin.data.tables import Cell, open_table, read_table
 from muslin.data.tables.columns import NO_COLUMN, Column, Table
 from muslin.data.tables.json_document import JsonDocument
@@ -357,8 +358,8 @@ def _with_groups(
         fixes += notes
     if group is None:
         return dataset
-    cells, numbers = table.columns[group].cells, table.row_numbers.tolist()
-    names = [str(cells[row]) or f"(row {numbers[row]})" for row in rows.tolist()]
+    cells, own_names = table.columns[group].cells, row_names(table.row_numbers.tolist())
+    names = [str(cells[row]) or own_names[row] for row in rows.tolist()]
     dataset = replace(dataset, groups=np.array(names, dtype=object), origin=f"{dataset.origin}; group: {group}")
     fixes += group_notes(dataset, group, sum(not cells[row] for row in rows.tolist()))
     return dataset

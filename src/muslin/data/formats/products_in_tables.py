@@ -1,6 +1,5 @@
 """Which product each row of a table shows: a column, the exports of Shopify and WooCommerce, rows of several photos."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.data.photo_roles import ROLE_COLUMNS, role_of
+from muslin.data.row_names import row_names
 from muslin.data.tables.columns import Column, Table
 from muslin.data.tables.identifier_names import PRODUCT_COLUMNS, is_identifier, joined_words
 from muslin.data.tables.product_column import choose_product_column
@@ -92,7 +92,7 @@ def _woocommerce_products(table: Table, columns: WooCommerceColumns) -> RowProdu
     if not any(parents):
         return None
     ids = _texts(table, columns.id) if columns.id else [""] * len(table)
-    own = [sku or id_ or row for sku, id_, row in zip(skus, ids, _row_names(table), strict=True)]
+    own = [sku or id_ or row for sku, id_, row in zip(skus, ids, row_names(table.row_numbers.tolist()), strict=True)]
     of_id = {f"id:{id_}": name for id_, name in zip(ids, own, strict=True) if id_}
     names = tuple(of_id.get(parent, parent) or name for parent, name in zip(parents, own, strict=True))
     said = columns.sku, columns.parent
@@ -118,17 +118,7 @@ def _key_column(table: Table) -> str | None:
 def _names(table: Table, column: str | None) -> tuple[str, ...]:
     """Per row the product; a row with an empty cell is one of its own."""
     cells = [""] * len(table) if column is None else table.columns[column].cells
-    return tuple(str(cell) or row for cell, row in zip(cells, _row_names(table), strict=True))
-
-
-def _row_names(table: Table) -> list[str]:
-    """A name for each row, by its number; tables that were joined have rows of the same number."""
-    numbers, seen = table.row_numbers.tolist(), Counter[int]()
-    names = []
-    for number in numbers:
-        seen[number] += 1
-        names.append(f"(row {number})" if seen[number] == 1 else f"(row {number}, table {seen[number]})")
-    return names
+    return tuple(str(cell) or row for cell, row in zip(cells, row_names(table.row_numbers.tolist()), strict=True))
 
 
 def _unnamed_rows(table: Table, column: str) -> tuple[Message, ...]:
