@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from photo_files import garment
 
 from muslin.data import read
 from muslin.data.dataset import Target, encode_labels, join
@@ -115,6 +116,48 @@ def test_an_invalid_shape_is_refused(tmp_path, synthetic):
 def test_fixes_of_joined_files_name_their_part(synthetic):
     first = replace(synthetic.dataset, fixes=("2 blank lines passed over",))
     assert join({"train": first, "test": synthetic.dataset}).fixes == ("train: 2 blank lines passed over",)
+
+
+def write_shop(folder, name, rows):
+    """`name.csv`, whose rows are a label and a sender, with a photo for each."""
+    lines = ["image,label,sender_id"]
+    for number, (label, sender) in enumerate(rows):
+        garment(label, number).save(folder / f"{name}{number}.jpg")
+        lines.append(f"{name}{number}.jpg,{label},{sender}")
+    (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return folder / f"{name}.csv"
+
+
+TRAINED = [("dress", "ada"), ("dress", "ada"), ("hat", "bo"), ("hat", "bo"), ("hat", "")]
+
+
+def test_groups_stay_where_none_recurs_in_the_test_file(tmp_path):
+    train, test = write_shop(tmp_path, "a", TRAINED), write_shop(tmp_path, "b", [("dress", "cy"), ("hat", "di")])
+    assert read(test).groups is None
+    groups = read(train, test=test).groups
+    assert list(groups[:4]) == ["ada", "ada", "bo", "bo"]
+    assert len(set(groups)) == 5
+
+
+def test_products_stay_where_each_has_one_photo_in_the_test_file(tmp_path):
+    train, test = write_shop(tmp_path, "a", TRAINED), write_shop(tmp_path, "b", [("dress", "cy"), ("hat", "di")])
+    products = read(train, test=test, product="sender_id").products
+    assert list(products[:4]) == ["ada", "ada", "bo", "bo"]
+    assert len(set(products)) == 5
+
+
+def test_unnamed_rows_of_two_files_are_groups_of_their_own(tmp_path):
+    others = [("dress", "cy"), ("dress", "cy"), ("hat", "di"), ("hat", "di"), ("hat", "")]
+    train, test = write_shop(tmp_path, "a", TRAINED), write_shop(tmp_path, "b", others)
+    dataset = read(train, test=test)
+    assert sum(dataset.groups == "train/(row 6)") == sum(dataset.groups == "test/(row 6)") == 1
+    assert "groups_in_two_parts" not in [fix.code for fix in dataset.fixes if hasattr(fix, "code")]
+
+
+def test_a_group_in_the_training_and_the_test_file_is_said(tmp_path):
+    train, test = write_shop(tmp_path, "a", TRAINED), write_shop(tmp_path, "b", [("hat", "bo"), ("hat", "bo")])
+    said = {fix.code: fix.params for fix in read(train, test=test).fixes if hasattr(fix, "code")}
+    assert said["groups_in_two_parts"]["names"] == ["bo"]
 
 
 def test_names_are_sorted_and_numbers_are_in_numeric_order():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,18 @@ def test_take_and_join_keep_products() -> None:
     both = join({"train": data, "test": data.take(np.array([1]))})
     assert both.products is not None
     assert both.products.tolist() == ["p", "q", "p", "q"]
-    other = table([0, 1], None)
-    assert join({"train": data, "test": other}).products is None
+
+
+def test_join_keeps_products_that_only_one_part_has() -> None:
+    data, other = table([0, 1, 0], ["p", "q", "(row 4)"], ["g", "g", "(row 4)"]), table([0, 1], None)
+    joined = join({"train": replace(data, roles=np.array(["front", "", ""], dtype=object)), "test": other})
+    assert joined.products is not None
+    assert joined.groups is not None
+    assert joined.roles is not None
+    assert joined.products.tolist() == ["p", "q", "train/(row 4)", "test/0", "test/1"]
+    assert joined.groups.tolist() == ["g", "g", "train/(row 4)", "test/0", "test/1"]
+    assert joined.roles.tolist() == ["front", "", "", "", ""]
+    assert join({"train": other, "test": other}).products is None
 
 
 def test_products_must_be_as_many_as_images() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.row_names import is_row_name
 from muslin.errors import DataError, unknown
 from muslin.messages import Message, examples, plain
 
@@ -315,7 +316,7 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def reading_notes(dataset: Dataset) -> Iterator[Message]:
-    """Of any format: images without a label, similar names of classes, groups and products in more than one part."""
+    """Of any format: images without a label, similar names of classes, and `notes_of_shared`."""
     for target in dataset.targets:
         unknown = dataset.labels[target.name] == UNKNOWN
         if (unlabelled := unknown if target.kind == "multiclass" else unknown.all(axis=1)).any():
@@ -329,6 +330,11 @@ def reading_notes(dataset: Dataset) -> Iterator[Message]:
                 spellings.setdefault(key, []).append(name)
         if same := [" | ".join(names) for names in spellings.values() if len(names) > 1]:
             yield Message("similar_classes", target=target.name, **examples(same))
+    yield from notes_of_shared(dataset)
+
+
+def notes_of_shared(dataset: Dataset) -> Iterator[Message]:
+    """Groups and products in more than one of the parts that came with the data."""
     for code, groups in (("groups_in_two_parts", dataset.groups), ("products_in_two_parts", dataset.products)):
         if groups is None or dataset.parts is None:
             continue
@@ -397,19 +403,14 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
     """One data set from several files that hold one part each, in that order.
 
     The classes are those of the first part; labels of the others are matched by name. Each id gets its part as a
-    prefix; groups, products and roles are kept where every part has them. In parts that do not say which samples were
-    drawn at random, all were.
+    prefix. Groups, products and roles are kept: in a part without them each sample is a group or a product of its own,
+    of unknown role. In parts that do not say which samples were drawn at random, all were.
 
     Raises:
         DataError: the images are of different kinds or sizes, or a part has a class that the first lacks.
     """
     first = next(iter(parts.values()))
     aligned = [part if part is first else align(part, first.targets) for part in parts.values()]
-
-    def joined(values: list[NDArray[np.object_] | None]) -> NDArray[np.object_] | None:
-        present = [each for each in values if each is not None]
-        return np.concatenate(present) if len(present) == len(values) else None
-
     masked = any(part.drawn_at_random is not None for part in aligned)
     no_class = {name for part in aligned for name in part.no_class}
     nowhere = [np.zeros(len(part), dtype=bool) for part in aligned]
@@ -425,13 +426,27 @@ def join(parts: Mapping[str, Dataset], name: str | None = None) -> Dataset:
         labels={t.name: np.concatenate([part.labels[t.name] for part in aligned]) for t in first.targets},
         ids=np.array([f"{p}/{i}" for p, d in parts.items() for i in d.ids], dtype=object),
         parts=np.array([p for p, d in parts.items() for _ in range(len(d))], dtype=object),
-        groups=joined([part.groups for part in aligned]),
-        products=joined([part.products for part in aligned]),
-        roles=joined([part.roles for part in aligned]),
+        groups=_joined(parts, "groups"),
+        products=_joined(parts, "products"),
+        roles=_joined(parts, "roles"),
         origin="; ".join(dict.fromkeys(part.origin for part in aligned)),
         fixes=tuple(Message("in_part", part=p, fix=r) for p, d in zip(parts, aligned, strict=True) for r in d.fixes),
         unreadable={f"{p}/{i}": why for p, d in zip(parts, aligned, strict=True) for i, why in d.unreadable.items()},
     )
+
+
+def _joined(parts: Mapping[str, Dataset], name: str) -> NDArray[np.object_] | None:
+    """The `groups`, `products` or `roles` of all parts, as `join` keeps them; None where no part has any."""
+    if all(getattr(dataset, name) is None for dataset in parts.values()):
+        return None
+    joined: list[Any] = []
+    for part, dataset in parts.items():
+        values = getattr(dataset, name)
+        if values is None:
+            joined += [""] * len(dataset) if name == "roles" else [f"{part}/{id_}" for id_ in dataset.ids]
+        else:
+            joined += [f"{part}/{value}" if is_row_name(str(value)) else value for value in values]
+    return np.array(joined, dtype=object)
 
 
 def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from muslin.data.archives import check_content
-from muslin.data.dataset import Dataset, join
+from muslin.data.dataset import Dataset, join, notes_of_shared
 from muslin.data.dataset_cache import read_registered
 from muslin.data.formats import read_path
 from muslin.data.formats.read_options import ReadOptions
@@ -202,7 +202,8 @@ def _read_data(
         if not part.targets:
             raise DataError("no_label_column", path=str(path))
     train_part, test_part = _recognised(parts, [data, test])
-    return join({"train": train_part, "test": test_part}, name=train_part.name)
+    joined = join({"train": train_part, "test": test_part}, name=train_part.name)
+    return replace(joined, fixes=(*joined.fixes, *notes_of_shared(joined)))
 
 
 def _read_path(data: str | Path, format: str | None, options: ReadOptions, log: Log) -> Dataset:
