@@ -76,7 +76,9 @@ def test_folders_come_back_from_parquet_byte_for_byte(photos: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("to", ["csv", "idx", "parquet", "folders"])
 @pytest.mark.parametrize("parts", [True, False])
-@pytest.mark.parametrize("classes", [("dress", "hat", "shirt"), ("T-shirt/top", "007", "Ankle boot", "never", "Bag")])
+@pytest.mark.parametrize(
+    "classes", [("dress", "hat", "shirt"), ("T-shirt/top", "007", "Ankle boot", "never", "Bag"), ("--5", "x", "①")]
+)
 def test_pixels_come_back_from_every_format(tmp_path: Path, to: str, parts: bool, classes: tuple[str, ...]) -> None:
     source = pixels(classes, parts=parts)
     if to == "idx":

@@ -160,6 +160,30 @@ def test_a_group_in_the_training_and_the_test_file_is_said(tmp_path):
     assert said["groups_in_two_parts"]["names"] == ["bo"]
 
 
+def of_three_classes(synthetic, *names):
+    rows = np.flatnonzero(synthetic.true_labels < 3)
+    labels = {"label": synthetic.true_labels[rows]}
+    return replace(synthetic.dataset.take(rows), targets=(Target("label", names),), labels=labels)
+
+
+def test_numbers_are_indices_only_where_no_class_is_a_number(synthetic):
+    numbers, named = of_three_classes(synthetic, "0", "1", "2"), of_three_classes(synthetic, "dress", "hat", "shirt")
+    joined = join({"train": named, "test": numbers})
+    assert joined.part("test").labels["label"].tolist() == named.labels["label"].tolist()
+    assert [fix.params["fix"].code for fix in joined.fixes] == ["numbers_as_indices"]
+    with pytest.raises(DataError) as error:
+        join({"train": of_three_classes(synthetic, "0", "1", "3"), "test": numbers})
+    assert (error.value.code, error.value.params["classes"]) == ("classes_unknown", ["2"])
+
+
+def test_digits_that_are_no_decimals_are_names(synthetic):
+    with pytest.raises(DataError) as error:
+        join(
+            {"train": of_three_classes(synthetic, "dress", "hat", "shirt"), "test": of_three_classes(synthetic, *"①②③")}
+        )
+    assert (error.value.code, error.value.params["classes"]) == ("classes_unknown", ["①", "②", "③"])
+
+
 def test_names_are_sorted_and_numbers_are_in_numeric_order():
     assert encode_labels("label", np.array(["b", "a", "", "b"]))[0] == Target("label", ("a", "b"))
     assert list(encode_labels("label", np.array(["b", "a", "", "b"]))[1]) == [1, 0, -1, 1]

@@ -452,8 +452,8 @@ def _joined(parts: Mapping[str, Dataset], name: str) -> NDArray[np.object_] | No
 def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
     """`dataset` with its labels as indices into the classes of `targets`, those of a model or another data set.
 
-    Classes are matched by name. Where the names in `dataset` are only numbers (`"0"`, `"1"`, …) and those of the
-    target are not, the numbers are used as class indices, as in Fashion-MNIST's own files.
+    Classes are matched by name. Where the names in `dataset` are only numbers (`"0"`, `"1"`, …) and no class of the
+    target is one, the numbers are used as class indices, as in Fashion-MNIST's own files.
 
     A target that the data lack is unlabelled if they have another one of the targets.
 
@@ -479,8 +479,8 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
                 "target_kind_differs", dataset=dataset.name, target=mine.name, found=mine.kind, expected=target.kind
             )
         index = {name: i for i, name in enumerate(target.classes)}
-        are_indices = all(c.isdigit() and int(c) < len(index) for c in mine.classes)
-        by_number = are_indices and not set(mine.classes) <= set(index)
+        are_indices = all(c.isdecimal() and int(c) < len(index) for c in mine.classes)
+        by_number = are_indices and not any(c.isdecimal() for c in target.classes)
         indices = [int(c) if by_number else index.get(c, UNKNOWN) for c in mine.classes]
         if by_number:
             first, last = mine.classes[0], mine.classes[-1]

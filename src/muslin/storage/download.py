@@ -42,5 +42,5 @@ def fetch(url: str, timeout_s: float, max_bytes: int) -> Iterator[bytes]:
     except (OSError, http.client.HTTPException) as error:
         reason = reason_of(error)
         raise DataError("download_broken", url=url, bytes=count, reason=reason, expected=None) from error
-    if length and length.isdigit() and count < int(length):
+    if length and length.isdecimal() and count < int(length):
         raise DataError("download_broken", url=url, bytes=count, expected=int(length), reason=None)

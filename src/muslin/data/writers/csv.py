@@ -1,5 +1,6 @@
 """CSV files of pixels in Kaggle's form, one for each part: the header label,pixel1,…, then a row per image."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -93,4 +94,5 @@ def _label_cells(labels: Sequence[str]) -> list[bytes]:
 
 def _is_changed_by_csv(name: str) -> bool:
     """Whether a CSV's reader takes the label for another one."""
-    return name != name.strip() or (name.lstrip("-").isdigit() and str(int(name)) != name) or name.endswith(".0")
+    is_number = re.fullmatch(r"-?\d+", name)
+    return bool(name != name.strip() or (is_number and str(int(name)) != name) or name.endswith(".0"))
