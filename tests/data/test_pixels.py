@@ -364,12 +364,13 @@ def test_a_usage_column_beside_wide_pixels_becomes_the_parts(tmp_path, world):
     assert dataset.parts.tolist() == [PARTS[usage] for usage in usages[1:]]
 
 
-def test_an_unknown_part_far_into_a_file_is_named_by_its_line(tmp_path):
-    lines = ["label,split,pixel1,pixel2,pixel3,pixel4", *["1,train,0,0,0,0"] * 100, "", "1,trian,0,0,0,0"]
+@pytest.mark.parametrize("row", [6, 103])
+def test_an_unknown_part_near_or_far_is_named_by_its_line(tmp_path, row):
+    lines = ["label,split,pixel1,pixel2,pixel3,pixel4", *["1,train,0,0,0,0"] * (row - 3), "", "1,trian,0,0,0,0"]
     path = tmp_path / "tiny.csv"
     path.write_text("\n".join(lines))
     error = refused("split_value_unknown", path)
-    assert (error.params["row"], error.params["name"]) == (103, "trian")
+    assert (error.params["row"], error.params["name"], error.params["guessed"]) == (row, "trian", "split")
 
 
 def test_several_labels_are_targets_if_they_are_named(tmp_path, world):

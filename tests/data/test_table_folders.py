@@ -330,6 +330,34 @@ def test_zip_with_only_a_table_reads_photos_from_images(tmp_path: Path) -> None:
     assert error.value.params["path"] == str(tmp_path / "shop.zip/shop.csv")
 
 
+@pytest.mark.parametrize("column", ["split", "set"])
+def test_a_row_of_totals_needs_no_part(tmp_path: Path, column: str) -> None:
+    rows = [(*row, ("train", "test")[i % 2]) for i, row in enumerate(photos(tmp_path))]
+    write_rows(tmp_path / "t.csv", ["image", "label", column], [*rows, ("Total", "", "")])
+    data = read(tmp_path / "t.csv")
+    assert [target.name for target in data.targets] == ["label"]
+    assert data.parts is not None
+    assert data.parts.tolist() == [part for _, _, part in rows]
+
+
+def test_a_row_of_totals_leaves_the_parts_in_paths(tmp_path: Path) -> None:
+    rows = [row for part in ("train", "test") for row in photos(tmp_path, f"{part}/{{kind}}{{number}}.jpg")]
+    write_rows(tmp_path / "t.csv", ["image", "label"], [*rows, ("Total", "")])
+    data = read(tmp_path / "t.csv")
+    assert data.parts is not None
+    assert data.parts.tolist() == ["train"] * 9 + ["test"] * 9
+
+
+@pytest.mark.parametrize("cell", ["", "trian"])
+def test_a_photo_of_no_part_is_refused(tmp_path: Path, cell: str) -> None:
+    rows = [(*row, ("train", cell)[i == 4]) for i, row in enumerate(photos(tmp_path))]
+    write_rows(tmp_path / "t.csv", ["image", "label", "split"], rows)
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "t.csv")
+    params = error.value.params
+    assert (error.value.code, params["row"], params["guessed"]) == ("split_value_unknown", 6, "split")
+
+
 def test_error_in_a_table_of_an_archive_names_the_archive(tmp_path: Path) -> None:
     rows = photos(tmp_path / "set")
     write_rows(tmp_path / "set/t.csv", ["image", "label", "split"], [(*row, "train") for row in rows])

@@ -1,7 +1,7 @@
 """Words for the parts of a data set, in names of folders and files and in cells of tables."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from muslin.errors import DataError, unknown
@@ -56,8 +56,21 @@ def parts_by_name(path: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def parts_of_cells(path: Path, cells: Sequence[str], numbers: Sequence[int]) -> list[str]:
+def are_parts(counts: Mapping[str, int]) -> bool:
+    """Whether most filled cells of a column mean parts: then another cell is a mistake in it.
+
+    Args:
+        counts: the number of rows with each cell.
+    """
+    n_filled = sum(n for cell, n in counts.items() if cell)
+    return 2 * sum(n for cell, n in counts.items() if is_part_name(cell)) > n_filled
+
+
+def parts_of_cells(path: Path, cells: Sequence[str], numbers: Sequence[int], guessed: str | None = None) -> list[str]:
     """The part that each cell of a table's column means.
+
+    Args:
+        guessed: the column, where nobody named it.
 
     Raises:
         DataError: a cell means none; the error names the first such row by its number.
@@ -65,7 +78,9 @@ def parts_of_cells(path: Path, cells: Sequence[str], numbers: Sequence[int]) -> 
     part_of = parts_by_name(path, cells)
     for row, cell in zip(numbers, cells, strict=True):
         if cell not in part_of:
-            raise DataError("split_value_unknown", path=str(path), row=row, **unknown(cell, PART_NAMES))
+            raise DataError(
+                "split_value_unknown", path=str(path), row=row, guessed=guessed, **unknown(cell, PART_NAMES)
+            )
     return [part_of[cell] for cell in cells]
 
 

@@ -22,7 +22,7 @@ from muslin.data.formats.products_in_tables import (
 )
 from muslin.data.formats.read_options import ReadOptions, by_name
 from muslin.data.formats.table_sources import TableSource, parts_in_paths
-from muslin.data.part_names import SPLIT_NAMES, is_part_name, parts_of_cells
+from muslin.data.part_names import SPLIT_NAMES, are_parts, is_part_name, parts_of_cells
 from muslin.data.photo_lookup import MAX_NAME
 from muslin.data.photo_roles import ProductPhoto, known_roles, role_of
 from muslin.data.photos import Photo, PhotoImages
@@ -122,7 +122,7 @@ def read_tables(sources: Sequence[TableSource], options: ReadOptions, log: Log =
     named = found.rows[[getattr(each.image, "code", "") != "photo_not_named" for each in found.photos]]
     unnamed = ~np.isin(np.arange(len(table)), named)
     targets, labels, described = _encode_targets(_without_cells(table, unnamed), roles, rows, options, fixes)
-    parts, part_origin = _parts(opened, table, roles)
+    parts, part_origin = _parts(opened, roles, rows, options)
     origin = [f"{len(table):,} rows", f"photos: {', '.join(opened[0].photos.photo_columns)}"]
     origin += [f"label: {', '.join(described)}" if described else "", f"part: {part_origin}" if part_origin else ""]
     origin += [f"product: {products.columns[0] if products.columns else 'each row'}" if products else ""]
@@ -259,12 +259,19 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
 
 
 def _split_column(table: Table) -> str | None:
-    """The only column whose cells all name parts; a column with a single part must have a name of SPLIT_NAMES."""
-    parts = {
-        name: len(column.categories)
-        for name, column in table.columns.items()
-        if all(is_part_name(str(cell)) for cell in column.categories)
-    }
+    """The only column that holds parts, on most rows, although cells can be empty.
+
+    A column with a single part, or with cells that mean none, must have a name of SPLIT_NAMES.
+    """
+    parts: dict[str, int] = {}
+    for name, column in table.columns.items():
+        is_named = name.lower() in SPLIT_NAMES
+        if not is_named and not all(is_part_name(str(cell)) for cell in column.categories if cell):
+            continue
+        rows_of = np.bincount(column.codes, minlength=len(column.categories)).tolist()
+        counts = dict(zip(map(str, column.categories), rows_of, strict=True))
+        if are_parts(counts) and (is_named or 2 * counts.get("", 0) < len(table)):
+            parts[name] = sum(map(is_part_name, counts))
     named = [name for name in parts if name.lower() in SPLIT_NAMES]
     matches = named if len(named) == 1 else [name for name, count in parts.items() if count > 1]
     return matches[0] if len(matches) == 1 else None
@@ -328,22 +335,32 @@ def _separators(table: Table, texts: Sequence[str], targets: Sequence[str]) -> d
     return {name: given.get(name, given.get("", "")) for name in targets}
 
 
-def _parts(opened: Sequence[_OpenTable], table: Table, roles: _Roles) -> tuple[NDArray[np.object_] | None, str]:
-    """The part of each row, and where it is from: a column, the names of the tables, or the folders in the cells."""
-    if roles.split:
-        tables = [each.table for each in opened if roles.split in each.table.columns]
-        if len(tables) == len(opened):
-            found: list[str] = []
-            for table in tables:
-                cells_of_parts = list(map(str, table.columns[roles.split].cells))
-                found += parts_of_cells(table.path, cells_of_parts, table.row_numbers.tolist())
-            return np.array(found, dtype=object), roles.split
+def _parts(
+    opened: Sequence[_OpenTable], roles: _Roles, rows: NDArray[np.intp], options: ReadOptions
+) -> tuple[NDArray[np.object_] | None, str]:
+    """The part of each row, and where it is from: a column, the names of the tables, or the folders in the cells.
+
+    Args:
+        rows: those with a photo. Others, such as a row of totals, need have no part.
+    """
+    tables, chosen = [each.table for each in opened], np.unique(rows)
+    parts = np.full(sum(map(len, tables)), "", dtype=object)
+    if roles.split and all(roles.split in table.columns for table in tables):
+        guessed, first = None if options.split_column else roles.split, 0
+        for table in tables:
+            inside = chosen[(chosen >= first) & (chosen < first + len(table))]
+            cells, numbers = table.columns[roles.split].cells, table.row_numbers[inside - first].tolist()
+            cells_of_parts = [str(cells[row]) for row in (inside - first).tolist()]
+            parts[inside] = parts_of_cells(table.path, cells_of_parts, numbers, guessed)
+            first += len(table)
+        return parts, roles.split
     if len({each.source.part for each in opened}) > 1:
-        sizes = [len(each.table) for each in opened]
-        return np.repeat(np.array([each.source.part for each in opened], dtype=object), sizes), "a table for each"
-    cells = (cells for each in opened for cells in _photo_cells(each))
-    if parts := parts_in_paths(opened[0].table.path, (str(next(filter(None, row), "")) for row in cells)):
-        return np.array(parts, dtype=object), "the photos' folders"
+        names = np.array([each.source.part for each in opened], dtype=object)
+        return np.repeat(names, list(map(len, tables))), "a table for each"
+    paths = [str(next(filter(None, cells), "")) for each in opened for cells in _photo_cells(each)]
+    if found := parts_in_paths(tables[0].path, [paths[row] for row in chosen.tolist()]):
+        parts[chosen] = found
+        return parts, "the photos' folders"
     return None, ""
 
 

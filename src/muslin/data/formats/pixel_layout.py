@@ -6,6 +6,7 @@ or all values of an image in one cell, as in FER2013.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from muslin.data.formats import label_columns
 from muslin.data.formats.read_options import ReadOptions
-from muslin.data.part_names import SPLIT_NAMES, is_part_name
+from muslin.data.part_names import SPLIT_NAMES, are_parts, is_part_name
 from muslin.data.tables.header import is_number, is_number_list, names_photo, split_list
 from muslin.errors import DataError, unknown
 from muslin.messages import Message
@@ -149,9 +150,10 @@ def _part_column(
         if options.split_column not in (names or ()):
             raise DataError("column_unknown", path=str(path), **unknown(options.split_column, names or ()))
         return (names or ()).index(options.split_column)
-    shown = names or ["split"] * width
-    likely = [i for i, name in enumerate(shown) if name.casefold() in SPLIT_NAMES]
-    return next((i for i in likely if rows and all(is_part_name(row[i]) for row in rows)), None)
+    if names is None:
+        return next((i for i in range(width) if rows and all(is_part_name(row[i]) for row in rows)), None)
+    likely = [i for i, name in enumerate(names) if name.casefold() in SPLIT_NAMES]
+    return next((i for i in likely if are_parts(Counter(row[i] for row in rows))), None)
 
 
 def _label_columns(

@@ -143,7 +143,8 @@ def _read_file(path: Path, options: ReadOptions) -> Dataset:
     parts = None
     if layout.part is not None:
         numbers = list(chain.from_iterable(block.numbers for block in blocks))
-        parts = np.array(parts_of_cells(path, texts[-1].tolist(), numbers), dtype=object)
+        guessed = None if options.split_column else layout.names[layout.part]
+        parts = np.array(parts_of_cells(path, texts[-1].tolist(), numbers, guessed), dtype=object)
     return Dataset(
         name=path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
         format="pixels",
