@@ -192,6 +192,23 @@ def test_resume_refuses_other_data(run: Run, synthetic: SyntheticDataset, csv: P
         muslin.resume(tmp_path / "a")
 
 
+def test_resume_refuses_other_groups_and_says_so(synthetic: SyntheticDataset, tmp_path: Path) -> None:
+    groups = np.arange(200).astype(str).astype(object)
+    grouped = replace(synthetic.dataset, groups=groups)
+    pairs = replace(synthetic.dataset, groups=np.repeat(groups[:100], 2))
+    as_products = replace(synthetic.dataset, products=pairs.groups)
+    assert len({each.fingerprint for each in (synthetic.dataset, grouped, pairs, as_products)}) == 4
+    for data, others, hint in ((synthetic.dataset, grouped, "groups"), (grouped, pairs, None)):
+        out = tmp_path / str(hint)
+        with pytest.raises(StoppedError):
+            muslin.train(data, settings=SMALL, out=out, should_stop=stopping_after(1))
+        with pytest.raises(DataError) as error:
+            muslin.resume(out, others)
+        assert (error.value.code, error.value.hint_code) == ("run_data_changed", hint)
+    renamed = replace(grouped, groups=np.array([f"g{name}" for name in groups], dtype=object))
+    assert renamed.fingerprint == grouped.fingerprint
+
+
 def test_resume_asks_for_data_that_were_in_memory(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "a", should_stop=stopping_after(1))

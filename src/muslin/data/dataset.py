@@ -254,7 +254,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that affects a training: images, labels, classes, parts; not of paths."""
+        """SHA-256 of all that affects a training: images, labels, classes, parts, groups, products; not of paths."""
         digest = hashlib.sha256()
         for target in self.targets:
             digest.update(repr((target.name, target.classes, target.kind)).encode())
@@ -266,6 +266,10 @@ class Dataset:
         for mask in (self.drawn_at_random, *(self.no_class[name] for name in sorted(self.no_class))):
             if mask is not None:
                 digest.update(np.packbits(mask).data)
+        for name, values in (("groups", self.groups), ("products", self.products)):
+            if values is not None:  # a split depends on the order of the names, and on nothing else in them
+                numbers = np.unique(values.astype(str), return_inverse=True)[1]
+                digest.update(name.encode() + numbers.astype("<i8").tobytes())
         if digests := getattr(self.images, "digests", None):  # photos need not be decoded
             for photo in digests():
                 digest.update(photo)

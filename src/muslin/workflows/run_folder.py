@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -252,6 +252,20 @@ def new_run_folder(out: str | Path | None, name: str) -> Path:
             folder.mkdir(parents=True)
             return folder
     raise AssertionError("unreachable")
+
+
+def check_data(code: str, folder: Path, fingerprint: str, dataset: Dataset) -> None:
+    """Refuse to continue with other data than a run or a sweep began with.
+
+    Raises:
+        DataError: `code`, because `dataset` has another fingerprint. Its hint says where only the groups or products
+            can differ: those of earlier runs are not known, because their fingerprints left them out.
+    """
+    if dataset.fingerprint == fingerprint:
+        return
+    ungrouped = replace(dataset, groups=None, products=None)
+    hint = "groups" if ungrouped.fingerprint == fingerprint else None
+    raise DataError(code, hint, path=str(folder), name=dataset.name)
 
 
 def describe_data(dataset: Dataset, parts: Split) -> dict[str, Any]:

@@ -128,8 +128,7 @@ def resume_sweep(
     shared, given = _recorded_options(place, record, data)
     read = read_source_data(given, shared, control.callbacks.log)
     read = replace(read, source=read.source and runs.absolute_source(read.source))
-    if read.dataset.fingerprint != record["fingerprint"]:
-        raise DataError("sweep_data_changed", path=str(folder), name=read.dataset.name)
+    runs.check_data("sweep_data_changed", place.folder, record["fingerprint"], read.dataset)
     with _resume_command(place), locked_folder(place.folder, "sweep_locked"):
         return _train_all(place, place.record, read, shared, control)
 

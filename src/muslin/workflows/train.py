@@ -218,8 +218,7 @@ def continue_plan(plan: TrainingPlan, run: Run, callbacks: Callbacks) -> Run:
     record, planned = run.record, _planned_record(plan)
     if any(json.dumps(record[key]) != json.dumps(planned[key]) for key in ("recipe", "seed")):
         raise DataError("run_of_other_plan", path=str(run.folder))
-    if record["data"]["fingerprint"] != plan.data.dataset.fingerprint:
-        raise DataError("run_data_changed", path=str(run.folder), name=plan.data.dataset.name)
+    runs.check_data("run_data_changed", run.folder, record["data"]["fingerprint"], plan.data.dataset)
     if record["status"] == "finished" and run.model.exists():
         return run
     return _continue(run, record, plan.data, callbacks)
@@ -384,6 +383,5 @@ def _read_run_data(
         prepared = prepare_data(dataset, recipe, record["seed"], record["max_unreadable"], callbacks)
     if prepared.start and prepared.start.record != record.get("start_model"):
         raise DataError("run_start_model_changed", path=path, name=str(prepared.start.path))
-    if prepared.dataset.fingerprint != record["data"]["fingerprint"]:
-        raise DataError("run_data_changed", path=path, name=dataset.name)
+    runs.check_data("run_data_changed", run.folder, record["data"]["fingerprint"], prepared.dataset)
     return prepared
