@@ -1,5 +1,6 @@
 """The rows of a catalogue that show one product: their photos together, and the product's cells back in its rows."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from muslin.data.tables.identifier_names import PRODUCT_COLUMNS, joined_words
 from muslin.data.tables.photo_column import TablePhotos
 from muslin.data.tables.product_column import choose_product_column, product_numbers
 from muslin.data.tables.shop_columns import woocommerce_columns
+from muslin.errors import ImageError
 from muslin.messages import Message, no_log
 
 IDENTIFYING_COLUMNS = (
@@ -102,9 +104,18 @@ class ProductRows:
 
         A row without a photo counts only where no row has one.
         """
-        named = [(number, cells) for number, cells in product.rows if any(cells)] or product.rows[:1]
-        found = (photo for number, cells in named for photo in self._photos_of_row(number, cells))
-        return list({photo.name: photo for photo in found}.values())
+        held = self.photos.rows if isinstance(self.photos, TablePhotos) and product.rows[1:] else None
+        columns = self.photos.photo_columns
+        rows = [
+            (number, cells)
+            for number, cells in product.rows
+            if any(cells) or (held and any(held.holds_photo(column, number) for column in columns))
+        ]
+        places = rows or product.rows[:1]
+        found = [(number, photo) for number, cells in places for photo in self._photos_of_row(number, cells)]
+        if held:
+            found = _named_apart(found, columns[0])
+        return list({photo.name: photo for _, photo in found}.values())
 
     def _photos_of_row(self, number: int, cells: tuple[Cell, ...]) -> list[ProductPhoto]:
         photos = self.photos.find_all(number, cells) if self.all_of_row else [self.photos.find(number, cells)]
@@ -127,6 +138,33 @@ class ProductRows:
             if not left[number]:
                 del waiting[number]
             yield row if is_first or not self.on_first_row else [None] * len(row)
+
+
+def _named_apart(found: Sequence[tuple[int, ProductPhoto]], column: str) -> list[tuple[int, ProductPhoto]]:
+    """Photos that a table's rows hold: a name can stand for several of them, and a photo can be without one.
+
+    Where a name comes again with another content, the number of the row stands behind it.
+    """
+    counts, contents = Counter(photo.name for _, photo in found), dict[str, set[bytes]]()
+    apart = []
+    for number, photo in found:
+        if counts[photo.name] > 1:
+            known, digest = contents.setdefault(photo.name, set()), _digest(photo, number)
+            if digest in known:
+                continue
+            name = photo.name if photo.name and not known else f"{photo.name or column} {number}"
+            known.add(digest)
+            photo = photo._replace(name=name)
+        apart.append((number, photo))
+    return apart
+
+
+def _digest(photo: ProductPhoto, row_number: int) -> bytes:
+    """Of what a photo that a table holds shows; one that cannot be read is no copy of another."""
+    try:
+        return hashlib.sha256(photo.image.content()).digest()
+    except ImageError:
+        return str(row_number).encode()
 
 
 def with_own_names(products: Iterable[RowsOfProduct]) -> Iterator[RowsOfProduct]:

@@ -234,6 +234,15 @@ class Parquet(TableFile):
                 _check_content(self.path, self._photo_bytes)
         return cells[number - 1 - self._group_starts[group]].as_py()
 
+    def holds_photo(self, column: str, number: int) -> bool:
+        """Whether there is content in such a cell.
+
+        Raises:
+            DataError: the file is damaged, or as of `photo_cell`.
+        """
+        with damage_as_data_error(self.path, self.damaged):
+            return isinstance(_content(self.photo_cell(column, number)), bytes)
+
     def _column_cells(self, name: str, column: Any) -> list[Cell]:
         values = python_values(column)
         if name in self.photo_columns:
@@ -327,10 +336,15 @@ class ParquetPhoto:
             if error.code == "content_too_large":
                 raise ImageError(error.code, **error.params) from error
             raise ImageError("parquet_photo_unreadable", path=self.name, reason=error.params["reason"]) from error
-        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        content = _content(cell)
         if not isinstance(content, bytes):
             raise ImageError("parquet_photo_empty", path=self.name, row=self.number)
         return content[:max_bytes]
+
+
+def _content(cell: Any) -> Any:
+    """The bytes of a file in a cell of photos, plain or as {bytes, path}."""
+    return cell.get("bytes") if isinstance(cell, dict) else cell
 
 
 def _read_group(path: Path, dictionaries: Sequence[str], group: int, column: str) -> Any:
