@@ -12,7 +12,7 @@ from PIL import Image
 
 import muslin
 from command_line import FinishedRun, invoke, refusal
-from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 from muslin.messages import Message
@@ -114,6 +114,23 @@ def test_images_behind_the_first_weights_are_warned_of(
     result = evaluate(tmp_path / "model.muslin", synthetic.dataset)
     found = [fix for fix in result.dataset.fixes if isinstance(fix, Message) and fix.code == "seen_images_before"]
     assert [fix.params["weights"] for fix in found] == (["mine.safetensors"] if expected else [])
+
+
+def test_labels_that_only_the_model_or_the_data_have_are_said(tmp_path: Path) -> None:
+    seal(small_bundle(Target("tags", ("lace", "silk"), "multilabel")), tmp_path / "model.muslin")
+    data = Dataset(
+        name="shop",
+        format="table",
+        images=PixelImages(np.random.default_rng(0).integers(0, 255, (4, SIDE, SIDE, 1), dtype=np.uint8)),
+        targets=(Target("tags", ("Lace", "silk", "wool"), "multilabel"),),
+        labels={"tags": np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]], dtype=np.int8)},
+        ids=np.array(list("abcd"), dtype=object),
+    )
+    said: list[Any] = []
+    result = evaluate(tmp_path / "model.muslin", data, log=said.append)
+    notes = {note.code: note.params.get("names") for note in said}
+    assert (notes["labels_unknown"], notes["labels_not_in_data"]) == (["Lace"], ["lace"])
+    assert result.dataset.labels["tags"].tolist() == [[UNKNOWN, 0], [UNKNOWN, 1], [UNKNOWN, 1], [UNKNOWN, 0]]
 
 
 @pytest.mark.parametrize(

@@ -459,10 +459,11 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
     Classes are matched by name. Where the names in `dataset` are only numbers (`"0"`, `"1"`, …) and no class of the
     target is one, the numbers are used as class indices, as in Fashion-MNIST's own files.
 
-    A target that the data lack is unlabelled if they have another one of the targets.
+    A target that the data lack is unlabelled if they have another one of the targets. Of several labels, those that the
+    target lacks are left out, and those that the data lack are UNKNOWN; `fixes` names both.
 
     Raises:
-        DataError: the data have none of several targets, or have a class that the target lacks.
+        DataError: the data have none of several targets, or a class that the target lacks, if an image has one label.
     """
     labels: dict[str, NDArray[np.integer[Any]]] = {}
     fixes = list(dataset.fixes)
@@ -494,6 +495,10 @@ def align(dataset: Dataset, targets: Sequence[Target]) -> Dataset:
             shared = [column for column, i in enumerate(indices) if i != UNKNOWN]
             columns[:, [indices[column] for column in shared]] = values[:, shared]
             labels[target.name] = columns
+            left_out = [mine.classes[c] for c, i in enumerate(indices) if i == UNKNOWN and (values[:, c] == 1).any()]
+            absent = [name for name, i in index.items() if i not in set(indices)]
+            for code, lacking in (("labels_unknown", left_out), ("labels_not_in_data", absent)):
+                fixes += [Message(code, target=target.name, **examples(lacking))] if lacking else []
             continue
         extra = [mine.classes[c] for c, i in enumerate(indices) if i == UNKNOWN and (values == c).any()]
         if extra:

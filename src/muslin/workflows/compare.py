@@ -143,6 +143,8 @@ def _compare_selected(
     images = _common_images([each.images for each in selected], log)
     images[0] = _with_messages(predictors, selected, images[0], log)
     aligned = align(images[0], [target for target, _ in pairs])
+    for note in aligned.fixes[len(images[0].fixes) :]:
+        log(note)
     outputs = [infer_dataset(p, each).probabilities for p, each in zip(predictors, images, strict=True)]
     predictions = _predict_both(predictors, pairs, outputs)
     comparisons = {

@@ -121,7 +121,7 @@ def evaluate(
     check_targets_used(dataset, [predictor], options.read_options)
     column = None if options.slice_by is None else _read_column(data, options.read_options, options.slice_by)
     selected = select_part(predictor, dataset, options.split, log)
-    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.messages(predictor), log))
+    images, output = predict_dataset(predictor, with_fixes(selected.images, selected.messages(predictor), log), log)
     values = None if column is None else np.array([column.get(str(i), "") for i in images.ids], dtype=object)
     leaked = selected.leaked(log)
     evaluations = evaluate_output(predictor, images, output, options, slice_values=values, leaked=leaked)
@@ -237,15 +237,21 @@ def headline_metric(evaluation: AnyEvaluation) -> dict[str, Any]:
     return metric
 
 
-def predict_dataset(predictor: Predictor, dataset: Dataset) -> tuple[Dataset, ModelOutput]:
+def predict_dataset(predictor: Predictor, dataset: Dataset, log: Log = no_log) -> tuple[Dataset, ModelOutput]:
     """`dataset` as the model takes it, with labels in the model's classes; and the model's output for it.
+
+    Args:
+        log: called with how the labels were matched, where not by their names.
 
     Raises:
         DataError: the data set has no labels, or a class that is unknown to the model.
     """
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
-    aligned = align(to_model_input(predictor, dataset), predictor.targets)
+    images = to_model_input(predictor, dataset)
+    aligned = align(images, predictor.targets)
+    for note in aligned.fixes[len(images.fixes) :]:
+        log(note)
     return aligned, infer_dataset(predictor, aligned)
 
 
