@@ -22,6 +22,7 @@ from muslin.data.dataset import Dataset
 from muslin.data.photo_lookup import PhotoLookup
 from muslin.data.photos import Photo, PhotoImages
 from muslin.errors import DataError, ImageError, MuslinError
+from muslin.models.image_inputs import named_images
 from muslin.storage.boundary import Boundary
 
 INSIDE = ("hat/1.jpg", "hat/2.jpg", "dress/3.jpg", "dress/4.jpg")
@@ -164,6 +165,30 @@ def test_folder_of_nothing_but_links_outside_says_so(shop: Path) -> None:
             read(links, **options)
         assert (error.value.code, error.value.params["count"]) == ("only_links_outside", 2)
     assert len(read(links, allow_outside=True)) == len(INSIDE)
+
+
+def add_unlistable(folder: Path) -> None:
+    """Folders in `folder` of which the last has a longer path than a system lists, whoever asks."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("x" * 250, dir_fd=place)
+        place, above = os.open("x" * 250, os.O_RDONLY, dir_fd=place), place
+        os.close(above)
+    os.close(place)
+
+
+def test_folders_that_cannot_be_listed_are_counted(shop: Path, tmp_path: Path) -> None:
+    add_unlistable(shop / "hat")
+    assert (len(read(shop)), fixes(read(shop))["folders_unlisted"]["count"]) == (4, 1)
+    (shop / "table.csv").write_text("image,label\n" + "".join(f"{name},{name[0]}\n" for name in INSIDE))
+    assert fixes(read(shop, target="label"))["folders_unlisted"]["count"] == 1
+    errors = [image.code for _, image in named_images(shop) if isinstance(image, ImageError)]
+    assert errors == ["folder_unlisted"]
+    (tmp_path / "empty").mkdir()
+    add_unlistable(tmp_path / "empty")
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "empty")
+    assert (error.value.code, error.value.params["count"]) == ("only_unlisted_folders", 1)
 
 
 def test_table_in_a_folder_may_not_be_a_link_outside(shop: Path) -> None:

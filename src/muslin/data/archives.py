@@ -47,7 +47,7 @@ class FolderNotes:
         links: names of links to folders that were read under another name, or that lead back above.
         outside: names of links that lead outside the folder, and are not followed.
         code_page_names: names in a zip whose encoding is not known, read as cp437.
-        unlisted: folders whose files nobody may list, as the system names them.
+        unlisted: names of folders that cannot be listed, because another user may alone, for example.
         replaced: names that a later file of the archive has too, once for each file that is not read.
     """
 
@@ -104,6 +104,10 @@ def walk(
     notes, boundary = notes or FolderNotes(), boundary or boundary_of(folder)
     top = os.path.realpath(folder)
     visited: set[str] = set()
+
+    def unlisted(error: OSError) -> None:
+        notes.unlisted.append(Path(error.filename or folder).relative_to(folder).as_posix())
+
     starts = [str(folder)]
     for start in starts:  # grows by the links met
         real = os.path.realpath(start)
@@ -113,7 +117,7 @@ def walk(
         if boundary.excludes(real):
             notes.outside.append(Path(start).relative_to(folder).as_posix())
             continue
-        for parent, below, names in os.walk(start, onerror=lambda error: notes.unlisted.append(str(error))):
+        for parent, below, names in os.walk(start, onerror=unlisted):
             real = os.path.realpath(parent)
             if real in visited:
                 notes.links.append(Path(parent).relative_to(folder).as_posix())
@@ -143,13 +147,15 @@ def _links_that_leave(folder: str, boundary: Boundary) -> set[str]:
     return {entry.name for entry in links if boundary.excludes(entry.path) and os.path.exists(entry.path)}
 
 
-def check_links_inside(path: Path) -> None:
-    """Raises DataError where `path` is a folder in which links lead outside."""
+def check_reachable(path: Path) -> None:
+    """Raises DataError where `path` is a folder in which links lead outside, or folders cannot be listed."""
     notes = FolderNotes()
     for _ in walk(path, notes) if path.is_dir() else ():
         pass
     if notes.outside:
         raise DataError("only_links_outside", path=str(path), **examples(notes.outside))
+    if notes.unlisted:
+        raise DataError("only_unlisted_folders", path=str(path), **examples(notes.unlisted))
 
 
 def archive_files(path: Path, notes: FolderNotes | None = None) -> tuple[dict[str, Photo], Any]:

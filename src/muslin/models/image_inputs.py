@@ -44,7 +44,10 @@ def _is_one_image(images: Any) -> bool:
 
 
 def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
-    """The images in and below a folder by their paths, each a StoredImage; what leads outside is an error."""
+    """The images in and below a folder by their paths, each a StoredImage.
+
+    What leads outside is an error, and so is a folder that cannot be listed.
+    """
     notes = FolderNotes()
     found: dict[Path, Any] = {}
     for name, photo in walk(folder, notes, UNBOUNDED if allow_outside else boundary_of(folder)):
@@ -54,6 +57,8 @@ def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
         path = folder / name
         if not is_hidden(name) and (path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()):
             found[path] = ImageError("photo_outside", "link", path=str(path))
+    for path in (folder / name for name in notes.unlisted if not is_hidden(name)):
+        found[path] = ImageError("folder_unlisted", path=str(path))
     if not found:
         raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))
     return [(str(path), found[path]) for path in sorted(found)]

@@ -41,7 +41,7 @@ MAX_LIMIT = 1e30  # of a range: what float32 holds
 
 LEFT_OUT = frozenset({
     "photos_unsupported", "other_files_skipped", "photos_outside_classes", "photos_are_pointers", "unreadable_excluded",
-    "photos_outside", "links_outside",
+    "photos_outside", "links_outside", "folders_unlisted",
 })  # fmt: skip
 """The notes on files that reading a data set left out; hidden files and those of systems are none of a person's."""
 

@@ -160,7 +160,7 @@ def _choose_format(path: Path, name: str) -> tuple[Format, str]:
 
 
 def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
-    from muslin.data.archives import check_links_inside
+    from muslin.data.archives import check_reachable
     from muslin.data.formats.table_sources import holds_tables, is_container
 
     named = {"image_column", "split_column", "target", "product"} & set(options.names_set())
@@ -169,6 +169,6 @@ def _detect(path: Path, options: ReadOptions) -> tuple[Format, str]:
     if named and (row is None or row.name == "folders") and (not is_container(path) or holds_tables(path)):
         return table, "a table, because options name columns of it"
     if row is None:
-        check_links_inside(path)
+        check_reachable(path)
         raise DataError("format_not_detected", path=str(path), found=describe(path))
     return row, reason

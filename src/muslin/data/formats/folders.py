@@ -81,7 +81,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     if not photos:
         if kinds := _counted(map(_unsupported_kind, files)):
             raise DataError("only_unsupported_photos", path=str(path), kinds=kinds)
-        archives.check_links_inside(path)
+        archives.check_reachable(path)
         raise DataError("no_photos", path=str(path), suffixes=sorted(PHOTO_SUFFIXES))
     top = _common_folder(photos)
     said: dict[str, list[str]] = {"names_read_as_latin_1": sorted(files.keys() - raw_files.keys())}
@@ -104,6 +104,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
     samples = _without_pointers(path, samples, files, fixes)
     said["names_read_as_cp437"], said["folder_links_skipped"] = notes.code_page_names, notes.links
     said["archive_files_replaced"], said["links_outside"] = notes.replaced, notes.outside
+    said["folders_unlisted"] = notes.unlisted
     said["folders_without_photos"] = _folders_without_photos(files, photos, top, notes.folders, levels + divided)
     index = {label: i for i, label in enumerate(classes)}
     labels = np.array([index.get(sample.label, UNKNOWN) for sample in samples], dtype=np.int64)

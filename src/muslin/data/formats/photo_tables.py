@@ -113,8 +113,7 @@ def read(path: Path, options: ReadOptions, log: Log = no_log) -> Dataset:
         dataset = read_tables(contents.sources(chosen.names, options.images), options, log)
     if unnamed := [] if options.images else contents.photos_except(set(_places(dataset))):
         fixes.append(Message("photos_in_no_row", **examples(unnamed)))
-    if contents.links_outside:
-        fixes.append(Message("links_outside", **examples(contents.links_outside)))
+    fixes += [Message(code, **examples(names)) for code, names in contents.left_out.items() if names]
     more = len(chosen.names) - MAX_EXAMPLES
     tables = ", ".join(chosen.names[:MAX_EXAMPLES]) + (f" and {more:,} more" if more > 0 else "")
     origin = f"{'tables' if chosen.names[1:] else 'table'}: {tables}; {dataset.origin}"

@@ -97,7 +97,7 @@ class Contents:
     Attributes:
         path: the folder or archive.
         has_photos: whether there is a photo.
-        links_outside: names of links that lead outside, and are not followed.
+        left_out: by the code of a message, names of links that lead outside, and of folders that cannot be listed.
         keep_alive: what must live as long as the data set.
     """
 
@@ -106,7 +106,8 @@ class Contents:
         self.path = path
         notes = FolderNotes()
         self._files, archive = files_in(path, notes)
-        self.links_outside, self._boundary = notes.outside, boundary_of(path)
+        self.left_out = {"links_outside": notes.outside, "folders_unlisted": notes.unlisted}
+        self._boundary = boundary_of(path)
         self.has_photos = any(map(photo_suffix, self._files))
         self.keep_alive: list[Any] = [archive]
         self._extracted: dict[str, Path] = {}
