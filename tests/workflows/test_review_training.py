@@ -1,6 +1,7 @@
 """A round of the review loop: everything decided trains a candidate, which is promoted and brought back."""
 
 import csv
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from command_line import invoke, refusal
 from muslin.data.dataset import UNKNOWN, PixelImages, Target
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
+from muslin.messages import no_log
 from muslin.models.bundle import open_bundle, seal
 from muslin.review import database
 from muslin.review.store import Store
@@ -23,9 +25,12 @@ from muslin.workflows import review_predict
 from muslin.workflows.review_add import AddOptions, add_catalogue
 from muslin.workflows.review_dataset import ReviewData, read_review_data, read_sealed_test
 from muslin.workflows.review_decisions import decided_products
+from muslin.workflows.review_first_data import first_model, read_first_data
+from muslin.workflows.review_init import init
 from muslin.workflows.review_predict import predict_products
 from muslin.workflows.review_promote import PromoteOptions, compare_with_active, find_model, promote, undo_promotion
 from muslin.workflows.review_train import Candidate, ReviewTrainOptions, train_candidate
+from muslin.workflows.run_folder import Run
 from muslin.workflows.training_data import Callbacks
 from refusals import refuses
 from small_models import small_bundle
@@ -105,6 +110,22 @@ def shop(first_run: Any, tmp_path: Path) -> Iterator[Shop]:
         for product in store.products():
             truth.setdefault(product.name, truth[names_of.get(product.name, product.name)])
         yield Shop(store, truth, photos)
+
+
+def test_first_data_are_read_with_the_runs_own_copy_of_exclusions(
+    first_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(shutil.copytree(first_run.folder, tmp_path / "run"))
+    run.write_record(run.record | {"exclude": {"path": "exclude.csv", "n": 2}})
+    photos = Path(first_run.record["source"]["data"]).parent / "photos"
+    run.excluded.write_text(f"part,id\n,{photos / 'photo_000.png'}\n,{photos / 'photo_007.png'}\n")
+    monkeypatch.chdir(tmp_path)
+    init("s.db", "run", who="Ada")
+    monkeypatch.chdir("/")
+    with Store.open(tmp_path / "s.db") as store:
+        data = read_first_data(store, first_model(store), no_log)
+    assert data is not None
+    assert len(data) == N_FIRST - 2
 
 
 def images_of(data: ReviewData, prefix: str = "decided/") -> Any:

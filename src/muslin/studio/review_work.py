@@ -106,10 +106,10 @@ def _folder(opened: OpenStore, kind: str) -> JobFolder:
 
 def _check_edits(store: "Store", params: Params) -> None:
     """Of a store that nobody named, the files that change the first model's data must lie in the folder too."""
-    from muslin.workflows.review_first_data import edits_of, first_model
+    from muslin.workflows.review_first_data import edits_of_first, first_model
 
     if params["root"] is not None:
-        edits = edits_of(str(first_model(store).bundle.provenance.get("command", "")))
+        edits = edits_of_first(store, first_model(store))
         for path in filter(None, (edits.exclude, edits.corrections)):
             check_within(Path(params["root"]), Path(str(path)).absolute())
 

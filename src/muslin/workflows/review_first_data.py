@@ -40,7 +40,7 @@ def read_first_data(store: Store, predictor: Predictor, log: Log) -> Dataset | N
         return None
     source = source_of(store.info.data)
     dataset = read_source(source, log)
-    dataset, _, _ = edit_dataset(dataset, edits_of(str(predictor.bundle.provenance.get("command", ""))), log)
+    dataset, _, _ = edit_dataset(dataset, edits_of_first(store, predictor), log)
     dataset = align(dataset, predictor.targets)
     is_test = np.zeros(len(dataset), dtype=bool)
     if dataset.parts is not None and (dataset.parts == "test").any():
@@ -57,6 +57,15 @@ def source_of(data: Any) -> dict[str, Any]:
     """What a store records of the first data, as the `source` of a run: a path, or a mapping that can lack options."""
     given: Mapping[str, Any] = {"data": data} if isinstance(data, str) else data
     return {"test": None, "read_options": {}, **given}
+
+
+def edits_of_first(store: Store, predictor: Predictor) -> TrainOptions:
+    """The files that changed labels of the first data or left samples out: the copies in the run, if the store knows
+    them, or else those that the command of `predictor`, the store's first model, names."""
+    data = store.info.data
+    if isinstance(data, Mapping) and data.keys() >= set(EDITING_OPTIONS.values()):
+        return TrainOptions(exclude=data["exclude"], corrections=data["corrections"])
+    return edits_of(str(predictor.bundle.provenance.get("command", "")))
 
 
 def edits_of(command: str) -> TrainOptions:

@@ -87,6 +87,8 @@ def init(
     assert predictor.path is not None
     chosen = predictor.rules.choose(options.precision, options.guarantee)
     source = _source(predictor.path, options)
+    if source is not None:
+        source |= _edits(predictor.path)
     for note in (*chosen.notes, *([] if source else [Message("review_data_unknown")])):
         log(note)
     settings = StoreSettings(options.seed, options.spot_checks, chosen.precision, options.guarantee, source)
@@ -112,3 +114,13 @@ def _source(model: Path, options: InitOptions) -> dict[str, Any] | None:
             source = Run(model.parent).record["source"]
             return source and dict(source)
     return None
+
+
+def _edits(model: Path) -> dict[str, str | None]:
+    """The run's own copies of `exclude` and `corrections`, which no one edits; empty where there is no run."""
+    if model.name == MODEL_FILE:
+        run = Run(model.parent)
+        with suppress(MuslinError):
+            record, copies = run.record, {"exclude": run.excluded, "corrections": run.corrections}
+            return {name: str(path.absolute()) if record[name] else None for name, path in copies.items()}
+    return {}
