@@ -14,6 +14,7 @@ from test_spreadsheets import workbook
 
 from muslin.data import read
 from muslin.data.dataset import UNKNOWN
+from muslin.data.formats.dataset_from_tables import unique_ids
 from muslin.data.tables import read_table
 from muslin.errors import DataError
 
@@ -444,3 +445,7 @@ def test_booleans_are_the_same_classes_in_every_table(tmp_path: Path, spelling: 
     data = read(write_table(tmp_path / f"t.{suffix}", rows), target="kids")
     assert data.targets[0].classes == ("false", "true")
     assert data.labels["kids"].tolist() == [1, 0, 1]
+
+
+def test_no_id_is_that_of_another_row() -> None:
+    assert list(unique_ids(["a", "b", "a", "a#2", "a"])) == ["a", "b", "a#3", "a#2", "a#4"]

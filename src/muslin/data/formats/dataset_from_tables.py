@@ -450,12 +450,16 @@ def _ids(opened: Sequence[_OpenTable], found: _FoundPhotos) -> NDArray[np.object
 
 
 def unique_ids(names: Sequence[str]) -> NDArray[np.object_]:
-    """An id for each name; one that recurs gets a number: a.jpg, a.jpg#2."""
+    """An id for each name; one that recurs gets the next number with which it is no other name: a.jpg, a.jpg#2."""
     counts: dict[str, int] = {}
-    ids = []
+    ids, taken = [], set(names)
     for name in names:
         counts[name] = counts.get(name, 0) + 1
-        ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+        id_ = name
+        while counts[name] > 1 and (id_ := f"{name}#{counts[name]}") in taken:
+            counts[name] += 1
+        taken.add(id_)
+        ids.append(id_)
     return np.array(ids, dtype=object)
 
 
