@@ -26,6 +26,7 @@ from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_arr
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.learn.recipes import RECIPES
+from muslin.messages import Message
 from muslin.storage.outputs import Output
 from muslin.studio.job_kinds import AUDIT_STEPS
 from muslin.workflows import audit as audit_workflow
@@ -232,6 +233,21 @@ def test_an_earlier_audit_is_replaced_only_on_request(tmp_path: Path) -> None:
     audit_workflow.audit(make_garments(40, seed=1).dataset, out=replacing, checks=["identical"])
     assert read_exclusions(tmp_path / "exclude.csv") == []
     assert len(read_exclusions(tmp_path / "clean.csv")) == 40
+
+
+def test_an_earlier_audit_is_not_left_beside_files_of_another(tmp_path: Path) -> None:
+    audit_workflow.audit(make_garments(40, seed=1, duplicates=3).dataset, out=tmp_path, checks=["identical"])
+
+    def log(line: str) -> None:
+        if isinstance(line, Message) and line.code == "audit_writing":
+            (tmp_path / "clean.csv").unlink()
+            (tmp_path / "clean.csv").mkdir()
+
+    with refuses("output_is_folder"):
+        replacing = Output(tmp_path, overwrite=True)
+        audit_workflow.audit(make_garments(40, seed=1).dataset, out=replacing, checks=["identical"], log=log)
+    assert read_exclusions(tmp_path / "exclude.csv") == []
+    assert not (tmp_path / "audit.json").exists()
 
 
 def test_a_killed_audit_can_be_repeated(tmp_path: Path) -> None:

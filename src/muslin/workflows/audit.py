@@ -220,6 +220,9 @@ def _write_audit(files: Mapping[str, Output], dataset: Dataset, result: "Audit")
     }
     new: list[Path] = []
     try:
+        if files["audit.json"].overwrite:  # that of an earlier audit, to which the new files do not belong
+            with storage_errors(files["audit.json"].path):
+                files["audit.json"].path.unlink(missing_ok=True)
         for name, write in writers.items():
             is_new = not os.path.lexists(files[name].path)
             write(files[name])
