@@ -32,7 +32,8 @@ def reduce_rare_classes(
 
     The images of all parts count, so a class index does not depend on any part. The remaining classes keep their
     order; a new class `other` comes last. Dropped labels, and labels too rare even when merged, become UNKNOWN. In a
-    multilabel target the merged class is 1 where any of its classes is, 0 where all are, else UNKNOWN.
+    multilabel target the merged class is 1 where any of its classes is, 0 where all are, else UNKNOWN; dropped classes
+    leave the labels of the others as they are.
 
     Args:
         min_per_class: minimum number of images of a class; or per target, `TARGET=N`.
