@@ -155,7 +155,7 @@ def test_unnamed_rows_of_two_files_are_groups_of_their_own(tmp_path):
 
 
 def test_a_group_in_the_training_and_the_test_file_is_said(tmp_path):
-    train, test = write_shop(tmp_path, "a", TRAINED), write_shop(tmp_path, "b", [("hat", "bo"), ("hat", "bo")])
+    train, test = write_shop(tmp_path, "a", TRAINED), write_shop(tmp_path, "b", [*TRAINED[2:4], ("hat", "cy")])
     said = {fix.code: fix.params for fix in read(train, test=test).fixes if hasattr(fix, "code")}
     assert said["groups_in_two_parts"]["names"] == ["bo"]
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from muslin.data.expansion import MAX_FOLDERS_DEEP, MAX_PATH_CHARACTERS, max_content_bytes, max_entries
 from muslin.data.gzip_files import is_gzipped, open_data_file, read_head
 from muslin.data.open_cache import open_once
-from muslin.data.photos import Photo
+from muslin.data.photos import Photo, is_hidden
 from muslin.errors import DataError
 from muslin.images.file_kinds import MAX_POINTER_BYTES, pointer_hint
 from muslin.library_errors import reason_of
@@ -47,7 +47,7 @@ class FolderNotes:
         links: names of links to folders that were read under another name, or that lead back above.
         outside: names of links that lead outside the folder, and are not followed.
         code_page_names: names in a zip whose encoding is not known, read as cp437.
-        unlisted: names of folders that cannot be listed, because another user may alone, for example.
+        unlisted: names of folders, but hidden ones, that cannot be listed, because another user may alone, for example.
         replaced: names that a later file of the archive has too, once for each file that is not read.
     """
 
@@ -106,7 +106,8 @@ def walk(
     visited: set[str] = set()
 
     def unlisted(error: OSError) -> None:
-        notes.unlisted.append(Path(error.filename or folder).relative_to(folder).as_posix())
+        name = Path(error.filename or folder).relative_to(folder).as_posix()
+        notes.unlisted += [name] if name == "." or not is_hidden(name) else []
 
     starts = [str(folder)]
     for start in starts:  # grows by the links met

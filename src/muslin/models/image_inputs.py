@@ -57,7 +57,7 @@ def _folder_images(folder: Path, allow_outside: bool) -> list[tuple[str, Any]]:
         path = folder / name
         if not is_hidden(name) and (path.suffix.lower() in IMAGE_SUFFIXES or path.is_dir()):
             found[path] = ImageError("photo_outside", "link", path=str(path))
-    for path in (folder / name for name in notes.unlisted if not is_hidden(name)):
+    for path in (folder / name for name in notes.unlisted):
         found[path] = ImageError("folder_unlisted", path=str(path))
     if not found:
         raise DataError("folder_without_images", path=str(folder), suffixes=sorted(IMAGE_SUFFIXES))

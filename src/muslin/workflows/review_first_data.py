@@ -64,7 +64,8 @@ def edits_of_first(store: Store, predictor: Predictor) -> TrainOptions:
     them, or else those that the command of `predictor`, the store's first model, names."""
     data = store.info.data
     if isinstance(data, Mapping) and data.keys() >= set(EDITING_OPTIONS.values()):
-        return TrainOptions(exclude=data["exclude"], corrections=data["corrections"])
+        copies = {name: data[name] and str(data[name]) for name in EDITING_OPTIONS.values()}
+        return TrainOptions(**copies)  # type: ignore[arg-type]  # both take a path
     return edits_of(str(predictor.bundle.provenance.get("command", "")))
 
 
