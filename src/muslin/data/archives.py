@@ -107,7 +107,7 @@ def walk(
 
     def unlisted(error: OSError) -> None:
         name = Path(error.filename or folder).relative_to(folder).as_posix()
-        notes.unlisted += [name] if name == "." or not is_hidden(name) else []
+        notes.unlisted.extend([name] if name == "." or not is_hidden(name) else [])
 
     starts = [str(folder)]
     for start in starts:  # grows by the links met

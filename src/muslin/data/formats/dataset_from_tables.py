@@ -1,6 +1,6 @@
 """A Dataset from tables whose rows name photos: one table, a table for each part, or shards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -224,7 +224,8 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
     if description:
         group, split = group or description.get("group") or NO_COLUMN, split or description.get("split")
     else:
-        split, role = split or _split_column(table), role_column(table) if products else None
+        split = split or _split_column(table, {group, *options.targets})
+        role = role_column(table) if products else None
     group, guess = asked_group(table, group)
     excluded = {split, role, *options.targets, *photo_columns, *named_by_product}
     excluded |= {name for file in files for name in file.photo_columns}
@@ -258,15 +259,18 @@ def _choose_columns(table: Table, opened: Sequence[_OpenTable], options: ReadOpt
     return _Roles(group, split, role, targets, listed, products, guess and not group, frozenset(excluded), notes)
 
 
-def _split_column(table: Table) -> str | None:
+def _split_column(table: Table, excluded: Collection[str | None]) -> str | None:
     """The only column that holds parts, on most rows, although cells can be empty.
 
     A column with a single part, or with cells that mean none, must have a name of SPLIT_NAMES.
+
+    Args:
+        excluded: columns with another role.
     """
     parts: dict[str, int] = {}
     for name, column in table.columns.items():
         is_named = name.lower() in SPLIT_NAMES
-        if not is_named and not all(is_part_name(str(cell)) for cell in column.categories if cell):
+        if name in excluded or not (is_named or all(is_part_name(str(c)) for c in column.categories if c)):
             continue
         rows_of = np.bincount(column.codes, minlength=len(column.categories)).tolist()
         counts = dict(zip(map(str, column.categories), rows_of, strict=True))
