@@ -176,6 +176,28 @@ def test_a_changed_product_is_asked_again(store: Store) -> None:
     assert [d.value for d in store.decided("label")] == ["Bag"]
 
 
+def test_a_late_decision_on_former_photos_counts_for_these(store: Store) -> None:
+    catalogue = fill(store, 40)
+    former = store.next_items("label", "Ada", 1)[0]
+    number = int(former.name.removesuffix(".jpg"))
+    store.put_products(catalogue, [new_product(number, "new photo")], store.active.digest)
+    (first,) = store.decide([decision_on(store.item(former.product, "label"), "Bag")], "Ada")
+    sent = decision_on(former, "Shirt")  # from a page that had no connection meanwhile
+    (late,) = store.decide([sent], "Bo")
+    assert (late.has_changed, late.earlier) == (True, None)
+    assert store.decide([sent], "Bo") == [replace(late, is_repeated=True)]
+    assert [d.who for d in store.decided("label")] == ["Ada"]
+    now = store.item(former.product, "label")
+    assert now.decided is not None
+    assert (now.decided.id, now.has_changed, store.counts("label").queue.decided) == (first.id, False, 1)
+    store.put_products(catalogue, [new_product(number)], store.active.digest)
+    assert [d.who for d in store.decided("label")] == ["Bo"], "the decision on these photos counts again"
+    store.put_products(catalogue, [new_product(number, "third photo")], store.active.digest)
+    changed = store.item(former.product, "label")
+    assert changed.decided is not None
+    assert (changed.decided.id, changed.has_changed) == (late.id, True)
+
+
 def test_a_page_with_an_unknown_value_adds_nothing(store: Store) -> None:
     fill(store, 30)
     one, other = store.items("label", count=2)

@@ -92,9 +92,9 @@ def _add_part(
     for decision in part:
         is_repeated = decision.request in known
         number = numbers[decision.request]
-        earlier = current[decision.target].get(decision.product)
+        earlier = current[decision.target].get(decision.product, {}).get(decision.fingerprint)
         if is_repeated:
-            earlier = _before(connection, decision, number)
+            earlier = _before(connection, known[decision.request])
         is_unseen = earlier is not None and earlier.id != decision.after
         has_changed = found[decision.target][decision.product].fingerprint != decision.fingerprint
         receipts.append(Receipt(number, is_repeated, earlier if is_unseen else None, has_changed))
@@ -163,11 +163,12 @@ def _append(connection: Connection, new: Sequence[NewDecision], drawn: Sequence[
     return {row.request: row.id for row in connection.execute(added, rows)}
 
 
-def _before(connection: Connection, new: NewDecision, number: int) -> Decided | None:
-    """The decision that counted before this one."""
+def _before(connection: Connection, decided: Any) -> Decided | None:
+    """The decision in place of which that of a row counts, if its product was shown with the same photos."""
     row = connection.execute(
         select(DECISIONS)
-        .where(DECISIONS.c.product == new.product, DECISIONS.c.target == new.target, DECISIONS.c.id < number)
+        .where(DECISIONS.c.product == decided.product, DECISIONS.c.target == decided.target)
+        .where(DECISIONS.c.fingerprint == decided.fingerprint, DECISIONS.c.id < decided.id)
         .where(DECISIONS.c.kind != "undo", ~_IS_UNDONE)
         .order_by(DECISIONS.c.id.desc())
         .limit(1)

@@ -1,6 +1,6 @@
 """The table `items`, which follows from predictions and decisions, and its rows as `Item` values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, insert, select, update
@@ -104,10 +104,16 @@ def decided_of(row: Any, **more: Any) -> Decided:
     )
 
 
-def current_decisions(connection: Connection, target: str, products: Sequence[int]) -> dict[int, Decided]:
-    """Per product the last decision that nobody has undone, where there is one."""
-    rows = connection.execute(select(CURRENT).where(CURRENT.c.target == target, CURRENT.c.product.in_(products)))
-    return {row.product: decided_of(row) for row in rows}
+def current_decisions(connection: Connection, target: str, products: Sequence[int]) -> dict[int, dict[str, Decided]]:
+    """Per product, and per fingerprint with which it was shown, the last decision that nobody has undone.
+
+    Those of a product are in the order in which they were made.
+    """
+    here = CURRENT.c.target == target, CURRENT.c.product.in_(products)
+    found: dict[int, dict[str, Decided]] = {}
+    for row in connection.execute(select(CURRENT).where(*here).order_by(CURRENT.c.id)):
+        found.setdefault(row.product, {})[row.fingerprint] = decided_of(row)
+    return found
 
 
 def read_items(
@@ -130,11 +136,12 @@ def read_items(
         .where(active_items(target), ITEMS.c.product.in_(products))
     )
     decided = current_decisions(connection, target, products)
-    found = {row.product: _item_of(row, digest, spot_checks, decided.get(row.product)) for row in rows}
+    found = {row.product: _item_of(row, digest, spot_checks, decided.get(row.product, {})) for row in rows}
     return [found[product] for product in products if product in found]
 
 
-def _item_of(row: Any, digest: str, spot_checks: float, decided: Decided | None) -> Item:
+def _item_of(row: Any, digest: str, spot_checks: float, of_fingerprints: Mapping[str, Decided]) -> Item:
+    decided = of_fingerprints.get(row.fingerprint) or next(reversed(of_fingerprints.values()), None)
     return Item(
         product=row.product,
         name=row.name,

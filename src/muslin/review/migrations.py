@@ -21,8 +21,28 @@ AND NOT EXISTS (
 )
 """
 
+_CURRENT_OF_EACH_FINGERPRINT = """
+CREATE VIEW current_decisions AS SELECT d.* FROM decisions d
+WHERE d.kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM decisions u WHERE u.undoes = d.id)
+AND NOT EXISTS (
+    SELECT 1 FROM decisions later
+    WHERE later.product = d.product AND later.target = d.target AND later.id > d.id AND later.kind <> 'undo'
+    AND later.fingerprint = d.fingerprint
+    AND NOT EXISTS (SELECT 1 FROM decisions u WHERE u.undoes = later.id)
+)
+"""
+
+_COUNT_AGAIN = """
+UPDATE items SET decided = (
+    SELECT c.id FROM current_decisions c JOIN products p ON p.id = c.product
+    WHERE c.product = items.product AND c.target = items.target AND c.fingerprint = p.fingerprint
+)
+WHERE decided IS NULL AND product IN (SELECT product FROM decisions)
+"""
+
 CURRENT = Table("current_decisions", MetaData(), *(Column(c.name, c.type) for c in DECISIONS.c))
-"""The view: of each target of each product the last decision that nobody has undone."""
+"""The view: of each target of each product, and of each fingerprint with which it was shown, the last decision that
+nobody has undone. In a store of version 1 that may only be read, it has one row for all fingerprints."""
 
 
 def _first_tables(connection: Connection) -> None:
@@ -30,7 +50,17 @@ def _first_tables(connection: Connection) -> None:
     connection.execute(text(_CURRENT_DECISIONS))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables,)
+def _current_of_each_fingerprint(connection: Connection) -> None:
+    """Until then a late decision on former photos took away the decision on the present ones."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DROP VIEW current_decisions"))
+        connection.execute(text(_CURRENT_OF_EACH_FINGERPRINT))
+    else:  # which keeps who may read it
+        connection.execute(text(_CURRENT_OF_EACH_FINGERPRINT.replace("CREATE", "CREATE OR REPLACE")))
+    connection.execute(text(_COUNT_AGAIN))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _current_of_each_fingerprint)
 
 
 def create_tables(connection: Connection, name: str) -> None:

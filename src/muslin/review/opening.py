@@ -47,7 +47,7 @@ def create_database(place: str | Path, model: Path, who: str, settings: StoreSet
 
 
 def open_database(place: str | Path) -> Database:
-    """Open a store's database, and bring its tables to this muslin's version.
+    """Open a store's database, and bring its tables to this muslin's version, unless they can only be read.
 
     Raises:
         DataError: no store is there, or one of a later muslin.
@@ -59,10 +59,19 @@ def open_database(place: str | Path) -> Database:
         with database.reading() as connection:
             version = version_of(connection, database.name)
         if version < len(MIGRATIONS):
-            with database.writing() as connection:
-                migrate(connection, database.name)
+            _migrate_if_writable(database)
         database.write_ahead()
     return database
+
+
+def _migrate_if_writable(database: Database) -> None:
+    """Migrate, except where the database may only be read: this muslin reads the tables of every version."""
+    try:
+        with database.writing() as connection:
+            migrate(connection, database.name)
+    except StorageError as error:
+        if error.code != "write_denied":
+            raise
 
 
 @contextmanager

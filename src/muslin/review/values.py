@@ -122,7 +122,8 @@ class Receipt:
     Attributes:
         id: of its row; of the first row where the request came again.
         is_repeated: the request was there already, so nothing was added.
-        earlier: a decision of somebody that the person had not seen; this one is the later of the two and counts.
+        earlier: a decision of somebody on the same photos that the person had not seen; this one is the later of the
+            two and counts.
         has_changed: the product has changed since it was shown; the decision counts for the product as it was shown.
     """
 
@@ -167,8 +168,8 @@ class Item:
 
     Attributes:
         drawn: of DRAWN.
-        decided: the last decision that nobody has undone, or None.
-        has_changed: the product has changed since that decision, so it is to be decided again.
+        decided: the decision that counts; else the last one on other photos that nobody has undone, or None.
+        has_changed: that decision is on other photos, so the product is to be decided again.
     """
 
     product: int
