@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ def test_not_sure_counts_as_no_class(shop: Shop) -> None:
 
 
 def test_a_candidate_of_a_locked_store_is_not_trained_twice(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, first_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_S", 0.1)
     shop.decide(list(shop.store.products()))
@@ -198,7 +198,21 @@ def test_a_candidate_of_a_locked_store_is_not_trained_twice(
         with other._database.writing(), refuses("store_locked", StorageError):
             train_candidate(store, options, Callbacks(logged.append))
         kept = next(line for line in logged if line.code == "review_candidate_kept").params["run"]
-        assert find_model(store, kept) in {model.digest for model in store.models()}
+        store.raise_spot_checks(0.7)
+        record = record_of(store, Path(kept))
+        assert (record["spot_checks"], sum(record["decided"].values())) == (0.5, N_CATALOGUE)
+    model = first_run.model
+    with Store.create(tmp_path / "other.db", model, who="Ada", settings=StoreSettings(spot_checks=0.3)) as other:
+        alone = Path(shutil.copy(Path(kept) / "model.muslin", tmp_path / "alone.muslin"))
+        assert record_of(other, alone) == {"path": str(alone), "spot_checks": 0.3}, "nobody knows of which store"
+    with Store.create(tmp_path / "third.db", model, who="Ada") as third:
+        assert record_of(third, Path(kept)) == {"path": str(Path(kept) / "model.muslin")}, "it knows another store"
+
+
+def record_of(store: Store, candidate: Path) -> Mapping[str, Any]:
+    """What a store records of a candidate that it is given as a file or a run's folder."""
+    digest = find_model(store, str(candidate))
+    return next(model.record for model in store.models() if model.digest == digest)
 
 
 @pytest.mark.parametrize("target", [Target("colour", ("red", "blue")), Target("label", ("a", "b"), "multilabel")])

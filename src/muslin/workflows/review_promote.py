@@ -24,6 +24,7 @@ from muslin.review.store import Store
 from muslin.workflows.review_dataset import read_sealed_test
 from muslin.workflows.review_predict import find_row, predict_products
 from muslin.workflows.review_products import open_store_model
+from muslin.workflows.review_train import record_of_file
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def find_model(store: Store, name: str) -> str:
     path = Path(name)
     file = path / "model.muslin" if path.is_dir() else path
     if not found and file.is_file():
-        return store.add_model(file, {"path": str(file.absolute())})
+        return store.add_model(file, record_of_file(store, file))
     choices = [model.digest[:12] for model in store.models()]
     raise DataError("promotion_candidate", "several" if found else None, name=name, choices=choices)
 

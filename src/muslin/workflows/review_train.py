@@ -5,15 +5,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from muslin.errors import RecipeError, StorageError
+from muslin.errors import BundleError, RecipeError, StorageError
 from muslin.learn.recipe_choice import AUTO
 from muslin.learn.recipes import RECIPES, recipe_from_dict
 from muslin.messages import Log, Message
 from muslin.models.bundle import open_bundle
+from muslin.models.json_schema import SHARE, Object, check_schema, parse_json
 from muslin.review.store import Store
+from muslin.storage.atomic import write_atomically
+from muslin.strict_json import json_text
 from muslin.workflows.review_dataset import read_review_data
-from muslin.workflows.run_folder import Run
+from muslin.workflows.run_folder import MAX_RECORD_BYTES, Run
+from muslin.workflows.run_schema import UNSAFE_IN_RECORD
 from muslin.workflows.training_data import Callbacks
+
+RECORD_FILE = "review.json"
+"""In the folder of a candidate's run: what the store records of it."""
+
+_RECORD = Object({"store": str, "spot_checks": SHARE}, required=frozenset(["store", "spot_checks"]))
 
 
 @dataclass(frozen=True)
@@ -85,10 +94,30 @@ def train_candidate(
 def _add_model(store: Store, run: Run, record: Mapping[str, Any], log: Log) -> str:
     """Put the trained model into the store, under its digest. Where that fails, nobody has to train it again."""
     try:
+        write_atomically(run.folder / RECORD_FILE, json_text(record, indent=2) + "\n")
         return store.add_model(run.model, record)
     except StorageError:
         log(Message("review_candidate_kept", path=store.name, run=str(run.folder)))
         raise
+
+
+def record_of_file(store: Store, model: Path) -> dict[str, Any]:
+    """What a store is to record of a model that is added from its file: for a candidate, what it was trained on.
+
+    A model that learned from decisions, nobody knows of which, may know all but the sealed half of the random sample.
+
+    Raises:
+        BundleError: no model that can be opened.
+    """
+    path = {"path": str(model.absolute())}
+    try:
+        with open(model.parent / RECORD_FILE, "rb") as file:
+            record = parse_json(file.read(MAX_RECORD_BYTES), UNSAFE_IN_RECORD)
+        check_schema(record, _RECORD)
+    except (OSError, ValueError, BundleError):
+        is_from_review = open_bundle(model).provenance.get("data", {}).get("format") == "review"
+        return {"spot_checks": store.info.spot_checks, **path} if is_from_review else path
+    return {**record, **path} if record["store"] == store.info.id else path
 
 
 def _sampling(record: Mapping[str, Any]) -> dict[str, Any]:
