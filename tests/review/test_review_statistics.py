@@ -128,15 +128,20 @@ def test_nothing_accepted_and_nothing_there(tmp_path: Path) -> None:
         assert codes(review_statistics(store)["label"]) == ["review_none_accepted"]
 
 
+def promote_learned(store: Store, folder: Path) -> None:
+    """Promote a model that learned from decisions of the store."""
+    path = folder / "candidate.muslin"
+    seal(with_calibration(small_bundle(count=4)), path)
+    digest = store.add_model(path, {"spot_checks": store.info.spot_checks})
+    here = {item.product: {"label": NewPrediction(item.value, item.probability, "accept", ())}
+            for item in store.items("label", count=N)}  # fmt: skip
+    store.put_predictions(digest, here.items())
+    store.promote(digest, "Ada", {})
+
+
 def test_model_that_learned_here_is_judged_by_the_sealed_half(tmp_path: Path) -> None:
     with store_of(tmp_path, ["accept"] * N, spot_checks=0.2) as store:
-        path = tmp_path / "candidate.muslin"
-        seal(with_calibration(small_bundle(count=4)), path)
-        digest = store.add_model(path, {"spot_checks": 0.2})
-        here = {item.product: {"label": NewPrediction(item.value, item.probability, "accept", ())}
-                for item in store.items("label", count=N)}  # fmt: skip
-        store.put_predictions(digest, here.items())
-        store.promote(digest, "Ada", {})
+        promote_learned(store, tmp_path)
         store.raise_spot_checks(0.6)
         items = decide_sample(store, 150)
         sealed = {product.id for product in store.products() if product.in_test and product.rank < 0.2}
@@ -144,6 +149,16 @@ def test_model_that_learned_here_is_judged_by_the_sealed_half(tmp_path: Path) ->
     assert check.sealed_only
     assert check.n == len(sealed & {item.product for item in items})
     assert 20 < check.n < 80
+
+
+def test_no_larger_sample_is_advised_where_it_does_not_count(tmp_path: Path) -> None:
+    with store_of(tmp_path, ["accept"] * N, spot_checks=0.02, precision=0.95) as store:
+        promote_learned(store, tmp_path)
+        before = review_statistics(store)["label"]
+        store.raise_spot_checks(0.9)
+        after = review_statistics(store)["label"]
+    assert (before.precision.share_needed, before.messages[0].hint_code) == (None, "sealed")
+    assert (after.precision, after.messages[0].hint_code) == (before.precision, "sealed")
 
 
 def test_several_labels_are_checked_by_one_at_random(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class PrecisionCheck:
         more_at_this_rate: the same if they are like those so far.
         left: members of the random sample among the accepted products that are still to be decided and will count.
         share_needed: the share of all products that the random sample has to be for `more` checks; None where it is
-            large enough, or where no share suffices.
+            large enough, where no share suffices, or where only the sealed half counts, because the model
+            may have learned from the members that a larger sample gains.
         inspection: random accepted products that confirm the precision with 95 % confidence if they are looked at once
             and none is incorrect.
         accepted: accepted products.
@@ -169,9 +170,8 @@ def check_precision(store: Store, target: str, precision: float) -> PrecisionChe
     more = checks_needed(correct, n, precision, population)
     left = max(size - n, 0)
     share_needed = None
-    largest = checks.population if learned_share is None else checks.population // 2
-    if more is not None and left < more <= largest - n:
-        share_needed = math.ceil(1000 * (n + more) / largest) / 1000
+    if learned_share is None and more is not None and left < more <= checks.population - n:
+        share_needed = math.ceil(1000 * (n + more) / checks.population) / 1000
     interval = share_interval(correct, n, population)
     return PrecisionCheck(
         precision=precision,
@@ -245,7 +245,8 @@ def _precision_messages(target: str | None, check: PrecisionCheck) -> list[Messa
 
 def _unknown_precision(check: PrecisionCheck, shown: Mapping[str, Any]) -> Message:
     more, about = check.more, check.more_at_this_rate
-    hint = "more" if (more or 0) <= check.left else "products" if check.share_needed is None else "share"
+    advice = "share" if check.share_needed is not None else "sealed" if check.sealed_only else "products"
+    hint = "more" if (more or 0) <= check.left else advice
     needed = {"more": more, "about": None if about == more else about, "left": check.left, "share": check.share_needed}
     code = "review_precision_unknown" if check.n else "review_no_spot_checks"
     return Message(code, None if more is None else hint, **shown, **needed)
