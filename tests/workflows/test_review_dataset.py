@@ -1,6 +1,7 @@
 """Decided products as a Dataset: several photos, several labels, pixels beside photos."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from muslin.workflows.review_first_data import edits_of, source_of
 from small_models import SIDE, small_bundle
 
 KIND = Target("label", ("Trouser", "Shirt", "Bag"))
+COLOUR = Target("colour", ("red", "blue"))
 TAGS = Target("tags", ("red", "long"), "multilabel")
 
 
@@ -127,6 +129,21 @@ def test_a_decision_replaces_a_label_and_stays_as_random(predictor: Predictor) -
         ("review_test_copies", 1),
         ("review_labels_replaced", 1),
     ]
+
+
+def test_an_undecided_target_keeps_the_label_of_the_first_data(predictor: Predictor) -> None:
+    targets, colours = (KIND, COLOUR), np.array([1, UNKNOWN, 0, 0])
+    first = first_data([1, 2, 3, 4])
+    first = replace(first, targets=targets, labels={**first.labels, "colour": colours})
+    decided = [product(number, [ProductPhoto("a", pixels(number))], "Bag", is_random=False) for number in (1, 2, 3)]
+    unsure = {**decided[2].decided.decided, "colour": decision(COLOUR, kind="not_sure")}
+    decided[2] = replace(decided[2], decided=replace(decided[2].decided, decided=unsure))
+    joined = join_first(first, dataset_of(decided, targets, predictor, name="shop.db"), predictor)
+    data, _ = without_overlaps(joined, len(first))
+    assert [str(name) for name in data.ids] == ["first/4", "decided/1/a", "decided/2/a", "decided/3/a"]
+    assert data.labels["label"].tolist() == [0, 2, 2, 2]
+    assert data.labels["colour"].tolist() == [0, 1, UNKNOWN, UNKNOWN]
+    assert data.no_class["colour"].tolist() == [False, False, False, True]
 
 
 def test_the_command_that_made_the_first_model_says_its_edits() -> None:

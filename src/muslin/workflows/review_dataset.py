@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from muslin.catalogue.product_rows import with_own_names
-from muslin.data.dataset import Dataset, Images, PixelImages, Target, align, indices_by_part
+from muslin.data.dataset import UNKNOWN, Dataset, Images, PixelImages, Target, align, indices_by_part
 from muslin.data.photo_roles import ProductPhoto, known_roles
 from muslin.data.photos import PhotoImages, decode_photos
 from muslin.errors import DataError, ImageError
@@ -24,6 +25,8 @@ from muslin.workflows.product_catalogue import open_catalogue
 from muslin.workflows.review_decisions import TEST, TRAIN, WAITING, DecidedProduct, decided_products, labels_and_mask
 from muslin.workflows.review_first_data import first_model, read_first_data
 from muslin.workflows.review_products import fingerprint_of
+
+Mask = NDArray[np.bool_]
 
 MIN_RANDOM = 2
 """Products drawn at random of which some can calibrate while others train."""
@@ -237,14 +240,17 @@ def join_first(first: Dataset, decided: Dataset, predictor: Predictor) -> Datase
 def without_overlaps(data: Dataset, n_first: int) -> tuple[Dataset, list[Message]]:
     """`data` in which no copy of a test image trains, and a decision replaces the label of the first data.
 
-    A decided product of which a photo is in the first data is as random as that photo was.
+    The label of a target on which nobody has decided stays. A decided product of which a photo is in the first data is
+    as random as that photo was.
     """
     copies, is_test, is_first = data.first_copies, data.parts == "test", np.arange(len(data)) < n_first
     leaks = ~is_test & np.isin(copies, copies[is_test])
     trains = ~is_test & ~leaks
-    replaced = trains & is_first & np.isin(copies, copies[trains & ~is_first])
+    decided = np.asarray(trains & ~is_first)
+    replaced = np.asarray(trains & is_first & np.isin(copies, copies[decided]))
+    data = replace(data, labels=_with_first_labels(data, replaced, decided))
     random = data.is_random
-    inherits = np.asarray(trains & ~is_first & np.isin(copies, copies[replaced & random]), dtype=bool)
+    inherits = np.asarray(decided & np.isin(copies, copies[replaced & random]), dtype=bool)
     if data.products is not None:
         shares = np.isin(data.products.astype(str), data.products[inherits].astype(str))
         inherits = np.asarray(~is_first & shares, dtype=bool)
@@ -255,6 +261,21 @@ def without_overlaps(data: Dataset, n_first: int) -> tuple[Dataset, list[Message
     if replaced.any():
         messages.append(Message("review_labels_replaced", n=int(replaced.sum())))
     return replace(data, drawn_at_random=np.asarray(random | inherits, dtype=bool)).take(kept), messages
+
+
+def _with_first_labels(data: Dataset, replaced: Mask, decided: Mask) -> dict[str, NDArray[np.integer[Any]]]:
+    """The labels, in which decided images have those that they replace, for each target on which nobody has decided."""
+    copies, labels = data.first_copies, {}
+    for name, values in data.labels.items():
+        is_known = (values != UNKNOWN).reshape(len(values), -1).any(axis=1)
+        former = np.full(len(data), -1)
+        rows = np.flatnonzero(replaced & is_known)[::-1]  # so that the first one of several copies stays
+        former[copies[rows]] = rows
+        is_undecided = decided & ~is_known & ~data.no_class.get(name, np.zeros(len(data), dtype=bool))
+        taken = np.flatnonzero(is_undecided & (former[copies] >= 0))
+        labels[name] = values.copy()
+        labels[name][taken] = values[former[copies[taken]]]
+    return labels
 
 
 def _notes(store: Store, products: Sequence[DecidedProduct], first: Dataset | None) -> list[Message]:
