@@ -14,7 +14,7 @@ from muslin.data.photos import Photo, PhotoImages
 from muslin.errors import DataError
 from muslin.models.predictor import Predictor
 from muslin.review.values import Decided, Product, value_of
-from muslin.workflows.review_dataset import DecidedPhotos, dataset_of, join_first, without_overlaps
+from muslin.workflows.review_dataset import DecidedPhotos, dataset_of, join_first, without_overlaps, without_untrained
 from muslin.workflows.review_decisions import TEST, TRAIN, DecidedProduct, labels_and_mask
 from muslin.workflows.review_first_data import edits_of, source_of
 from small_models import SIDE, small_bundle
@@ -144,6 +144,24 @@ def test_an_undecided_target_keeps_the_label_of_the_first_data(predictor: Predic
     assert data.labels["label"].tolist() == [0, 2, 2, 2]
     assert data.labels["colour"].tolist() == [0, 1, UNKNOWN, UNKNOWN]
     assert data.no_class["colour"].tolist() == [False, False, False, True]
+
+
+def test_classes_that_no_image_trains_are_left_out() -> None:
+    more = (
+        replace(KIND, classes=(*KIND.classes, "Hat", "Scarf")),
+        replace(TAGS, classes=(*TAGS.classes, "new", "old")),
+    )
+    labels = np.array([0, 4, 3, UNKNOWN, 1])
+    tags = np.array([[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [UNKNOWN] * 4, [0, 0, 0, 0]])
+    data = replace(
+        first_data([1, 2, 3, 4, 5]), targets=more, labels={"label": labels, "tags": tags},
+        parts=np.array(["train", "train", "test", "test", "test"], dtype=object),
+    )  # fmt: skip
+    left = without_untrained(data, (KIND, TAGS))
+    assert [target.classes for target in left.targets] == [(*KIND.classes, "Scarf"), (*TAGS.classes, "old")]
+    assert left.labels["label"].tolist() == [0, 3, UNKNOWN, UNKNOWN, 1]
+    assert left.labels["tags"].tolist() == [[1, 0, 0], [0, 1, 1], [UNKNOWN] * 3, [UNKNOWN] * 3, [0, 0, 0]]
+    assert [left.no_class[name].tolist() for name in ("label", "tags")] == [[False, False, True, False, False]] * 2
 
 
 def test_the_command_that_made_the_first_model_says_its_edits() -> None:

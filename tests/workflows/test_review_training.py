@@ -14,6 +14,7 @@ from PIL import Image
 import muslin
 from command_line import invoke, refusal
 from muslin.data.dataset import UNKNOWN, PixelImages, Target
+from muslin.data.split import split
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.errors import DataError, StoppedError, StorageError
 from muslin.messages import no_log
@@ -78,6 +79,9 @@ class Shop:
             for product in products
         ]  # fmt: skip
         self.store.decide(new, who)
+
+    def photo(self, product: Any) -> Path:
+        return self.photos[int(product.name.strip("p").removesuffix(".png").split("_")[-1])]
 
     def sample(self) -> list[Any]:
         """The random sample, in the order of rank."""
@@ -240,8 +244,7 @@ def test_conflicts_are_told_and_the_last_counts(shop: Shop) -> None:
 def test_changed_photos_do_not_train(shop: Shop) -> None:
     products = [each for each in shop.store.products() if each.rank >= 0.5]
     shop.decide(products)
-    changed = shop.photos[int(products[0].name.strip("p").removesuffix(".png").split("_")[-1])]
-    Image.fromarray(np.full((28, 28), 77, np.uint8)).save(changed)
+    Image.fromarray(np.full((28, 28), 77, np.uint8)).save(shop.photo(products[0]))
     logged: list[Any] = []
     data = read_review_data(shop.store, logged.append)
     assert images_of(data).sum() == len(products) - 1
@@ -265,6 +268,23 @@ def test_a_decision_replaces_the_label_of_the_first_data(shop: Shop, first_run: 
     assert len(np.unique(copies[data.dataset.parts == "train"])) == (data.dataset.parts == "train").sum()
     assert not set(copies[data.dataset.parts == "train"]) & set(copies[data.dataset.parts == "test"])
     assert replaced + leaked >= 20 - sum(each.in_test and each.rank < 0.5 for each in added)
+
+
+def test_an_added_class_of_a_sealed_photo_alone_does_not_train(shop: Shop, tmp_path: Path) -> None:
+    products = list(shop.store.products())
+    sealed = next(each for each in products if each.in_test and each.rank < 0.5)
+    other = next(each for each in products if each.rank >= 0.5)
+    shutil.copy(shop.photo(sealed), shop.photo(other))
+    add_catalogue(shop.store, tmp_path / "catalogue.csv")
+    products = list(shop.store.products())
+    shop.store.add_class("label", "umbrella", "Ada")
+    shop.decide(products)
+    shop.decide([each for each in products if each.id in (sealed.id, other.id)], value="umbrella")
+    dataset = read_review_data(shop.store).dataset
+    assert "umbrella" not in dataset.targets[0].classes
+    row = next(i for i, name in enumerate(dataset.ids) if str(name).startswith(f"decided/{sealed.id}/"))
+    assert (dataset.labels["label"][row], dataset.no_class["label"][row]) == (UNKNOWN, True)
+    assert row in split(dataset, validation_fraction=0.2, seed=0).test
 
 
 def test_nothing_decided_trains_nothing(shop: Shop) -> None:

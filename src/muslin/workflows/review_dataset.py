@@ -20,9 +20,9 @@ from muslin.errors import DataError, ImageError
 from muslin.messages import Log, Message, examples, no_log
 from muslin.models.predictor import Predictor
 from muslin.review.store import Store
-from muslin.review.values import labels_of
 from muslin.workflows.product_catalogue import open_catalogue
 from muslin.workflows.review_decisions import TEST, TRAIN, WAITING, DecidedProduct, decided_products, labels_and_mask
+from muslin.workflows.review_exchange import known_targets
 from muslin.workflows.review_first_data import first_model, read_first_data
 from muslin.workflows.review_products import fingerprint_of
 
@@ -69,11 +69,12 @@ def read_review_data(store: Store, log: Log = no_log) -> ReviewData:
     if first is None:
         check_random_sample(store, products)
     with_photos, notes = find_photos(store, [each for each in products if each.use != WAITING])
-    targets = [_target_of(store, target, products) for target in store.targets]
+    targets = known_targets(store)
     data = dataset_of(with_photos, targets, predictor, name=store.name)
     if first is not None:
         data = join_first(align(first, targets), data, predictor)
     data, overlaps = without_overlaps(data, 0 if first is None else len(first))
+    data = without_untrained(data, store.targets)
     notes = [*_notes(store, products, first), *notes, *overlaps]
     for note in notes:
         log(note)
@@ -102,7 +103,7 @@ def read_sealed_test(store: Store, log: Log = no_log) -> Dataset:
     """
     predictor = first_model(store)
     first = read_first_data(store, predictor, log)
-    targets = [replace(target, classes=store.classes(target.name)) for target in store.targets]
+    targets = known_targets(store)
     tests = []
     if first is not None and "test" in indices_by_part(first):
         tests.append(align(first.part("test"), targets))
@@ -115,17 +116,6 @@ def read_sealed_test(store: Store, log: Log = no_log) -> Dataset:
     if not tests:
         raise DataError("promotion_without_test", path=store.name)
     return tests[0] if len(tests) == 1 else join_first(tests[0], tests[1], predictor)
-
-
-def _target_of(store: Store, target: Target, products: Sequence[DecidedProduct]) -> Target:
-    """The target of the next model: the active model's classes, and those that people added and that can be trained."""
-    trained: set[str] = set()
-    for each in products:
-        decision = each.decided.get(target.name)
-        if each.use == TRAIN and decision is not None and decision.value is not None:
-            trained.update(labels_of(target, decision.value))
-    more = (name for name in store.classes(target.name) if name not in target.classes and name in trained)
-    return replace(target, classes=(*target.classes, *more))
 
 
 def find_photos(store: Store, products: Sequence[DecidedProduct]) -> tuple[list[DecidedPhotos], list[Message]]:
@@ -276,6 +266,30 @@ def _with_first_labels(data: Dataset, replaced: Mask, decided: Mask) -> dict[str
         labels[name] = values.copy()
         labels[name][taken] = values[former[copies[taken]]]
     return labels
+
+
+def without_untrained(data: Dataset, known: Sequence[Target]) -> Dataset:
+    """`data` without the classes of which no image trains; images that are decided as one have no class.
+
+    Args:
+        known: the targets with the classes that stay in any case.
+    """
+    stays = {target.name: target.classes for target in known}
+    targets, labels, no_class = [], {}, dict(data.no_class)
+    for target in data.targets:
+        values = data.labels[target.name]
+        is_of = values == 1 if target.kind == "multilabel" else values[:, np.newaxis] == np.arange(len(target.classes))
+        is_kept = is_of[data.parts == "train"].any(axis=0) | np.isin(target.classes, stays[target.name])
+        if (none := is_of[:, ~is_kept].any(axis=1)).any():
+            no_class[target.name] = none | no_class.get(target.name, np.zeros(len(data), dtype=bool))
+        if target.kind == "multilabel":
+            values = np.where(none[:, np.newaxis], UNKNOWN, values[:, is_kept])
+        else:
+            values = np.where(none | (values == UNKNOWN), UNKNOWN, (np.cumsum(is_kept) - 1)[values])
+        kept = tuple(name for name, is_left in zip(target.classes, is_kept, strict=True) if is_left)
+        targets.append(replace(target, classes=kept))
+        labels[target.name] = values
+    return replace(data, targets=tuple(targets), labels=labels, no_class=no_class)
 
 
 def _notes(store: Store, products: Sequence[DecidedProduct], first: Dataset | None) -> list[Message]:
