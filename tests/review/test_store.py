@@ -408,6 +408,19 @@ def test_a_store_does_not_grow_with_each_promotion(store: Store, tmp_path: Path)
         store.undo_promotion("Ada")
 
 
+def test_a_promotion_in_place_of_a_former_model_is_refused(store: Store, tmp_path: Path) -> None:
+    fill(store, 40)
+    first, second, third = store.active.digest, *(add_next_model(store, tmp_path, side) for side in (13, 14))
+    for digest in (second, third):
+        predict_all(store, digest, "Bag")
+    store.promote(second, "Ada", {}, instead_of=first)
+    with refuses("promotion_model_changed", path=store.name):
+        store.promote(third, "Bo", {}, instead_of=first)
+    assert store.undo_promotion("Ada", instead_of=second) == first
+    with refuses("promotion_model_changed", path=store.name):
+        store.undo_promotion("Bo", instead_of=second)
+
+
 def test_a_model_with_other_targets_is_not_promoted(store: Store, tmp_path: Path) -> None:
     seal(small_bundle(Target("colour", ("red", "blue"))), tmp_path / "other.muslin")
     digest = store.add_model(tmp_path / "other.muslin", {})

@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -368,6 +368,30 @@ def test_products_added_meanwhile_are_predicted_too(shop: Shop, tmp_path: Path) 
     result = promote(shop.store, candidate.digest, "Ada", ANY_MARGIN, add_too)
     assert (result.is_promoted, result.predicted) == (True, N_CATALOGUE + 27)
     assert len(shop.store.items("label", count=200)) == N_CATALOGUE + 27
+
+
+def test_a_model_promoted_meanwhile_stays_active(shop: Shop, first_run: Any, tmp_path: Path) -> None:
+    bundle, store = open_bundle(first_run.model), shop.store
+    for name in ("one", "other"):
+        seal(replace(bundle, provenance={**bundle.provenance, "name": name}), tmp_path / f"{name}.muslin")
+
+    def promote_other(message: Any) -> None:
+        if message.code == "review_predicting":
+            promote(store, str(tmp_path / "other.muslin"), "Bea", ANY_MARGIN)
+
+    with refuses("promotion_model_changed", path=store.name):
+        promote(store, str(tmp_path / "one.muslin"), "Ada", ANY_MARGIN, promote_other)
+    assert [each.who for each in store.promotions()] == ["Ada", "Bea"]
+    late = write_photos(make_garments(9, seed=7), tmp_path / "late")  # which the first model has not predicted
+    add_catalogue(store, write_table(tmp_path / "late.csv", late), options=AddOptions(is_new=True))
+
+    def undo_too(message: Any) -> None:
+        if message.code == "review_predicting":
+            undo_promotion(store, "Bea")
+
+    with refuses("promotion_model_changed", path=store.name):
+        undo_promotion(store, "Ada", undo_too)
+    assert [each.kind for each in store.promotions()] == ["init", "promote", "undo"]
 
 
 def test_vanished_photos_stop_a_promotion(shop: Shop, candidate: Candidate) -> None:

@@ -144,6 +144,15 @@ def active_digest(connection: Connection) -> str:
     return str(found)
 
 
+def check_active(connection: Connection, expected: str | None, name: str) -> None:
+    """
+    Raises:
+        DataError: another model than the expected one is active in the store called `name`.
+    """
+    if expected is not None and active_digest(connection) != expected:
+        raise DataError("promotion_model_changed", path=name)
+
+
 def read_promotions(connection: Connection) -> list[Promotion]:
     """All promotions, the first one first."""
     rows = connection.execute(select(PROMOTIONS).order_by(PROMOTIONS.c.id))

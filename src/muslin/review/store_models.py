@@ -59,14 +59,18 @@ class StoreModels:
         with self._database.writing() as connection:
             return model_rows.add_model(connection, Path(path), record)
 
-    def promote(self, digest: str, who: str, metrics: Mapping[str, Any]) -> None:
+    def promote(self, digest: str, who: str, metrics: Mapping[str, Any], *, instead_of: str | None = None) -> None:
         """Make a model the active one, whose predictions for all readable products are in the store.
 
+        Args:
+            instead_of: the digest of the model that is still to be active; None for any.
+
         Raises:
-            DataError: no such model, other targets, or missing predictions.
+            DataError: no such model, other targets, missing predictions, or another model has become active.
         """
         check_who(who)
         with self._database.writing() as connection:
+            model_rows.check_active(connection, instead_of, self.name)
             model_rows.add_promotion(connection, digest, "promote", who, metrics)
         with suppress(StorageError):  # the next promotion goes on with it
             self._forget_former_models()
@@ -86,14 +90,18 @@ class StoreModels:
         """The digest of the model that `undo_promotion` makes active again."""
         return model_rows.previous_digest(self.promotions())
 
-    def undo_promotion(self, who: str) -> str:
+    def undo_promotion(self, who: str, *, instead_of: str | None = None) -> str:
         """Make the model active again that was before the last promotion, and return its digest.
 
+        Args:
+            instead_of: as in `promote`.
+
         Raises:
-            DataError: there is none, or it has not predicted products that came later.
+            DataError: there is none, it has not predicted products that came later, or another model has become active.
         """
         check_who(who)
         with self._database.writing() as connection:
+            model_rows.check_active(connection, instead_of, self.name)
             digest = model_rows.previous_digest(model_rows.read_promotions(connection))
             if digest is None:
                 raise DataError("review_no_promotion", path=self.name)

@@ -115,14 +115,14 @@ def promote(
     Killed or stopped before its end, the old model stays active, and the same call goes on where it was.
 
     Raises:
-        DataError: as `compare_with_active`, or photos of products are gone.
+        DataError: as `compare_with_active`, photos of products are gone, or another model has become active meanwhile.
         StoppedError: `should_stop` returned true.
     """
     compared = compare_with_active(store, candidate, options, log)
     if compared.refusals:
         return compared
     metrics = {"checks": [check.to_dict() for check in compared.checks]}
-    make_active = partial(store.promote, compared.candidate, who, metrics)
+    make_active = partial(store.promote, compared.candidate, who, metrics, instead_of=compared.active)
     predicted = _predict_and(make_active, store, compared.candidate, log, should_stop)
     return PromotionResult(compared.active, compared.candidate, compared.checks, True, predicted)
 
@@ -153,14 +153,13 @@ def undo_promotion(
     """Make the model before the last promotion active again: its digest, and how many products it predicted first.
 
     Raises:
-        DataError: there was no promotion, or photos of products are gone.
+        DataError: there was no promotion, photos of products are gone, or another model has become active meanwhile.
         StoppedError: `should_stop` returned true.
     """
-    previous = store.previous
+    undo, previous = partial(store.undo_promotion, who, instead_of=store.active.digest), store.previous
     if previous is None:
-        return store.undo_promotion(who), 0  # which says why
-    predicted = _predict_and(partial(store.undo_promotion, who), store, previous, log, should_stop)
-    return store.active.digest, predicted
+        return undo(), 0  # which says why
+    return previous, _predict_and(undo, store, previous, log, should_stop)
 
 
 def find_model(store: Store, name: str) -> str:
