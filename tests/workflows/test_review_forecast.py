@@ -19,7 +19,7 @@ from muslin.models.bundle import seal
 from muslin.review.store import Store
 from muslin.review.values import StoreSettings
 from muslin.workflows.review_add import add_catalogue
-from muslin.workflows.review_forecast import REPEATS, forecast_review, learning_curve
+from muslin.workflows.review_forecast import REPEATS, default_numbers, forecast_review, learning_curve
 from muslin.workflows.training_data import Callbacks
 from review_stores import decision_on
 from small_models import small_bundle
@@ -57,6 +57,8 @@ def test_curve_predicts_the_random_sample_only(photos: Dataset) -> None:
     assert curve.confidence.shape == curve.correct.shape == (REPEATS, len(FRACTIONS), 29)
     assert not curve.correct[:, :, 1].any(), "what a person was not sure of counts as incorrect"
     assert 0 <= forecast(curve, labelled, 50, 0.9).accepted <= 1
+    assert [forecast(curve, labelled, more, 0.9).more for more in default_numbers(labelled)] == [89]
+    assert default_numbers(600) == (100, 250, 500)
 
 
 def test_curve_of_one_class_varies_that_class(photos: Dataset) -> None:
@@ -102,6 +104,8 @@ def test_store_forecasts_what_more_decisions_bring(photos: Dataset, tmp_path: Pa
         assert [each.more for each in found.forecasts] == [20, 40]
         assert found.forecasts[0].labelled > 60
         assert [message.code for message in found.messages] == ["review_forecast"] * 2
+        of_class = forecast_review(store, class_name=photos.targets[0].classes[0]).forecasts
+        assert [each.more for each in of_class] == [each.labelled for each in of_class] != []
         with pytest.raises(DataError) as raised:
             forecast_review(store, class_name="zeppelin", more=(5,))
     assert raised.value.code == "review_value_unknown"

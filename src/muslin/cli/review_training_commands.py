@@ -58,7 +58,9 @@ def review_train_command(store: str, options: dict[str, Any], as_json: bool) -> 
 @command(
     "review forecast store",
     option(
-        "--more COUNT", "Number of further decided products. Default: 100, 250, 500 and 1000.", type=click.IntRange(1)
+        "--more COUNT",
+        "Number of further decided products. Default: 100, 250, 500 and 1000, at most as many as are decided.",
+        type=click.IntRange(1),
     ),
     option("--class NAME", "Class of these products. Default: any class.", dest="class_name"),
     option("--target NAME", "Target. Default: the first one with one class per product."),

@@ -38,7 +38,7 @@ FOLDS = 5
 REPEATS = 2
 
 MORE = (100, 250, 500, 1000)
-"""Numbers of further products for which a forecast is made where none is named."""
+"""Numbers of further products for which a forecast is made where none is named and the curve reaches them."""
 
 Floats = NDArray[np.float32]
 
@@ -91,7 +91,7 @@ def forecast_review(
         target: by default the first one with one class for each product.
         class_name: of the further products; their share that is accepted is then that of this class. None for
             products of any class, as they come.
-        more: numbers of further products; by default those of MORE that are at most as many as are decided.
+        more: numbers of further products; by default `default_numbers`.
 
     Raises:
         MissingPartError: what training needs is not installed.
@@ -110,11 +110,17 @@ def forecast_review(
     if class_name is not None and class_name not in chosen.classes:
         raise DataError("review_value_unknown", target=chosen.name, **unknown(class_name, chosen.classes))
     curve, labelled = learning_curve(data, chosen, recipe, class_name, seed, callbacks)
-    numbers = more or tuple(number for number in MORE if number <= (MAX_GROWTH - 1) * labelled)
     forecasts = [
-        forecast(curve, labelled, number, precision, calibrates=class_name is None, seed=seed) for number in numbers
+        forecast(curve, labelled, number, precision, calibrates=class_name is None, seed=seed)
+        for number in more or default_numbers(labelled)
     ]
     return TargetForecast(chosen.name, class_name, precision, tuple(forecasts))
+
+
+def default_numbers(labelled: int) -> tuple[int, ...]:
+    """Those of MORE that a curve of so many products reaches; without one, the largest number that it reaches."""
+    largest = int((MAX_GROWTH - 1) * labelled)
+    return tuple(number for number in MORE if number <= largest) or (max(largest, 1),)
 
 
 def learning_curve(
