@@ -21,7 +21,7 @@ from muslin.review.queue import LOCK_S
 from muslin.review.sampling import is_in_test, rank_of
 from muslin.review.schema import ITEMS, LOCKS, VECTORS
 from muslin.review.store import Store
-from muslin.review.values import Filters, NewPrediction, NewProduct, StoreSettings
+from muslin.review.values import Filters, NewPrediction, NewProduct, StoreSettings, value_of
 from refusals import refuses
 from review_stores import CLASSES, PostgreSQL, confirm, decision_on, fill, fingerprints, n_items, new_product
 from small_models import small_bundle
@@ -459,6 +459,31 @@ def test_labels_of_a_multilabel_target_are_decided(place: str, tmp_path: Path) -
                 store.decide([decision_on(item, wrong)], "Ada")
         store.decide([decision_on(item, "[]")], "Ada")
         assert [d.value for d in store.decided("style")] == ["[]"]
+
+
+def test_labels_are_the_same_in_any_order(place: str, tmp_path: Path) -> None:
+    for name, classes in (("first", ("plain", "long")), ("next", ("plain", "long", "checked"))):
+        seal(small_bundle(Target("style", classes, "multilabel")), tmp_path / f"{name}.muslin")
+    with Store.create(place, tmp_path / "first.muslin", who="Ada") as store:
+        for name in ("wool", "checked"):
+            store.add_class("style", name, "Ada")
+        predicted = {"style": NewPrediction('["plain"]', 0.6, "review", ("plain",))}
+        catalogue = store.add_catalogue("/shop.csv", {})
+        store.put_products(catalogue, [NewProduct("a.jpg", "f", ("a.jpg",), "", predicted)], store.active.digest)
+        item = store.items("style")[0]
+        written = value_of(store.targets[0], ["wool", "checked"], store.classes("style")[2:])
+        sent = decision_on(item, written)
+        (receipt,) = store.decide([sent], "Ada")
+        digest = store.add_model(tmp_path / "next.muslin", {})
+        store.put_predictions(digest, [(item.product, predicted)])
+        store.promote(digest, "Ada", {})
+        now = value_of(store.targets[0], ["wool", "checked"], store.classes("style")[3:])
+        assert (written, now) == ('["wool", "checked"]', '["checked", "wool"]')
+        assert store.decide([replace(sent, value=now)], "Ada") == [replace(receipt, is_repeated=True)]
+        store.decide([decision_on(item, now)], "Bo")
+        assert store.conflicts("style") == []
+        store.decide([decision_on(item, '["wool"]')], "Bo")
+        assert len(store.conflicts("style")) == 1
 
 
 def test_what_was_decided_is_there_when_opened_again(place: str, model: Path) -> None:

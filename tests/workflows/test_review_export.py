@@ -16,7 +16,7 @@ from muslin.data.dataset import Target
 from muslin.data.tables import open_table
 from muslin.models.bundle import seal
 from muslin.review.store import Store
-from muslin.review.values import Filters
+from muslin.review.values import Filters, NewPrediction
 from muslin.storage.outputs import Output
 from muslin.workflows.review_add import AddOptions, add_catalogue
 from muslin.workflows.review_export import ExportedCatalogue, export_catalogue
@@ -156,6 +156,23 @@ def test_several_targets_have_columns_of_their_own(shop: Path) -> None:
     assert row["labels_decision"] == "corrected"
     assert len(exported.columns) == 15
     assert status.targets["labels"].counts.queue.total == 1
+
+
+def test_the_same_labels_in_another_order_are_confirmed(shop: Path) -> None:
+    labels = Target("labels", ("a", "b"), "multilabel")
+    for name, target in (("first", labels), ("next", replace(labels, classes=("b", "a")))):
+        seal(small_bundle(target), shop / f"{name}.muslin")
+    (shop / "shop.csv").write_text("image\nblack.png\n")
+    init(str(shop / "two.db"), shop / "first.muslin", who="Ada")
+    with Store.open(shop / "two.db") as store:
+        add_catalogue(store, shop / "shop.csv")
+        [item] = store.items("labels")
+        store.decide([decision_on(item, '["a", "b"]')], "Ada")
+        digest = store.add_model(shop / "next.muslin", {})
+        store.put_predictions(digest, [(item.product, {"labels": NewPrediction('["b", "a"]', 0.9, "accept", ())})])
+        store.promote(digest, "Ada", {})
+        _, [row] = export(store, shop / "out.csv")
+    assert row["decision"] == "confirmed"
 
 
 def test_a_taken_name_gets_another_one(store: Store, shop: Path) -> None:

@@ -11,7 +11,18 @@ from muslin.review.clock import now_text
 from muslin.review.database import Database
 from muslin.review.items import current_decisions, decided_of, drawn_of, update_items
 from muslin.review.schema import DECISIONS, ITEMS, LOCKS, PRODUCTS, active_items
-from muslin.review.values import DECIDED_KINDS, Conflict, Decided, NewDecision, Receipt, labels_of, refused_at, value_of
+from muslin.review.settings import find_target
+from muslin.review.values import (
+    DECIDED_KINDS,
+    Conflict,
+    Decided,
+    NewDecision,
+    Receipt,
+    label_set,
+    labels_of,
+    refused_at,
+    value_of,
+)
 
 PART = 500
 """Decisions that are added at once."""
@@ -123,18 +134,20 @@ def _with_requests(connection: Connection, part: Sequence[NewDecision], start: i
     requests = [decision.request for decision in part]
     rows = connection.execute(select(DECISIONS).where(DECISIONS.c.request.in_(requests)))
     known = {row.request: row for row in rows}
+    targets = {name: find_target(connection, name) for name in {new.target for new in part if new.request in known}}
     for index, new in enumerate(part, start):
         if new.request in known:
             with refused_at(index):
-                row = known[new.request]
-                _check_same(row, (new.product, new.target, new.kind, new.value, None))
-                if (row.note, row.who) != (new.note, who):
+                row, target = known[new.request], targets[new.target]
+                _check_same(row, (new.product, new.target, new.kind, None))
+                is_same_value = label_set(target, row.value) == label_set(target, new.value)
+                if not is_same_value or (row.note, row.who) != (new.note, who):
                     raise DataError("review_request_reused", request=row.request)
     return known
 
 
 def _check_same(row: Any, expected: tuple[object, ...]) -> None:
-    if (row.product, row.target, row.kind, row.value, row.undoes) != expected:
+    if (row.product, row.target, row.kind, row.undoes) != expected:
         raise DataError("review_request_reused", request=row.request)
 
 
@@ -187,7 +200,7 @@ def undo_decision(connection: Connection, number: int, who: str, request: str) -
         raise DataError("review_decision_missing", decision=number)
     known = connection.execute(select(DECISIONS).where(DECISIONS.c.request == request)).one_or_none()
     if known is not None:
-        _check_same(known, (row.product, row.target, "undo", None, number))
+        _check_same(known, (row.product, row.target, "undo", number))
     done = connection.scalar(select(DECISIONS.c.id).where(DECISIONS.c.undoes == number).limit(1))
     if done is not None:
         return Receipt(done, is_repeated=True)
@@ -240,9 +253,9 @@ def read_decided(database: Database, target: str) -> Iterator[Decided]:
         last = found[-1].product
 
 
-def conflicts(connection: Connection, target: str) -> list[Conflict]:
+def conflicts(connection: Connection, target: Target) -> list[Conflict]:
     """Products on which the last decisions of people differ, for the product as it is now."""
-    counting = (DECISIONS.c.target == target, DECISIONS.c.kind != "undo", ~_IS_UNDONE)
+    counting = (DECISIONS.c.target == target.name, DECISIONS.c.kind != "undo", ~_IS_UNDONE)
     several = (
         select(DECISIONS.c.product).where(*counting).group_by(DECISIONS.c.product)
         .having(func.count(DECISIONS.c.who.distinct()) > 1)
@@ -261,7 +274,7 @@ def conflicts(connection: Connection, target: str) -> list[Conflict]:
     return [
         Conflict(product, names[product], tuple(sorted(of_people.values(), key=lambda decided: decided.id)))
         for product, of_people in last.items()
-        if len({(decided.kind, decided.value) for decided in of_people.values()}) > 1
+        if len({(decided.kind, label_set(target, decided.value)) for decided in of_people.values()}) > 1
     ]
 
 

@@ -310,7 +310,7 @@ class Store(StoreModels):
     def conflicts(self, target: str) -> list[Conflict]:
         """Products on which people differ."""
         with self._database.reading() as connection:
-            return decisions.conflicts(connection, target)
+            return decisions.conflicts(connection, find_target(connection, target))
 
     # How far the work is
 

@@ -49,6 +49,11 @@ def labels_of(target: Target, value: str) -> tuple[str, ...]:
     return (value,) if target.kind == "multiclass" else tuple(json.loads(value))
 
 
+def label_set(target: Target, value: str | None) -> frozenset[str] | None:
+    """The labels of a value, by which values are compared: their order is that of the classes when it was written."""
+    return None if value is None else frozenset(labels_of(target, value))
+
+
 @contextmanager
 def refused_at(index: int) -> Iterator[None]:
     """An error in the block gets the parameter `index`: which of several decisions it is about."""

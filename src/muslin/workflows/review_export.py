@@ -19,7 +19,7 @@ from muslin.errors import DataError, unknown
 from muslin.evaluation.selective import ACCEPT, DECISIONS
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.review.store import Store
-from muslin.review.values import CatalogueRow, Decided, Filters, Item, labels_of
+from muslin.review.values import CatalogueRow, Decided, Filters, Item, label_set, labels_of
 from muslin.storage.outputs import Output
 from muslin.workflows.inputs import check_output
 from muslin.workflows.product_catalogue import check_no_photo, open_catalogue
@@ -186,7 +186,7 @@ class _Cells:
             self.decisions[target.name][item.decision] += 1
             tag = predicted if item.decision == DECISIONS[ACCEPT] else None
             return [tag, item.decision, None, None, None, predicted, item.probability]
-        decision = _decision_of(item, decided)
+        decision = _decision_of(target, item, decided)
         self.decisions[target.name][decision] += 1
         self.texts |= {decided.who, decided.note}
         tag = None if decided.value is None else _cell(target, decided.value)
@@ -213,10 +213,10 @@ def _items(store: Store, target: Target, catalogue: int) -> Iterator[Item]:
         start += len(page)
 
 
-def _decision_of(item: Item, decided: Decided) -> str:
+def _decision_of(target: Target, item: Item, decided: Decided) -> str:
     if decided.value is None:
         return _KINDS[decided.kind]
-    return CONFIRMED if decided.value == item.value else CORRECTED
+    return CONFIRMED if label_set(target, decided.value) == label_set(target, item.value) else CORRECTED
 
 
 def _cell(target: Target, value: str) -> CellValue:
