@@ -164,6 +164,35 @@ def test_next_months_catalogue_asks_nothing_twice(store: Store, shop: Path) -> N
         add_catalogue(store, shop / "copy.csv", options=AddOptions(instead_of=shop / "next.csv"))
 
 
+def test_interrupted_replacement_continues(store: Store, shop: Path) -> None:
+    add_catalogue(store, shop / "shop.csv")
+    (shop / "next.csv").write_text(SHOP)
+    instead = AddOptions(instead_of=shop / "shop.csv")
+    with pytest.raises(StoppedError):
+        add_catalogue(store, shop / "next.csv", options=instead, should_stop=lambda: True)
+    said: list[str] = []
+    again = add_catalogue(store, shop / "next.csv", options=instead, log=said.append)
+    assert counted(again) == {"unchanged": 4, "unreadable": 1}
+    assert [row.path for row in store.catalogues()] == [str(shop / "next.csv")]
+    assert "review_catalogue_moved" in [note.code for note in said]  # type: ignore[attr-defined]
+    (shop / "third.csv").write_text(SHOP)
+    with refuses("review_catalogue_unknown"):
+        add_catalogue(store, shop / "third.csv", options=instead)
+
+
+def test_a_replaced_catalogue_keeps_its_own_photos(store: Store, shop: Path) -> None:
+    for name, brightness in (("june", 0), ("july", 200)):
+        (shop / name / "images").mkdir(parents=True)
+        paint(shop / name / "images/a.png", brightness)
+        (shop / name / "shop.csv").write_text("image\na.png\n")
+    june, july = shop / "june/shop.csv", shop / "july/shop.csv"
+    add_catalogue(store, june, {"images": str(shop / "june/images")})
+    assert counted(add_catalogue(store, july, options=AddOptions(instead_of=june))) == {"changed": 1}
+    assert counted(add_catalogue(store, july, {"images": str(shop / "june/images")})) == {"changed": 1}
+    assert counted(add_catalogue(store, june, options=AddOptions(instead_of=july))) == {"unchanged": 1}
+    assert store.catalogues()[0].read_options == {"images": str(shop / "june/images")}
+
+
 def test_catalogue_is_read_again_with_the_same_options(store: Store, shop: Path) -> None:
     (shop / "images").rename(shop / "elsewhere")
     given = {"images": str(shop / "elsewhere")}

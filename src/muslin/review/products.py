@@ -148,9 +148,10 @@ def read_catalogues(connection: Connection) -> list[CatalogueRow]:
     return [CatalogueRow(row.id, row.path, row.read_options, row.added_at) for row in rows]
 
 
-def move_catalogue(connection: Connection, catalogue: int, path: str | Path) -> None:
+def move_catalogue(connection: Connection, catalogue: int, path: str | Path, read_options: Mapping[str, Any]) -> None:
     """Let a catalogue stand at another path. Ranks of its products stay as they are."""
-    connection.execute(update(CATALOGUES).where(CATALOGUES.c.id == catalogue).values(path=str(path)))
+    row = {"path": str(path), "read_options": dict(read_options)}
+    connection.execute(update(CATALOGUES).where(CATALOGUES.c.id == catalogue).values(row))
 
 
 def count_known(connection: Connection, products: Mapping[str, str]) -> dict[int, int]:

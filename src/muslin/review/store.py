@@ -160,10 +160,10 @@ class Store(StoreModels):
         with self._database.reading() as connection:
             return product_rows.read_catalogues(connection)
 
-    def move_catalogue(self, old: int, path: str | Path) -> None:
+    def move_catalogue(self, old: int, path: str | Path, read_options: Mapping[str, Any]) -> None:
         """Let a catalogue stand at another path from now on; its products and decisions stay."""
         with self._database.writing() as connection:
-            product_rows.move_catalogue(connection, old, path)
+            product_rows.move_catalogue(connection, old, path, read_options)
 
     def n_known(self, products: Mapping[str, str]) -> dict[int, int]:
         """Per catalogue how many of these products it has, by their names and fingerprints."""

@@ -17,7 +17,7 @@ from muslin.errors import DataError, StoppedError
 from muslin.messages import Log, Message, examples, no_log, plain
 from muslin.models.predictor import CHUNK, Predictor
 from muslin.review.store import Store
-from muslin.review.values import GONE, AddedCounts, NewProduct
+from muslin.review.values import GONE, AddedCounts, CatalogueRow, NewProduct
 from muslin.storage.local_path import check_local
 from muslin.workflows.product_catalogue import ProductCatalogue, open_catalogue
 from muslin.workflows.review_export import choose_catalogue
@@ -115,7 +115,7 @@ def add_catalogue(
     for note in (*catalogue.table.fixes, *catalogue.notes, *chosen.notes):
         log(note)
     source = absolute_source({"data": str(data), "test": None, "read_options": read_options})
-    _place(store, source["data"], catalogue, options)
+    _place(store, source, catalogue, options, log)
     number = store.add_catalogue(source["data"], source["read_options"])
     work = _Work(
         catalogue, predictor, chosen.precision, info.guarantee, _known(store, number), on_progress, should_stop
@@ -133,13 +133,41 @@ def add_catalogue(
 
 def _read_options(store: Store, data: str | Path, given: dict[str, Any], options: AddOptions) -> dict[str, Any]:
     """How to read the catalogue: as the last time where nothing is given, and always by the same column of products."""
-    wanted = {str(data), str(Path(data).absolute())}
     if options.instead_of is not None:
-        wanted = {choose_catalogue(store, options.instead_of).path}
-    known = next((dict(row.read_options) for row in store.catalogues() if row.path in wanted), {})
+        known = _options_after(_replaced(store, options.instead_of, data), Path(data).absolute())
+    else:
+        known = next((dict(row.read_options) for row in _rows_at(store, data)), {})
     if not given:
         return known
     return {name: value for name, value in known.items() if name == "product"} | given
+
+
+def _rows_at(store: Store, path: str | Path) -> list[CatalogueRow]:
+    return [row for row in store.catalogues() if row.path in (str(path), str(Path(path).absolute()))]
+
+
+def _replaced(store: Store, old: str | Path, new: str | Path) -> CatalogueRow:
+    """The catalogue that another one replaces, which has its place already where the addition was interrupted.
+
+    Raises:
+        DataError: there is no such catalogue.
+    """
+    try:
+        return choose_catalogue(store, old)
+    except DataError:
+        if moved := _rows_at(store, new):
+            return moved[0]
+        raise
+
+
+def _options_after(old: CatalogueRow, new: Path) -> dict[str, Any]:
+    """How a catalogue is read that replaces another one: as that, but not with the photos of that one's own folder."""
+    options, before = dict(old.read_options), Path(old.path)
+    images = Path(options.get("images") or "")
+    is_of_folder = before.parent != new.parent and images.is_relative_to(before.parent)
+    if before != new and (is_of_folder or images.is_relative_to(before)):
+        options.pop("images", None)
+    return options
 
 
 def _open_catalogue(
@@ -157,14 +185,16 @@ def _open_catalogue(
     return catalogue, {**read_options, "product": column}
 
 
-def _place(store: Store, path: str, catalogue: ProductCatalogue, options: AddOptions) -> None:
+def _place(store: Store, source: Mapping[str, Any], catalogue: ProductCatalogue, options: AddOptions, log: Log) -> None:
     """Move the catalogue that this one replaces, or refuse products that another one has already."""
-    paths = {row.id: row.path for row in store.catalogues()}
+    path, paths = source["data"], {row.id: row.path for row in store.catalogues()}
     if options.instead_of is not None:
-        old = choose_catalogue(store, options.instead_of)
+        old = _replaced(store, options.instead_of, path)
         if path in paths.values() and old.path != path:
             raise DataError("review_catalogue_known", path=path)
-        store.move_catalogue(old.id, path)
+        if old.path == path and Path(options.instead_of).absolute() != Path(path):
+            log(Message("review_catalogue_moved", path=path, other=str(options.instead_of)))
+        store.move_catalogue(old.id, path, source["read_options"])
     elif path not in paths.values() and paths and not options.is_new:
         sample = {product.name: product.fingerprint for product in islice(read_products(catalogue), SAMPLE)}
         found = store.n_known(sample)
