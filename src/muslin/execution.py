@@ -7,7 +7,7 @@ and what is shared alone, and a worker that would compute other bits is refused.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,6 +66,10 @@ The `shared` bytes are the same objects at every call in a worker, so that a tas
 """
 
 
+ShardOutcome = ShardResult | MuslinError | RuntimeError
+"""The result of a shard, or the error in its place: what the task raised, or that its worker ended TRIES times."""
+
+
 @dataclass(frozen=True)
 class ExecutorStatus:
     """What an executor does now.
@@ -89,7 +93,7 @@ class ExecutorStatus:
 
 
 class Executor(Protocol):
-    """Runs tasks on shards. One `map` at a time; `cancel` and `status` can be called from any thread."""
+    """Runs tasks on shards. One `map` or `outcomes` at a time; `cancel` and `status` can be called from any thread."""
 
     def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
         """The results of the shards, in their order.
@@ -109,6 +113,14 @@ class Executor(Protocol):
                 not as this process is, see `muslin.distributed.environment`; or no worker can be started or reached.
             RuntimeError: in its shard's place, the task raised another exception, whose traceback it holds.
             StoppedError: `cancel` was called (`execution_cancelled`).
+        """
+
+    def outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+        """As `map`, but each shard's result as soon as it is there, with the shard's number from 0.
+
+        An error that `map` raises in a shard's place is given as a value, and the other shards go on.
         """
 
     def cancel(self) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from muslin.distributed import open_executor
-from muslin.errors import ExecutionError, StoppedError
-from muslin.execution import Shard, content_of
+from muslin.errors import DataError, ExecutionError, StoppedError
+from muslin.execution import Shard, ShardResult, content_of
 from refusals import refuses
 
 
@@ -30,6 +30,13 @@ def test_cancelled_executor_starts_no_shard() -> None:
         executor.cancel()
         with refuses("execution_cancelled", StoppedError):
             next(results)
+
+
+def test_outcome_can_be_an_error_after_which_others_come() -> None:
+    with open_executor() as executor:
+        outcomes = dict(executor.outcomes("shard_tasks:refuse", [Shard({"n": n}) for n in range(4)], {}))
+        assert [type(outcomes[n]) for n in range(4)] == [ShardResult, ShardResult, DataError, ShardResult]
+        assert executor.status().done == 3
 
 
 @pytest.mark.parametrize("where", ["", "cluster", "local", "http://head:10001"])

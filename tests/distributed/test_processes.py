@@ -16,7 +16,7 @@ import pytest
 import muslin
 from muslin.distributed import open_executor
 from muslin.errors import DataError, ExecutionError, StoppedError
-from muslin.execution import AHEAD_PER_WORKER, TRIES, Executor, Shard, content_of
+from muslin.execution import AHEAD_PER_WORKER, TRIES, Executor, Shard, ShardResult, content_of
 from muslin.messages import Message
 from refusals import refuses
 
@@ -99,6 +99,29 @@ def test_shard_that_ends_every_process_is_named(executor: Executor, tmp_path: Pa
     assert len(list(tmp_path.glob("1-*"))) == TRIES
     [after] = executor.map("shard_tasks:end", shards[2:3], {})
     assert after.params["n"] == 2
+
+
+def test_outcomes_come_as_soon_as_they_are_there(executor: Executor, tmp_path: Path) -> None:
+    shards = [Shard({"n": n, "folder": str(tmp_path)}) for n in range(8)]
+    outcomes = executor.outcomes("shard_tasks:await_others", shards, {})
+    assert sorted(next(outcomes)[0] for _ in range(7)) == list(range(1, 8))
+    (tmp_path / "go").touch()
+    [(number, found)] = outcomes
+    assert (number, found) == (0, ShardResult({"n": 0}))
+
+
+def test_outcome_of_a_lost_shard_lets_the_others_go_on(executor: Executor, tmp_path: Path) -> None:
+    shards = [Shard({"n": n, "name": f"SKU-{n}", "folder": str(tmp_path), "ends": 9 * (n == 1)}) for n in range(9)]
+    outcomes = dict(executor.outcomes("shard_tasks:end", shards, {}))
+    lost = outcomes.pop(1)
+    assert isinstance(lost, ExecutionError)
+    assert (lost.code, lost.params["name"]) == ("shard_lost", "SKU-1")
+    assert sorted(outcomes) == [0, *range(2, 9)]
+    assert all(isinstance(each, ShardResult) and each.params["n"] == n for n, each in outcomes.items())
+    refused = dict(executor.outcomes("shard_tasks:refuse", [Shard({"n": n}) for n in range(6)], {}))
+    assert {n: type(each) for n, each in refused.items() if not isinstance(each, ShardResult)} == {
+        2: DataError, 4: RuntimeError,
+    }  # fmt: skip
 
 
 def test_memory_of_a_task_has_a_limit() -> None:

@@ -14,7 +14,8 @@ from muslin.data.synthetic import SyntheticDataset
 from muslin.models.bundle import open_bundle
 from muslin.workflows.run_folder import Run
 
-WORDS = ["--shape", "28x28", "--recipes", "quick", "--set", "epochs=2", "--set", "batch_size=40", "--threads", 1]
+SMALL = ["--shape", "28x28", "--recipes", "quick", "--set", "batch_size=40", "--threads", 1]
+WORDS = [*SMALL, "--set", "epochs=2"]
 
 
 @pytest.fixture
@@ -43,3 +44,17 @@ def test_interrupted_sweep_on_processes_resumes(table: Path, tmp_path: Path) -> 
         out=tmp_path / "alone",
     )  # fmt: skip
     assert open_bundle(Run(out / "quick-seed-1").model).weights == open_bundle(alone.model).weights
+
+
+@pytest.mark.long  # two processes import torch
+def test_variant_is_kept_while_a_longer_one_is_trained(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    with start(
+        "sweep", table, *SMALL, "--set", "epochs=2000,1", "--on", "local:2", "--out", out, cwd=tmp_path
+    ) as process:
+        while not (out / "quick-epochs=1-seed-0" / "run.json").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+        process.communicate()
+    assert not (out / "quick-epochs=2000-seed-0").exists()
+    assert open_bundle(Run(out / "quick-epochs=1-seed-0").model).targets[0].name == "label"

@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from muslin.cli.sweep_commands import parse_seeds
 from muslin.data.convert import write_csv
 from muslin.data.synthetic import SyntheticDataset, make_garments
 from muslin.distributed.in_process import InProcess
+from muslin.distributed.tasks import shard_lost
 from muslin.errors import StoppedError
+from muslin.execution import Shard, ShardOutcome
 from muslin.models.bundle import open_bundle
 from muslin.workflows import sweep as sweep_workflow
 from muslin.workflows.run_folder import Run
@@ -152,6 +154,26 @@ def test_failed_variant_is_named_and_the_others_go_on(table: Path, tmp_path: Pat
     again = invoke(capfd, "sweep", "--resume", out, "--json")
     assert again.json["error"]["code"] == "sweep_variants_failed"
     assert (out / "quick-batch_size=40-seed-0" / "run.json").stat().st_mtime_ns == before
+
+
+class Losing(InProcess):
+    """An executor whose workers all end with the first variant."""
+
+    def outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Any
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+        first, *others = shards
+        for number, found in super().outcomes(task, others, shared):
+            yield number + 1, found
+        yield 0, shard_lost(first)
+
+
+def test_variant_that_ends_its_workers_is_named(table: Path, tmp_path: Path) -> None:
+    options = SweepOptions(["quick"], [0, 1], SMALL, TRAINING)
+    found = sweep_workflow.sweep(table, options, out=tmp_path / "sweep", control=SweepControl(Losing()))
+    assert [result.status for result in found.results] == ["failed", "finished"]
+    assert (found.results[0].problem or {})["code"] == "shard_lost"
+    assert found.best is found.results[1]
 
 
 def stopping_after(steps: int) -> Callable[[], bool]:

@@ -1,11 +1,11 @@
 """Shards one after the other in this process, whose threads each task uses."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
-from muslin.distributed.tasks import load_task, run_task
-from muslin.errors import StoppedError
-from muslin.execution import ExecutorStatus, Shard, ShardResult
+from muslin.distributed.tasks import load_task, results_of, run_task
+from muslin.errors import MuslinError, StoppedError
+from muslin.execution import ExecutorStatus, Shard, ShardOutcome, ShardResult
 from muslin.machine import physical_cores
 
 
@@ -17,17 +17,25 @@ class InProcess:
         self._running = self._done = 0
 
     def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
+        return results_of(self.outcomes(task, shards, shared))
+
+    def outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
         work = load_task(task)
-        for shard in shards:
+        for number, shard in enumerate(shards):
             if self._is_cancelled.is_set():
                 raise StoppedError("execution_cancelled")
+            found: ShardOutcome
             self._running = 1
             try:
-                result = run_task(work, shard, shared)
+                found = run_task(work, shard, shared)
+                self._done += 1
+            except (MuslinError, RuntimeError) as error:
+                found = error
             finally:
                 self._running = 0
-            self._done += 1
-            yield result
+            yield number, found
 
     def cancel(self) -> None:
         self._is_cancelled.set()

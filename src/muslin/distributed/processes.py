@@ -2,15 +2,15 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from muslin.distributed.environment import environment
-from muslin.distributed.tasks import digests_of, shard_lost
+from muslin.distributed.tasks import digests_of, results_of, shard_lost
 from muslin.distributed.worker import sizes_of, split
-from muslin.errors import ExecutionError, StoppedError
-from muslin.execution import AHEAD_PER_WORKER, THREADS_VARIABLE, TRIES, ExecutorStatus, Shard, ShardResult
+from muslin.errors import ExecutionError, MuslinError, StoppedError
+from muslin.execution import AHEAD_PER_WORKER, THREADS_VARIABLE, TRIES, ExecutorStatus, Shard, ShardOutcome, ShardResult
 from muslin.library_errors import reason_of
 from muslin.machine import physical_cores
 from muslin.workers import WorkerEnded, WorkerProcess
@@ -33,16 +33,26 @@ class Processes:
         self._done = self._retried = 0
 
     def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
-        given, ahead = _Given(shared), deque[Future[ShardResult]]()
+        return results_of(self._outcomes(task, shards, shared, in_order=True))
+
+    def outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+        return self._outcomes(task, shards, shared, in_order=False)
+
+    def _outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+        given, ahead = _Given(shared), dict[Future[ShardResult], int]()
         pool = ThreadPoolExecutor(self._count)
         try:
-            for shard in shards:
+            for number, shard in enumerate(shards):
                 self._check()
-                ahead.append(pool.submit(self._run, task, shard, given))
+                ahead[pool.submit(self._run, task, shard, given)] = number
                 if len(ahead) >= AHEAD_PER_WORKER * self._count:
-                    yield ahead.popleft().result()
+                    yield _take_next(ahead, in_order)
             while ahead:
-                yield ahead.popleft().result()
+                yield _take_next(ahead, in_order)
         finally:
             given.is_closed = True
             pool.shutdown(wait=False, cancel_futures=True)
@@ -112,6 +122,16 @@ class Processes:
     def _check(self) -> None:
         if self._is_cancelled:
             raise StoppedError("execution_cancelled")
+
+
+def _take_next(ahead: dict[Future[ShardResult], int], in_order: bool) -> tuple[int, ShardOutcome]:
+    """The number and the outcome of the first shard in `ahead`, or of one that is done, which is taken out."""
+    future = next(iter(ahead)) if in_order else next(iter(wait(ahead, return_when=FIRST_COMPLETED).done))
+    number = ahead.pop(future)
+    try:
+        return number, future.result()
+    except (MuslinError, RuntimeError) as error:
+        return number, error
 
 
 class _Given:

@@ -1,7 +1,7 @@
 """Shards on the machines of a Ray cluster, by Ray Core alone: an actor for each processor, and objects.
 
 ```
-shards ─► waiting ─► calls: at most AHEAD_PER_WORKER a worker ─► results, kept until their turn ─► yielded in order
+shards ─► waiting ─► calls: at most AHEAD_PER_WORKER a worker ─► results, which `map` keeps until their turn
              ▲          │ the worker or its machine ended
              └──────────┘
 ```
@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,9 +19,18 @@ from typing import Any
 from muslin.distributed.environment import environment
 from muslin.distributed.ray_cluster import RayCluster
 from muslin.distributed.ray_worker import actor_class, result_of
-from muslin.distributed.tasks import digests_of, shard_lost
+from muslin.distributed.tasks import digests_of, results_of, shard_lost
 from muslin.errors import ExecutionError, MuslinError, StoppedError
-from muslin.execution import AHEAD_PER_WORKER, MEMORY_MB, TRIES, ExecutorStatus, Params, Shard, ShardResult
+from muslin.execution import (
+    AHEAD_PER_WORKER,
+    MEMORY_MB,
+    TRIES,
+    ExecutorStatus,
+    Params,
+    Shard,
+    ShardOutcome,
+    ShardResult,
+)
 from muslin.library_errors import reason_of
 from muslin.workers import pack_messages
 
@@ -66,15 +75,25 @@ class RayExecutor:
         self._before = ExecutorStatus(0, 0, 0, 0)  # all earlier jobs
 
     def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
+        return results_of(self._outcomes(task, shards, shared, in_order=True))
+
+    def outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+        return self._outcomes(task, shards, shared, in_order=False)
+
+    def _outcomes(
+        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool
+    ) -> Generator[tuple[int, ShardOutcome], None, None]:
         job: _Job | None = None
         try:
             self._check_cancelled()
             with self._lock:
-                job = self._job = _Job(self._cluster, self._workers_for(task, shared), iter(shards))
+                job = self._job = _Job(self._cluster, self._workers_for(task, shared), iter(shards), in_order)
             while not job.is_done:
                 self._check_cancelled()
-                if (result := job.step()) is not None:
-                    yield result
+                if (outcome := job.step()) is not None:
+                    yield outcome
         except ExecutionError:
             self._check_cancelled()  # the connection was closed under a call
             raise
@@ -293,12 +312,12 @@ def _processors(node: Mapping[str, Any]) -> int:
 
 
 class _Job:
-    """The shards of one `map`, and where each of them is."""
+    """The shards of one `map` or `outcomes`, and where each of them is."""
 
-    def __init__(self, cluster: RayCluster, workers: _Workers, shards: Iterator[Shard]) -> None:
-        self.workers, self._cluster, self._shards = workers, cluster, shards
+    def __init__(self, cluster: RayCluster, workers: _Workers, shards: Iterator[Shard], in_order: bool) -> None:
+        self.workers, self._cluster, self._shards, self._in_order = workers, cluster, shards, in_order
         self._waiting: deque[_SentShard] = deque()  # whose worker ended
-        self._kept: dict[int, ShardResult | Exception] = {}
+        self._kept: dict[int, ShardOutcome] = {}
         self._read = self._given_back = 0
         self._is_read = False
         self.done = self.retried = 0
@@ -307,23 +326,22 @@ class _Job:
     def is_done(self) -> bool:
         return self._is_read and self._given_back == self._read
 
-    def step(self) -> ShardResult | None:
-        """Hand out shards, wait a little for results, and give back the next one if it is there.
-
-        Raises:
-            Exception: what stands in the next one's place.
-        """
+    def step(self) -> tuple[int, ShardOutcome] | None:
+        """Hand out shards, wait a little for results, and give back the next one if it is there, with its number."""
         self.workers.look()
         self._hand_out()
-        self._collect(0 if self._given_back in self._kept else LOOK_S)
-        if self._given_back not in self._kept:
+        self._collect(0 if self._next_number() in self._kept else LOOK_S)
+        number = self._next_number()
+        if number not in self._kept:
             return None
-        found = self._kept.pop(self._given_back)
+        found = self._kept.pop(number)
         self._given_back += 1
-        if isinstance(found, Exception):
-            raise found
-        self.done += 1
-        return found
+        self.done += isinstance(found, ShardResult)
+        return number, found
+
+    def _next_number(self) -> int:
+        """Of the result to be given back next, which may not be there yet."""
+        return self._given_back if self._in_order else next(iter(self._kept), -1)
 
     def _hand_out(self) -> None:
         for calls in range(AHEAD_PER_WORKER):

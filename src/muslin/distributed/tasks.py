@@ -1,11 +1,12 @@
 """One shard in the process that works on it: the same for every executor."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from importlib import import_module
 
 from muslin.errors import ExecutionError
-from muslin.execution import TRIES, Shard, ShardResult, Task
+from muslin.execution import TRIES, Shard, ShardOutcome, ShardResult, Task
 
 
 def load_task(name: str) -> Task:
@@ -41,6 +42,15 @@ def check_shared(shared: Mapping[str, bytes], digests: Mapping[str, str]) -> Non
     found = digests_of(shared)
     if damaged := [name for name in digests if found.get(name) != digests[name]]:
         raise ExecutionError("content_damaged", name=damaged[0])
+
+
+def results_of(outcomes: Generator[tuple[int, ShardOutcome], None, None]) -> Iterator[ShardResult]:
+    """The results of shards; raises the error in a shard's place, after which no other shard is begun."""
+    with closing(outcomes):
+        for _, found in outcomes:
+            if isinstance(found, Exception):
+                raise found
+            yield found
 
 
 def shard_lost(shard: Shard) -> ExecutionError:

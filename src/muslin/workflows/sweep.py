@@ -12,14 +12,14 @@ import shlex
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from muslin.data.dataset import Dataset
-from muslin.errors import DataError, ExecutionError, MuslinError, RecipeError, StoppedError, StorageError
-from muslin.execution import Executor
+from muslin.errors import DataError, MuslinError, RecipeError, StoppedError, StorageError
+from muslin.execution import Executor, ShardOutcome, ShardResult
 from muslin.extras import require_extra
 from muslin.messages import Message, no_log
 from muslin.storage.atomic import storage_errors
@@ -214,26 +214,35 @@ def _by_workers(
     folder: SweepFolder, data: SourceData, variants: Sequence[Variant], shared: TrainOptions, control: SweepControl
 ) -> Iterator[tuple[Variant, Outcome]]:
     """Let the executor train the variants, and write the runs that come back."""
-    executor, content, left = control.executor, shared_content(data), list(variants)
+    executor, content = control.executor, shared_content(data)
     assert executor is not None
     notes = ExecutorNotes(executor, control.callbacks.log)
-    with _cancelled_by(control.callbacks.should_stop, executor):
-        while left:
-            shards = [variant_shard(data, variant, shared) for variant in left]
-            try:
-                for result in executor.map(TASK, shards, content):
-                    variant = left.pop(0)
-                    if (problem := result.params["problem"]) is None:
-                        _replace_unfinished(folder, variant)
-                        write_run(result.content, folder.run(variant))
-                    notes.tell()
-                    yield variant, (result.params.get("validated_on"), problem)
-            except (ExecutionError, RuntimeError) as error:
-                if isinstance(error, ExecutionError) and error.code != "shard_lost":
-                    raise
-                lost = error.message if isinstance(error, MuslinError) else internal_fault(error)
-                yield left.pop(0), (None, lost)
+    shards = [variant_shard(data, variant, shared) for variant in variants]
+    with (
+        _cancelled_by(control.callbacks.should_stop, executor),
+        closing(executor.outcomes(TASK, shards, content)) as outcomes,
+    ):
+        for number, found in outcomes:
+            variant, result = variants[number], _result_of(found)
+            if (problem := result.params["problem"]) is None:
+                _replace_unfinished(folder, variant)
+                write_run(result.content, folder.run(variant))
+            notes.tell()
+            yield variant, (result.params.get("validated_on"), problem)
     notes.end()
+
+
+def _result_of(found: ShardOutcome) -> ShardResult:
+    """What a worker says of a variant; of one that ended its workers, that it failed.
+
+    Raises:
+        MuslinError: no other variant can be trained either.
+    """
+    if isinstance(found, ShardResult):
+        return found
+    if isinstance(found, MuslinError) and found.code != "shard_lost":
+        raise found
+    return ShardResult({"problem": found.message if isinstance(found, MuslinError) else internal_fault(found)})
 
 
 def _replace_unfinished(folder: SweepFolder, variant: Variant) -> None:
