@@ -19,7 +19,7 @@ from muslin.review.search import conditions
 from muslin.review.values import Filters, Tally
 
 LOCK_S = 600.0
-"""How long a person has an item on their page before others can get it."""
+"""How long a person has an item on their page before it is given out again."""
 
 WINDOW_PAGES = 8
 """Pages of the random sample from which a page of one value is filled."""

@@ -1,6 +1,6 @@
 """The tables of a review store, in SQLite and in PostgreSQL.
 
-Decisions and promotions are appended and never changed. What counts now is the view `current_decisions`, which
+Decisions and promotions are appended and never changed. What counts is in the view `current_decisions`, which
 `muslin.review.migrations` makes; the table `items` follows from it and from the predictions of the models, so that
 pages and counts need no search. A value is text: a class for a multiclass target; for a multilabel target a JSON array
 of its labels in the target's order, as `muslin.review.values.value_of` writes it. Times are UTC, as ISO 8601 texts.
@@ -356,4 +356,4 @@ LOCKS = Table(
     Column("page", AnyText, nullable=False),  # which of the person's pages, such as two tabs
     Column("expires", Float, nullable=False),  # seconds since 1970, by the clock of the machine that writes
 )
-"""Products that a person has on their page, so that nobody else gets them."""
+"""Products that a person has on their page, so that nobody gets them again meanwhile."""

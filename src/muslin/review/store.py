@@ -204,7 +204,7 @@ class Store(StoreModels):
     def next_items(self, target: str, who: str, count: int = 48, filters: Filters = _ALL, page: str = "") -> list[Item]:
         """The next items for a person, the least confident first, all with one predicted value; see `queue`.
 
-        For `queue.LOCK_S` nobody else gets them, nor the same person on another page.
+        For `queue.LOCK_S` nobody gets them again, not even the same page, unless they are released; see `release`.
 
         Args:
             page: tells the pages of one person apart, such as two tabs.

@@ -1,8 +1,9 @@
 """Everything decided in a review store and the first model's data, as one Dataset to train the next model on.
 
-The last decision counts. Only the random sample calibrates, validates and tests, as `Dataset.drawn_at_random` says;
-the other decided products, of which the model was uncertain, train. The test part is sealed: it has the first model's
-own test set and half of the random sample, and no image of it, nor a copy of one, ever trains.
+The last decision on a product's present photos counts. Only the random sample calibrates, validates and tests, as
+`Dataset.drawn_at_random` says; the other decided products, of which the model was uncertain, train. The test part is
+sealed: it has the first model's own test set and half of the random sample as large as it is now, and no image of it,
+nor a copy of one, trains.
 """
 
 from collections.abc import Mapping, Sequence
