@@ -480,6 +480,8 @@ def test_labels_are_the_same_in_any_order(place: str, tmp_path: Path) -> None:
         now = value_of(store.targets[0], ["wool", "checked"], store.classes("style")[3:])
         assert (written, now) == ('["wool", "checked"]', '["checked", "wool"]')
         assert store.decide([replace(sent, value=now)], "Ada") == [replace(receipt, is_repeated=True)]
+        assert len(store.items("style", Filters(decided_values=(now,)))) == 1
+        assert store.items("style", Filters(decided_values=('["wool"]',))) == []
         store.decide([decision_on(item, now)], "Bo")
         assert store.conflicts("style") == []
         store.decide([decision_on(item, '["wool"]')], "Bo")

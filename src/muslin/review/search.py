@@ -1,14 +1,16 @@
 """The search over items: filters, order and a page of the result."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, false, or_, select, true
 
+from muslin.data.dataset import Target
 from muslin.errors import DataError, unknown
 from muslin.review.items import in_sample
 from muslin.review.migrations import CURRENT
 from muslin.review.schema import DECISIONS, ITEMS, OPEN_ITEMS, PRODUCTS, active_items, searchable
-from muslin.review.values import DRAWN, STATES, Filters
+from muslin.review.values import DRAWN, STATES, Filters, label_set
 
 _NAMED = PRODUCTS.alias("named")
 _ORDERS: dict[str, tuple[Any, ...]] = {
@@ -34,6 +36,16 @@ def found_products(
         query, last = select(_NAMED.c.id).where(is_found), _NAMED.c.id
     ordered = query.order_by(*_ORDERS[sort], last).offset(start).limit(count)
     return list(connection.scalars(ordered))
+
+
+def in_any_order(connection: Connection, target: Target, filters: Filters) -> Filters:
+    """The filters with each way in which a decided value is written: labels are in the order that the classes had."""
+    if target.kind == "multiclass" or not filters.decided_values:
+        return filters
+    wanted = {label_set(target, value) for value in filters.decided_values}
+    written = select(DECISIONS.c.value).where(DECISIONS.c.target == target.name, DECISIONS.c.value.is_not(None))
+    found = [value for value in connection.scalars(written.distinct()) if label_set(target, value) in wanted]
+    return replace(filters, decided_values=(*filters.decided_values, *found))
 
 
 def conditions(filters: Filters, spot_checks: float) -> list[ColumnElement[bool]]:

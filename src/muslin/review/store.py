@@ -211,7 +211,7 @@ class Store(StoreModels):
         """
         check_who(who)
         with self._database.writing() as connection:
-            find_target(connection, target)
+            filters = search.in_any_order(connection, find_target(connection, target), filters)
             spot_checks = read_info(connection).spot_checks
             found = queue.next_products(connection, target, who, page, count, filters, spot_checks)
             return self._items(connection, target, found)
@@ -232,7 +232,7 @@ class Store(StoreModels):
         if sort not in SORTS:
             raise DataError("review_sort_unknown", **unknown(sort, SORTS))
         with self._database.reading() as connection:
-            find_target(connection, target)
+            filters = search.in_any_order(connection, find_target(connection, target), filters)
             spot_checks = read_info(connection).spot_checks
             found = search.found_products(connection, target, filters, sort, start, count, spot_checks)
             return self._items(connection, target, found)
