@@ -141,7 +141,7 @@ def read_items(
 
 
 def _item_of(row: Any, digest: str, spot_checks: float, of_fingerprints: Mapping[str, Decided]) -> Item:
-    decided = of_fingerprints.get(row.fingerprint) or next(reversed(of_fingerprints.values()), None)
+    decided = of_fingerprints.get(row.fingerprint) or next(iter(list(of_fingerprints.values())[::-1]), None)
     return Item(
         product=row.product,
         name=row.name,
