@@ -112,13 +112,14 @@ def test_woocommerce_export_gets_its_categories(
     export.write_bytes(dialect.write(WOOCOMMERCE_COLUMNS, woocommerce_rows()))
     products = fetched(export, host)
     assert without_last_cells(products.read_bytes(), 1, dialect, len(WOOCOMMERCE_COLUMNS)) == export.read_bytes()
-    tagged = tmp_path / "tagged.csv"
-    assert invoke(capfd, "tag", model, products, "-o", tagged, "--precision", 0.9).code == 0
+    tagged, tree = tmp_path / "tagged.csv", tmp_path / "tree.csv"
+    tree.write_text("tag,parent\nBag,Accessories\n")
+    assert invoke(capfd, "tag", model, products, "-o", tagged, "--precision", 0.9, "--taxonomy", tree).code == 0
     tags = [(row["tag"], row["decision"]) for row in rows_of(tagged, dialect)]
     assert tags == [("Bag", "accept"), ("", ""), ("", ""), ("Trouser", "review")]
-    invoke(capfd, "fill", export, tagged, "--column", "Categories", "-o", tmp_path / "import.csv")
+    invoke(capfd, "fill", export, tagged, "--column", "Categories", "--with-parents", "-o", tmp_path / "import.csv")
     expected = woocommerce_rows()
-    expected[0]["Categories"] = "Bag"
+    expected[0]["Categories"] = "Accessories > Bag"
     assert (tmp_path / "import.csv").read_bytes() == dialect.write(WOOCOMMERCE_COLUMNS, expected)
 
 
@@ -142,6 +143,46 @@ def test_fill_takes_only_accepted_tags_of_the_same_rows(tmp_path: Path, capfd: A
         assert error_object(invoke(capfd, *words, tmp_path / "n.csv", "--json"))["code"] == code
         assert not (tmp_path / "n.csv").exists()
     assert error_object(invoke(capfd, *words, export, "--overwrite", "--json"))["code"] == "output_is_input"
+
+
+def first_filled(folder: Path, export: str, tagged: str, capfd: Any, *options: object) -> str:
+    """The cell `type` of the first row, filled from the tagged table; or the code and the column of the error."""
+    (folder / "export.csv").write_text(export)
+    (folder / "tagged.csv").write_text(tagged)
+    words = ("--column", "type", "-o", folder / "o.csv", "--overwrite", "--json", *options)
+    done = invoke(capfd, "fill", folder / "export.csv", folder / "tagged.csv", *words)
+    if done.code:
+        error = error_object(done)
+        return f"{error['code']} {error['params'].get('column') or error['params']['name']}"
+    return rows_of(folder / "o.csv", DIALECTS["plain"])[0]["type"]
+
+
+def test_fill_takes_the_tags_where_the_shop_has_such_columns(tmp_path: Path, capfd: Any) -> None:
+    def filled(own: str, cells: str, added: str, new: str, *options: object) -> str:
+        export = f"sku,type,{own}\n1,,{cells}\n"
+        return first_filled(tmp_path, export, f"sku,type,{own},{added}\n1,,{cells},{new}\n", capfd, *options)
+
+    new = ("muslin_tag,parent,decision", "Coat,Tops,accept")
+    assert filled("tag", "summer", *new) == "Coat"
+    assert filled("Tag", "summer", *new, "--with-parents") == "Tops > Coat"
+    assert filled("tag", "summer", *new, "--from", "muslin_tag") == "Coat"
+    assert filled("tag", "summer", *new, "--from", "parent") == "Tops"
+    assert filled("parent", "77", "tag,muslin_parent,decision", "Coat,Tops,accept", "--with-parents") == "Tops > Coat"
+    assert filled("decision", "accept", "tag,muslin_decision", "Coat,review") == ""
+    new = ("kind_tag,kind_decision,muslin_season_tag,season_decision", "Hat,review,Winter,accept")
+    assert filled("season_tag", "summer", *new, "--from", "season_tag") == "Winter"
+    assert filled("parent", "77", "tag,decision", "Coat,accept", "--with-parents") == "fill_column_own parent"
+    assert filled("tag", "summer", "decision", "accept") == "fill_column_own tag"
+    assert filled("note", "", "tag,probability", "Coat,0.9") == "column_unknown decision"
+
+
+def test_fill_takes_the_decisions_beside_the_tags(tmp_path: Path, capfd: Any) -> None:
+    export = "sku,type,tag\n1,,summer\n"
+    first, second = "muslin_tag,parent,probability,decision,error", "muslin_tag_2,muslin_parent,muslin_probability"
+    cells = "summer,Coat,Tops,0.4,review,,Hat,Heads,0.9,accept"
+    tagged = f"sku,type,tag,{first},{second},muslin_decision\n1,,{cells}\n"
+    assert first_filled(tmp_path, export, tagged, capfd) == ""
+    assert first_filled(tmp_path, export, tagged, capfd, "--from", "muslin_tag_2", "--with-parents") == "Heads > Hat"
 
 
 ROWS = 1600

@@ -14,6 +14,7 @@ from muslin.data.tables.cells import format_cell
 from muslin.data.tables.columns import check_column
 from muslin.data.tables.delimited import Delimited
 from muslin.data.tables.identifier_names import joined_words
+from muslin.data.tables.new_columns import added_columns, asked_names
 from muslin.data.tables.workbook import Workbook
 from muslin.errors import DataError
 from muslin.storage.local_path import check_local
@@ -32,7 +33,8 @@ class FillOptions:
 
     Attributes:
         column: of the shop's table.
-        source: the column of the tagged table that has the new cells.
+        source: the column of the tagged table that has the new cells, by its name or by the one that it has where the
+            shop's table has no such column.
         with_parents: write the names above a tag before it: `Clothing > Tops > T-Shirts`.
         all_tags: also those that are not accepted.
         replace: also where the shop has a value of its own.
@@ -73,12 +75,7 @@ def fill(data: str | Path, tagged: str | Path, out: str | Path | Output, options
 
 def _cells(table: TableFile, tagged: TableFile, options: FillOptions, result: FillResult) -> Iterator[str | None]:
     """Per row the new cell; None where it stays."""
-    ending = next((ending for ending in OF_TAG if options.source.endswith(ending)), "")
-    prefix = options.source.removesuffix(ending) if ending else ""
-    decision, parent = f"{prefix}decision", f"{prefix}parent"
-    names = [options.source, *([parent] if options.with_parents else []), *([] if options.all_tags else [decision])]
-    for name in names:
-        check_column(tagged.path, name, tagged.columns)
+    names = _columns_of_tag(table, tagged, options)
     compared = _compared(table, tagged)
     _check_counts(table, tagged)
     rows = zip(_rows(table, [options.column, *compared]), _rows(tagged, [*names, *compared]), strict=True)
@@ -88,6 +85,35 @@ def _cells(table: TableFile, tagged: TableFile, options: FillOptions, result: Fi
             raise _differ(table, tagged, compared, (number, cells), (tagged_number, same))
         result.rows += 1
         yield _cell(own, new, options, result)
+
+
+def _columns_of_tag(table: TableFile, tagged: TableFile, options: FillOptions) -> list[str]:
+    """The columns with the new cells, and if they are asked for, with the names above them and with the decisions.
+
+    `tag` gives a column another name where the shop's table has one of that name. Where tags were added twice, the
+    names above them and the decisions are the first ones behind the new cells.
+
+    Raises:
+        DataError: one is not there, or is a column of the shop's own table.
+    """
+    added, place_of = added_columns(tagged, table), tagged.columns.index
+
+    def column(asked: Sequence[str], place: int = 0) -> str:
+        found = [name for name in added if not set(asked_names(name)).isdisjoint(asked)]
+        name = min(found, key=lambda name: (place_of(name) < place, place_of(name)), default=asked[-1])
+        check_column(tagged.path, name, tagged.columns)
+        if not found:
+            raise DataError("fill_column_own", path=str(tagged.path), column=name, name=str(table.path))
+        return name
+
+    source = options.source if options.source in added else column([options.source])
+    check_column(tagged.path, source, tagged.columns)
+    prefixes = []
+    for name in asked_names(source):
+        ending = next((ending for ending in OF_TAG if name.endswith(ending)), name)
+        prefixes.append(name.removesuffix(ending))
+    wanted = [*(["parent"] if options.with_parents else []), *([] if options.all_tags else ["decision"])]
+    return [source, *(column([prefix + name for prefix in prefixes], place_of(source)) for name in wanted)]
 
 
 def _check_counts(table: TableFile, tagged: TableFile) -> None:

@@ -1,5 +1,6 @@
 """Columns that are added to a table, under names that it does not have and in an encoding that holds them."""
 
+import re
 from collections.abc import Sequence
 
 from muslin.data.tables.cells import AddedColumn
@@ -8,10 +9,12 @@ from muslin.data.tables.table_file import TableFile
 from muslin.errors import DataError
 from muslin.messages import Message
 
+_RENAMED = re.compile(r"muslin_(.+?)(?:_[0-9]+)?")
+
 
 def free_names(table: TableFile, columns: Sequence[AddedColumn]) -> tuple[tuple[AddedColumn, ...], list[str]]:
     """Columns to add to a table, and a note for each whose name was taken, so that it gets another one."""
-    taken = {name.strip().casefold() for name in table.columns}
+    taken = _taken_names(table)
     added, notes = [], []
     for column in columns:
         name, number = column.name, 1
@@ -22,6 +25,26 @@ def free_names(table: TableFile, columns: Sequence[AddedColumn]) -> tuple[tuple[
         taken.add(name.casefold())
         added.append(AddedColumn(name, column.kind))
     return tuple(added), list(notes)
+
+
+def added_columns(table: TableFile, original: TableFile) -> list[str]:
+    """The columns that a copy of the table `original` has beside those of the original."""
+    taken = _taken_names(original)
+    return [name for name in table.columns if name.strip().casefold() not in taken]
+
+
+def asked_names(name: str) -> tuple[str, ...]:
+    """What an added column can have been called before `free_names`: as it is, or without what was put around it.
+
+    >>> asked_names("tag"), asked_names("muslin_tag_2")
+    (('tag',), ('muslin_tag_2', 'tag'))
+    """
+    renamed = _RENAMED.fullmatch(name)
+    return (name, renamed[1]) if renamed else (name,)
+
+
+def _taken_names(table: TableFile) -> set[str]:
+    return {name.strip().casefold() for name in table.columns}
 
 
 def check_encodable(table: TableFile, name: str) -> None:
