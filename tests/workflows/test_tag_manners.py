@@ -141,6 +141,14 @@ def test_names_of_the_taxonomy_are_values_too(shop: Path) -> None:
     assert column(shop / "out.csv", "contradicts") == ["", "", "hemd", "Hose"]
 
 
+def test_a_value_equal_to_the_tag_is_not_contradicted(shop: Path) -> None:
+    (shop / "tags.csv").write_text("tag,name\nBag,Shirt\nShirt,Blouse\n")  # a white photo, a Bag, is called Shirt
+    rows = [{"image": "white.png", "label": label} for label in ("Shirt", "shirt", "Bag", "Blouse", "Trouser")]
+    tagged(shop, rows, own_columns=["label"], taxonomy=shop / "tags.csv")
+    assert column(shop / "out.csv", "tag") == ["Shirt"] * 5
+    assert column(shop / "out.csv", "contradicts") == ["", "", "", "Blouse", "Trouser"]
+
+
 def test_classes_that_differ_only_in_case_are_told_apart(shop: Path) -> None:
     seal(small_bundle(Target("label", ("bag", "Bag", "BAG"))), shop / "model.muslin")
     predicted = column(tagged(shop, [{"image": "white.png"}]).out, "tag")[0]

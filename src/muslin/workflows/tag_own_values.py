@@ -30,11 +30,12 @@ class TagNames:
 
     @classmethod
     def of(cls, target: Target, taxonomy: Taxonomy) -> "TagNames":
-        pairs = [(name, taxonomy.name(name)) for name in target.classes]
-        exact = {tag: frozenset((tag,)) for _, tag in pairs} | {name: frozenset((tag,)) for name, tag in pairs}
+        exact: dict[str, frozenset[str]] = {}
         folded: dict[str, frozenset[str]] = {}
-        for name, tags in exact.items():
-            folded[name.casefold()] = folded.get(name.casefold(), frozenset()) | tags
+        for tag, name in ((taxonomy.name(name), name) for name in target.classes):
+            for each in (tag, name):
+                exact[each] = exact.get(each, frozenset()) | {tag}
+                folded[each.casefold()] = folded.get(each.casefold(), frozenset()) | {tag}
         return cls(exact, folded)
 
     def meant(self, value: str) -> frozenset[str]:
