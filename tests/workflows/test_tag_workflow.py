@@ -210,6 +210,16 @@ def test_tagging_that_accepts_nothing_says_what_would_help(shop: Path, capfd: An
     assert (note.code, note.hint_code) == ("too_few_for_precision", "recipe")  # type: ignore[attr-defined]
 
 
+def test_only_without_calibration_a_prediction_set_is_cut(shop: Path) -> None:
+    target = Target("label", ("Trouser", "Shirt", "Bag", "Hat", "Shoe"))
+    every_class = replace(calibration_data(), probability_of_true=np.zeros(1000, np.float32))
+    for calibration, count in (({}, 3), ({"label": every_class}, 5)):
+        seal(replace(small_bundle(target), calibration_data=calibration), shop / "model.muslin")
+        tag(shop / "model.muslin", shop / "shop.csv", shop / f"{count}.csv", TagOptions(precision=0.9))
+        black = rows(shop / f"{count}.csv")[0]
+        assert (black["decision"], len(black["prediction_set"].split("|"))) == ("review", count)
+
+
 def test_multilabel_tags_are_the_labels_above_their_thresholds(shop: Path) -> None:
     tags = Target("tags", ("new", "sale", "last"), "multilabel")
     seal(replace(small_bundle(tags), thresholds={"tags": (0.3, 0.3, 0.9)}), shop / "model.muslin")

@@ -7,12 +7,14 @@ from typing import Any
 from muslin.catalogue.taxonomy import Taxonomy
 from muslin.data.dataset import Target
 from muslin.data.tables import Row
-from muslin.evaluation.selective import DECISIONS
+from muslin.evaluation.selective import DECISIONS, AcceptancePolicy
 from muslin.models.prediction import Prediction, TargetPrediction
 from muslin.models.product_prediction import ProductPrediction
 
 MAX_PREDICTION_SET = 3
-"""Classes in the prediction set of a model without calibration data, which cannot exclude any."""
+"""Classes in the prediction set of a model without calibration data, which cannot exclude any. A calibrated model's set
+stays whole: only so it holds the true class as often as it should."""
+
 
 _ACCEPT, _REVIEW, _OUT_OF_SCOPE = DECISIONS
 
@@ -27,15 +29,24 @@ class _Tags:
     prediction_set: tuple[str, ...]
 
 
-def new_cells(prediction: Prediction | ProductPrediction, targets: Sequence[Target], taxonomy: Taxonomy) -> Row:
-    """The new cells of a row with one photo, or of a product, which also has the reasons for its review."""
+def new_cells(
+    prediction: Prediction | ProductPrediction,
+    targets: Sequence[Target],
+    taxonomy: Taxonomy,
+    policies: Mapping[str, AcceptancePolicy],
+) -> Row:
+    """The new cells of a row with one photo, or of a product, which also has the reasons for its review.
+
+    Args:
+        policies: per target's name what decided on it.
+    """
     reason: list[Any] = []
     if isinstance(prediction, ProductPrediction):
         reason = ["; ".join(" ".join(each.split()) for each in prediction.reasons) or None]
     if prediction.error is not None:
         n_empty = (4 + taxonomy.extra_cells) * len(targets)
         return [*[None] * n_empty, *reason, " ".join(prediction.error.split())]
-    tags_of = {target.name: _tags(prediction.predictions[target.name]) for target in targets}
+    tags_of = {target.name: _tags(prediction.predictions[target.name], policies[target.name]) for target in targets}
     if len(targets) > 1 and taxonomy.parents:
         tags_of = _resolve_conflicts(tags_of, prediction, taxonomy)
     cells: list[Any] = []
@@ -54,7 +65,7 @@ def new_cells(prediction: Prediction | ProductPrediction, targets: Sequence[Targ
     return [*cells, *reason, None]
 
 
-def _tags(prediction: TargetPrediction) -> _Tags:
+def _tags(prediction: TargetPrediction, policy: AcceptancePolicy) -> _Tags:
     """The predicted labels; none for an image out of scope."""
     if prediction.decision == _OUT_OF_SCOPE:
         return _Tags((), (), _OUT_OF_SCOPE, ())
@@ -62,7 +73,7 @@ def _tags(prediction: TargetPrediction) -> _Tags:
     prediction_set = prediction.prediction_set
     if prediction.decision == _ACCEPT:
         prediction_set = ()  # there is nothing to choose
-    elif len(prediction_set) == len(prediction.probabilities) > MAX_PREDICTION_SET:
+    elif policy.n == 0:
         prediction_set = prediction_set[:MAX_PREDICTION_SET]
     probabilities = tuple(prediction.probabilities[tag] for tag in tags)
     return _Tags(tags, probabilities, prediction.decision, prediction_set)

@@ -55,7 +55,8 @@ def _predict(job: TagJob, products: Iterable[RowsOfProduct]) -> Iterator[tuple[R
     for prediction in predictions:
         photos = prediction.photos if isinstance(prediction, ProductPrediction) else (prediction,)
         unreadable = sum(photo.error is not None for photo in photos)
-        yield [*new_cells(prediction, job.predictor.targets, job.taxonomy), unreadable], len(photos)
+        cells = new_cells(prediction, job.predictor.targets, job.taxonomy, job.policies)
+        yield [*cells, unreadable], len(photos)
 
 
 def _fingerprint(job: TagJob, number: int, product: RowsOfProduct) -> str | None:
