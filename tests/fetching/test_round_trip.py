@@ -152,8 +152,8 @@ def first_filled(folder: Path, export: str, tagged: str, capfd: Any, *options: o
     words = ("--column", "type", "-o", folder / "o.csv", "--overwrite", "--json", *options)
     done = invoke(capfd, "fill", folder / "export.csv", folder / "tagged.csv", *words)
     if done.code:
-        error = error_object(done)
-        return f"{error['code']} {error['params'].get('column') or error['params']['name']}"
+        code, params = (error_object(done)[name] for name in ("code", "params"))
+        return f"{code} {params.get('column', params.get('name'))}"
     return rows_of(folder / "o.csv", DIALECTS["plain"])[0]["type"]
 
 
@@ -183,6 +183,17 @@ def test_fill_takes_the_decisions_beside_the_tags(tmp_path: Path, capfd: Any) ->
     tagged = f"sku,type,tag,{first},{second},muslin_decision\n1,,{cells}\n"
     assert first_filled(tmp_path, export, tagged, capfd) == ""
     assert first_filled(tmp_path, export, tagged, capfd, "--from", "muslin_tag_2", "--with-parents") == "Heads > Hat"
+
+
+def test_each_of_several_tags_gets_the_names_above_it(tmp_path: Path, capfd: Any) -> None:
+    def filled(tags: str, above: str) -> str:
+        tagged = f"sku,type,tag,parent,decision\n1,,{tags},{above},accept\n"
+        return first_filled(tmp_path, "sku,type\n1,\n", tagged, capfd, "--with-parents")
+
+    assert filled("A|B|C", "Tops|Dresses > Long|Tops") == "Tops > A, Dresses > Long > B, Tops > C"
+    assert filled("A|B", "|Tops") == "A, Tops > B"
+    assert filled("A|B", "") == filled("|A|B", "") == "A, B"
+    assert filled("A|B|C", "Tops|Dresses").startswith("fill_parents_differ")
 
 
 ROWS = 1600

@@ -230,6 +230,21 @@ def test_multilabel_tags_are_the_labels_above_their_thresholds(shop: Path) -> No
     assert result.decisions == {"tags": {"review": 2}}
 
 
+def test_each_of_several_tags_has_its_own_cells(shop: Path) -> None:
+    tags = Target("tags", ("a", "b", "c", "d"), "multilabel")
+    seal(replace(small_bundle(tags), thresholds={"tags": (0.0001,) * 4}), shop / "model.muslin")
+    tree = "tag,parent,name,id\na,Tops,,\nb,Dresses,Gown,7\nc,Tops,,9\nd,Dresses,Gown,8\n"
+    (shop / "words.csv").write_text(tree)
+    (shop / "shop.csv").write_text("image,note\nblack,\ngray,\n")
+    tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(taxonomy=shop / "words.csv"))
+    black, gray = rows(shop / "out.csv", ",")
+    assert [black[name] for name in ("tag", "parent", "category_id")] == ["a|Gown|c", "Tops|Dresses|Tops", "|7|9"]
+    assert black["probability"] == "0.2500|0.2500|0.2500"
+    found = [gray[name].split("|") for name in ("tag", "parent", "category_id", "probability")]
+    assert found[:3] == [["a", "Gown", "c"], ["Tops", "Dresses", "Tops"], ["", "8", "9"]]
+    assert float(found[3][1]) > 0.9  # of d, the more probable one of both
+
+
 def test_unreachable_precision_accepts_nothing_and_is_noted(shop: Path) -> None:
     seal(replace(small_bundle(), calibration_data={"label": calibration_data(60)}), shop / "model.muslin")
     result = tag(shop / "model.muslin", shop / "shop.csv", shop / "out.csv", TagOptions(precision=0.999))

@@ -3,9 +3,10 @@
 The tags come from what `tag` wrote for the same rows, maybe corrected by a person since then.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from muslin.catalogue.fill_result import FillResult
 from muslin.catalogue.product_rows import IDENTIFYING_COLUMNS
@@ -84,7 +85,7 @@ def _cells(table: TableFile, tagged: TableFile, options: FillOptions, result: Fi
         if list(cells) != list(same):
             raise _differ(table, tagged, compared, (number, cells), (tagged_number, same))
         result.rows += 1
-        yield _cell(own, new, options, result)
+        yield _cell(own, new, options, result, {"path": str(tagged.path), "row": tagged_number})
 
 
 def _columns_of_tag(table: TableFile, tagged: TableFile, options: FillOptions) -> list[str]:
@@ -124,15 +125,15 @@ def _check_counts(table: TableFile, tagged: TableFile) -> None:
         )
 
 
-def _cell(own: Cell, new: Sequence[Cell], options: FillOptions, result: FillResult) -> str | None:
-    tag = _text(new[0])
-    if not tag:
+def _cell(
+    own: Cell, new: Sequence[Cell], options: FillOptions, result: FillResult, where: Mapping[str, Any]
+) -> str | None:
+    if not new[0]:
         return None
     if not options.all_tags and new[-1] != ACCEPTED:
         result.not_accepted += 1
         return None
-    if options.with_parents and (above := _text(new[1])):
-        tag = f"{above} > {tag}"
+    tag = _text(new[0], new[1] if options.with_parents else "", where)
     if own == tag:
         result.equal += 1
         return None
@@ -143,9 +144,15 @@ def _cell(own: Cell, new: Sequence[Cell], options: FillOptions, result: FillResu
     return tag
 
 
-def _text(cell: Cell) -> str:
-    """As shop systems write it: several values with a comma and a space between them."""
-    return format_cell(cell).replace("|", ", ")
+def _text(cell: Cell, above: Cell, where: Mapping[str, Any]) -> str:
+    """As shop systems write it: several values with a comma and a space between them, each below the names above it."""
+    tags, parents = format_cell(cell).split("|"), format_cell(above).split("|")
+    if not above:
+        parents = [""] * len(tags)
+    if len(tags) != len(parents):
+        raise DataError("fill_parents_differ", **where, count=len(tags), other=len(parents))
+    pairs = [(parent, tag) for parent, tag in zip(parents, tags, strict=True) if tag]  # some tags can have no id
+    return ", ".join(f"{parent} > {tag}" if parent else tag for parent, tag in pairs)
 
 
 def _compared(table: TableFile, tagged: TableFile) -> list[str]:

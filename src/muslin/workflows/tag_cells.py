@@ -52,12 +52,13 @@ def new_cells(
     cells: list[Any] = []
     for target in targets:
         tags = _merge_equal_names(tags_of[target.name], prediction.predictions[target.name], taxonomy)
-        names = list(dict.fromkeys(taxonomy.name(tag) for tag in tags.tags))
-        parents = list(dict.fromkeys(map(taxonomy.path_above, tags.tags)))
-        ids = list(dict.fromkeys(filter(None, map(taxonomy.ids.get, tags.tags))))
+        names = [taxonomy.name(tag) for tag in tags.tags]
+        parents = [taxonomy.path_above(tag) for tag in tags.tags]
+        ids = [taxonomy.ids.get(tag, "") for tag in tags.tags]
         probabilities = [round(probability, 4) for probability in tags.probabilities]
         of_taxonomy: list[list[Any]] = [*([parents] if taxonomy.parents else []), *([ids] if taxonomy.ids else [])]
         if target.kind == "multilabel":
+            of_taxonomy = [values if any(values) else [] for values in of_taxonomy]
             cells += [names, *of_taxonomy, [f"{probability:.4f}" for probability in probabilities]]
         else:
             cells += [next(iter(values), None) for values in (names, *of_taxonomy, probabilities)]
@@ -121,8 +122,11 @@ def _resolve_conflicts(
 def _merge_equal_names(tags: _Tags, prediction: TargetPrediction, taxonomy: Taxonomy) -> _Tags:
     """The same, with the probabilities of classes added that have the same name in the shop.
 
-    An accepted tag stays; otherwise the name with the greatest sum becomes the tag.
+    An accepted tag stays; otherwise the name with the greatest sum becomes the tag. Of several labels with one name,
+    which do not exclude each other, the most probable one stays.
     """
+    if prediction.labels is not None:
+        return _one_of_each_name(tags, taxonomy)
     if len(tags.tags) != 1 or not taxonomy.names:
         return tags
     sums: dict[str, float] = {}
@@ -136,3 +140,17 @@ def _merge_equal_names(tags: _Tags, prediction: TargetPrediction, taxonomy: Taxo
         same_name = [tag for tag in prediction.probabilities if taxonomy.name(tag) == best]
         tag = max(same_name, key=lambda tag: prediction.probabilities[tag])
     return replace(tags, tags=(tag,), probabilities=(min(1.0, sums[taxonomy.name(tag)]),))
+
+
+def _one_of_each_name(tags: _Tags, taxonomy: Taxonomy) -> _Tags:
+    """The most probable tag of each name that the shop gives them."""
+    most: dict[str, tuple[float, str]] = {}
+    for tag, probability in zip(tags.tags, tags.probabilities, strict=True):
+        name = taxonomy.name(tag)
+        if name not in most or probability > most[name][0]:
+            most[name] = probability, tag
+    return replace(
+        tags,
+        tags=tuple(tag for _, tag in most.values()),
+        probabilities=tuple(probability for probability, _ in most.values()),
+    )
