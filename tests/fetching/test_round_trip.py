@@ -196,6 +196,18 @@ def test_each_of_several_tags_gets_the_names_above_it(tmp_path: Path, capfd: Any
     assert filled("A|B|C", "Tops|Dresses").startswith("fill_parents_differ")
 
 
+def test_rows_without_an_identifier_are_compared_by_all_cells(tmp_path: Path, capfd: Any) -> None:
+    def filled(first: str, second: str) -> str:
+        tagged = f"sku,title,tag,decision\n{first},Coat,accept\n{second},Hat,accept\n"
+        return first_filled(tmp_path, "sku,title,type\n,long,\n2,flat,\n", tagged, capfd)
+
+    assert filled(",long", "2,corrected") == "Coat"
+    assert filled("2,flat", ",long") == "fill_rows_differ sku"
+    export = "sku,title,type\n,long,\n,flat,\n"
+    tagged = "sku,title,tag,decision\n,flat,Hat,accept\n,long,Coat,accept\n"
+    assert first_filled(tmp_path, export, tagged, capfd) == "fill_rows_differ title"
+
+
 ROWS = 1600
 """Of a workbook whose sheet is read in several blocks."""
 

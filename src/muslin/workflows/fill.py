@@ -79,11 +79,11 @@ def _cells(table: TableFile, tagged: TableFile, options: FillOptions, result: Fi
     names = _columns_of_tag(table, tagged, options)
     compared = _compared(table, tagged)
     _check_counts(table, tagged)
-    rows = zip(_rows(table, [options.column, *compared]), _rows(tagged, [*names, *compared]), strict=True)
+    both = [name for name, _ in compared]
+    rows = zip(_rows(table, [options.column, *both]), _rows(tagged, [*names, *both]), strict=True)
     for (number, (own, *cells)), (tagged_number, found) in rows:
         new, same = found[: len(names)], found[len(names) :]
-        if list(cells) != list(same):
-            raise _differ(table, tagged, compared, (number, cells), (tagged_number, same))
+        _check_same(table, tagged, compared, (number, cells), (tagged_number, same))
         result.rows += 1
         yield _cell(own, new, options, result, {"path": str(tagged.path), "row": tagged_number})
 
@@ -155,13 +155,12 @@ def _text(cell: Cell, above: Cell, where: Mapping[str, Any]) -> str:
     return ", ".join(f"{parent} > {tag}" if parent else tag for parent, tag in pairs)
 
 
-def _compared(table: TableFile, tagged: TableFile) -> list[str]:
-    """The columns by which rows are known as the same: those of products and articles, or all that both tables have."""
+def _compared(table: TableFile, tagged: TableFile) -> list[tuple[str, bool]]:
+    """The columns that both tables have, and whether their cells are identifiers of products or articles."""
     both = [name for name in dict.fromkeys(table.columns) if name and name in tagged.columns]
-    known = [name for name in both if joined_words(name) in (*IDENTIFYING_COLUMNS, "id")]
     if not both:
         raise DataError("fill_columns_differ", path=str(tagged.path), name=str(table.path))
-    return known or both
+    return [(name, joined_words(name) in (*IDENTIFYING_COLUMNS, "id")) for name in both]
 
 
 def _rows(table: TableFile, names: Sequence[str]) -> Iterator[tuple[int, Sequence[Cell]]]:
@@ -172,14 +171,18 @@ def _rows(table: TableFile, names: Sequence[str]) -> Iterator[tuple[int, Sequenc
         yield number, [cells[place] for place in places]
 
 
-def _differ(
+def _check_same(
     table: TableFile,
     tagged: TableFile,
-    names: Sequence[str],
+    compared: Sequence[tuple[str, bool]],
     row: tuple[int, Sequence[Cell]],
     other: tuple[int, Sequence[Cell]],
-) -> DataError:
-    place = next(i for i in range(len(names)) if row[1][i] != other[1][i])
-    found, expected = (format_cell(cells[place]) for cells in (other[1], row[1]))
-    where = {"path": str(tagged.path), "row": other[0], "column": names[place], "name": str(table.path)}
-    return DataError("fill_rows_differ", **where, found=found, own_row=row[0], expected=expected)
+) -> None:
+    """Refuse rows with other identifiers, or where neither has one, with other cells in any column of both tables."""
+    cells = list(zip(compared, row[1], other[1], strict=True))
+    by_identifier = any(expected or found for (_, is_identifier), expected, found in cells if is_identifier)
+    for (name, is_identifier), expected, found in cells:
+        if expected != found and (is_identifier or not by_identifier):
+            where = {"path": str(tagged.path), "row": other[0], "column": name, "name": str(table.path)}
+            said = {"found": format_cell(found), "own_row": row[0], "expected": format_cell(expected)}
+            raise DataError("fill_rows_differ", **where, **said)
