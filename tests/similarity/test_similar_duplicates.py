@@ -13,7 +13,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from command_line import error_object, invoke
 from muslin.images.decoder import Pixels
 from muslin.models.bundle import seal
-from muslin.similarity.duplicates import SAME_PHOTO, groups_of
+from muslin.similarity.duplicates import SAME_PHOTO, equal_files, groups_of
 from muslin.similarity.index import open_index
 from muslin.similarity.registration import agreement, pyramid
 from similar_shop import feature_bundle, write_table
@@ -128,6 +128,27 @@ def test_decided_pairs_are_left_out_also_after_rebuilding(index: Path, capfd: Ca
     found = invoke(capfd, "similar", "duplicates", index, "--json").json
     assert [(pair["product_a"], pair["product_b"]) for pair in found["pairs"]] == [("A6", "B6")]
     assert found["decided"] == 2
+
+
+def test_equal_files_are_paired_until_each_pair_is_decided() -> None:
+    digests = np.zeros((7, 32), np.uint8)
+    digests[4:, 31] = 1
+    products = np.array([2, 0, 2, 1, 3, 3, 4])  # two photos of 2 and of 3
+    assert list(equal_files(digests, products)) == [(0, 1), (0, 3), (4, 6)]
+    assert list(equal_files(digests, products, {(0, 2)})) == [(0, 3), (4, 6)]
+    assert list(equal_files(digests, products, {(0, 2), (1, 2)})) == [(1, 3), (4, 6)]
+    assert list(equal_files(digests, products, {(0, 2), (1, 2), (0, 1), (3, 4)})) == []
+
+
+def test_an_equal_file_is_shown_after_others_are_decided(index: Path, capfd: Capture) -> None:
+    table = Path("products.csv")
+    table.write_text(table.read_text() + "C7,7.png\n")
+    again = ("similar", "build", "products.csv", "--images", "photos", "-o", "shop.index", "--update")
+    assert invoke(capfd, *again).code == 0
+    for other in ("B7", "C7"):
+        assert invoke(capfd, "similar", "not-same", index, "A7", other).code == 0
+    found = invoke(capfd, "similar", "duplicates", index, "--json").json["pairs"]
+    assert ("B7", "C7") in {(pair["product_a"], pair["product_b"]) for pair in found}
 
 
 def test_a_word_that_is_no_decision_is_named_with_its_row(index: Path, capfd: Capture) -> None:

@@ -1,6 +1,6 @@
 """Products that are listed twice: pairs of products with photos that show the same thing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -61,16 +61,28 @@ class Duplicate(NamedTuple):
     agreement: float
 
 
-def equal_files(digests: NDArray[np.uint8], products: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Pairs of photos with equal files in different products: of each file, its first photo with each later one."""
+def equal_files(
+    digests: NDArray[np.uint8], products: NDArray[np.int64], not_same: Collection[tuple[int, int]] = ()
+) -> Iterator[tuple[int, int]]:
+    """Pairs of photos with equal files in different products: each with the first one whose product may be the same.
+
+    Args:
+        not_same: pairs of products, the lower number first, that are known to be two.
+    """
     order = np.lexsort((np.arange(len(digests)), *digests.T))
-    first = order[0] if len(order) else 0
-    for photo in order[1:].tolist():
-        if (digests[photo] == digests[first]).all():
-            if products[photo] != products[first]:
-                yield int(first), photo
+    firsts: list[int] = []
+    for photo in order.tolist():
+        if firsts and (digests[photo] != digests[firsts[0]]).any():
+            firsts = []
+        product = int(products[photo])
+        for first in firsts:
+            other = int(products[first])
+            if other == product or (min(other, product), max(other, product)) not in not_same:
+                if other != product:
+                    yield first, photo
+                break
         else:
-            first = photo
+            firsts.append(photo)
 
 
 def candidates(features: NDArray[np.floating[Any]], search: Search, digests: NDArray[np.uint8]) -> list[PhotoPair]:

@@ -12,7 +12,7 @@ from muslin.errors import StoppedError, StorageError
 from muslin.messages import Log, Message, examples, no_log
 from muslin.reporting.terminal.similar import REASONS
 from muslin.similarity.duplicates import SAME_PHOTO, Duplicate, PhotoPair, candidates, equal_files, groups_of
-from muslin.similarity.index import Index
+from muslin.similarity.index import NOT_SAME, Index
 from muslin.similarity.registration import Pyramid, agreement, pyramid
 from muslin.storage.outputs import Output
 from muslin.workflows.similar_photos import decode_indexed, find_photos
@@ -105,7 +105,8 @@ def find_duplicates(
         StoppedError: `should_stop` returned True.
     """
     decided = index.decisions
-    equal = [_equal(index, photos) for photos in equal_files(index.photos.digests, index.photos.products)]
+    files = equal_files(index.photos.digests, index.photos.products, index.pairs(NOT_SAME))
+    equal = [_equal(index, photos) for photos in files]
     known = {pair.products for pair in equal} | set(decided)
     near = candidates(index.photos.features, index.search, index.photos.digests)
     near = [pair for pair in near if _products_of(index, pair.photos) not in known]
