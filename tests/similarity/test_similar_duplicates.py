@@ -16,7 +16,7 @@ from muslin.models.bundle import seal
 from muslin.similarity.duplicates import SAME_PHOTO, equal_files, groups_of
 from muslin.similarity.index import open_index
 from muslin.similarity.registration import agreement, pyramid
-from similar_shop import feature_bundle, write_table
+from similar_shop import feature_bundle, similar_shop, write_table
 
 Capture = pytest.CaptureFixture[str]
 
@@ -77,6 +77,11 @@ def index(whole_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     shutil.copytree(whole_shop, tmp_path / "shop")
     monkeypatch.chdir(tmp_path / "shop")
+    return built_index(capfd)
+
+
+def built_index(capfd: Capture) -> Path:
+    """The index of the shop in the working directory."""
     built = invoke(
         capfd, "similar", "build", "products.csv", "--images", "photos", "--model", "model.muslin", "-o", "shop.index"
     )
@@ -187,6 +192,19 @@ def test_photos_changed_since_are_counted_not_compared(index: Path, capfd: Captu
     found = invoke(capfd, "similar", "duplicates", index, "--json").json
     assert [(pair["product_a"], pair["product_b"]) for pair in found["pairs"]] == [("A7", "B7"), ("A6", "B6")]
     assert found["changed"] == ["again5.jpg"]
+
+
+def test_photos_too_small_to_compare_are_named_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(similar_shop(tmp_path / "shop", products=12, views=1))
+    index = built_index(capfd)
+    found = invoke(capfd, "similar", "duplicates", index, "--json").json
+    assert (found["compared"], found["pairs"]) == (0, [])
+    assert sorted(found["without_details"]) == sorted(f"{number}-0.png" for number in range(12))
+    assert "smaller than 96 px" in invoke(capfd, "similar", "duplicates", index, "-o", "found.html").out
+    assert "smaller than 96 px" in Path("found.html").read_text()
 
 
 def test_moved_photos_are_named_with_what_helps(index: Path, capfd: Capture) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from muslin.data.audit.exclusions import csv_text
 from muslin.data.photos import ordered_map
@@ -13,7 +13,7 @@ from muslin.messages import Log, Message, examples, no_log
 from muslin.reporting.terminal.similar import REASONS
 from muslin.similarity.duplicates import SAME_PHOTO, Duplicate, PhotoPair, candidates, equal_files, groups_of
 from muslin.similarity.index import NOT_SAME, Index
-from muslin.similarity.registration import Pyramid, agreement, pyramid
+from muslin.similarity.registration import MIN_SIDE_PX, Pyramid, agreement, pyramid
 from muslin.storage.outputs import Output
 from muslin.workflows.similar_photos import decode_indexed, find_photos
 
@@ -37,6 +37,7 @@ class Duplicates:
         compared: pairs of photos that were laid over each other.
         decided: pairs of products that a person has decided on, which are left out.
         changed: names of photos that are gone or not as they were when the index was built, and were not compared.
+        without_details: names of photos that are too small or too plain to be compared.
     """
 
     index: Index
@@ -45,11 +46,15 @@ class Duplicates:
     compared: int
     decided: int
     changed: tuple[str, ...]
+    without_details: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[Message, ...]:
         """What a person must know."""
-        return (Message("indexed_photos_changed", **examples(self.changed)),) if self.changed else ()
+        notes = [Message("indexed_photos_changed", **examples(self.changed))] if self.changed else []
+        if self.without_details:
+            notes.append(Message("photos_without_details", side_px=MIN_SIDE_PX, **examples(self.without_details)))
+        return tuple(notes)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Cells in the order of COLUMNS, a row for each pair."""
@@ -84,6 +89,7 @@ class Duplicates:
             "compared": self.compared,
             "decided": self.decided,
             "changed": list(self.changed),
+            "without_details": list(self.without_details),
         }
 
 
@@ -110,12 +116,14 @@ def find_duplicates(
     known = {pair.products for pair in equal} | set(decided)
     near = candidates(index.photos.features, index.search, index.photos.digests)
     near = [pair for pair in near if _products_of(index, pair.photos) not in known]
-    found, changed = _aligned(index, near, log, on_progress, should_stop)
+    aligned = _aligned(index, near, log, on_progress, should_stop)
     pairs = [
-        pair for pair in {pair.products: pair for pair in [*equal, *found]}.values() if pair.products not in decided
+        pair
+        for pair in {pair.products: pair for pair in [*equal, *aligned.found]}.values()
+        if pair.products not in decided
     ]
     groups = groups_of(pair.products for pair in pairs)
-    return _ordered(index, pairs, groups, len(near), changed)
+    return _ordered(index, pairs, groups, aligned)
 
 
 def _products_of(index: Index, photos: tuple[int, int]) -> tuple[int, int]:
@@ -128,40 +136,56 @@ def _equal(index: Index, photos: tuple[int, int]) -> Duplicate:
     return Duplicate(_products_of(index, photos), (one, other), "file", 1.0, 1.0)
 
 
+class _Aligned(NamedTuple):
+    """Pairs that are one photo, the number of pairs that were compared, and numbers of photos that were not: those that
+    are not as they were, and those that are too small or too plain."""
+
+    found: list[Duplicate]
+    compared: int
+    changed: list[int]
+    without_details: list[int]
+
+
 def _aligned(
     index: Index,
     pairs: Sequence[PhotoPair],
     log: Log,
     on_progress: Callable[[int, int], None],
     should_stop: Callable[[], bool],
-) -> tuple[list[Duplicate], list[int]]:
-    """Those of the pairs that are one photo, and the numbers of photos that are not as they were."""
+) -> _Aligned:
+    """Lay the photos of each pair over each other."""
     sources = find_photos(index, {photo for pair in pairs for photo in pair.photos}, log) if pairs else {}
     changed: set[int] = set()
+    without_details: set[int] = set()
 
     @lru_cache(KEPT_PHOTOS)
     def details(photo: int) -> Pyramid | None:
         pixels = decode_indexed(index, photo, sources[photo]) if photo in sources else None
         if pixels is None:
             changed.add(photo)
-        return None if pixels is None else pyramid(pixels)
+            return None
+        made = pyramid(pixels)
+        if made is None:
+            without_details.add(photo)
+        return made
 
     def compare(pair: PhotoPair) -> float | None:
         one, other = (details(photo) for photo in pair.photos)
         return None if one is None or other is None else agreement(one, other)
 
-    found = []
+    found, compared = [], 0
     for done, (pair, agreed) in enumerate(zip(pairs, ordered_map(compare, pairs), strict=True), 1):
         on_progress(done, len(pairs))
         if should_stop() and done < len(pairs):
             raise StoppedError("duplicates_stopped", done=done, n=len(pairs))
+        compared += agreed is not None
         if agreed is not None and agreed >= SAME_PHOTO:
             found.append(Duplicate(_products_of(index, pair.photos), pair.photos, "photo", pair.cosine, agreed))
-    return found, sorted(changed)
+    return _Aligned(found, compared, sorted(changed), sorted(without_details))
 
 
 def _ordered(
-    index: Index, pairs: Sequence[Duplicate], groups: Sequence[Sequence[int]], compared: int, changed: Sequence[int]
+    index: Index, pairs: Sequence[Duplicate], groups: Sequence[Sequence[int]], aligned: _Aligned
 ) -> Duplicates:
     """The groups, the one with the highest agreement first."""
     group_of = {product: number for number, group in enumerate(groups) for product in group}
@@ -172,9 +196,17 @@ def _ordered(
     order = sorted(range(len(groups)), key=lambda number: (-best[number], number))
     place = {number: rank for rank, number in enumerate(order)}
     ordered = sorted(pairs, key=lambda pair: (place[group_of[pair.products[0]]], -pair.agreement, pair.products))
-    names = tuple(index.photos.names[photo] for photo in changed)
+    changed, without_details = (
+        tuple(index.photos.names[photo] for photo in photos) for photos in (aligned.changed, aligned.without_details)
+    )
     return Duplicates(
-        index, tuple(ordered), tuple(tuple(groups[number]) for number in order), compared, len(index.decisions), names
+        index,
+        tuple(ordered),
+        tuple(tuple(groups[number]) for number in order),
+        aligned.compared,
+        len(index.decisions),
+        changed,
+        without_details,
     )
 
 
