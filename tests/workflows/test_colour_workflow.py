@@ -65,6 +65,24 @@ def test_a_product_has_the_colours_of_all_its_photos(shop: Path) -> None:
     assert (result.products, result.counts) == (2, {"red": 1, "yellow": 1})
 
 
+def test_photos_that_cannot_be_read_beside_others_are_named(shop: Path) -> None:
+    white = Image.new("RGB", (60, 60), (250, 250, 250))
+    white.save(shop / "white.png")
+    (shop / "shop.csv").write_text(
+        "sku,image\na,red.png|damaged.jpg|gone.png\nb,yellow\nc,white.png|damaged.jpg\nd,damaged.jpg\n"
+    )
+    result = colour(shop / "shop.csv", shop / "out.csv")
+    first, second, third, fourth = rows(shop / "out.csv", ",")
+    assert (first["colour"], first["error"]) == ("red", "")
+    assert first["colour_note"].startswith("Photos that cannot be read: 2 (")
+    assert all(name in first["colour_note"] for name in ("damaged.jpg", "gone"))
+    assert third["colour_note"].startswith("unclear; Photos that cannot be read: 1 (")
+    assert second["colour_note"] == fourth["colour_note"] == ""
+    assert (result.unclear, result.unreadable) == (1, 1)
+    notes = {note["code"]: note["params"] for note in result.to_dict()["notes"]}
+    assert notes["products_partly_unreadable"].items() >= {"count": 2, "column": "colour_note"}.items()
+
+
 def test_colours_in_another_language_and_as_json(shop: Path, capfd: Any) -> None:
     result = invoke(capfd, "colour", shop / "shop.csv", "-o", shop / "out.csv", "--language", "zh", "--json")
     found = json.loads(result.out)

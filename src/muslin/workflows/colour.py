@@ -38,8 +38,10 @@ COLUMNS = (
     AddedColumn("colour_note"),
     AddedColumn("error"),
 )
+NOTE = 3
+"""The place of the column of notes."""
 UNCLEAR = "unclear"
-"""In the column of notes, where the garment and its background have similar colours."""
+"""What begins a note where the garment and its background have similar colours."""
 
 BLOCK = 64
 """Products that are written to the journal together."""
@@ -78,7 +80,7 @@ def colour(
 
     The new columns are `colour`, the colour with the largest share of the garment; `colours` and `colour_shares`, up to
     three colours with at least 15 % each; `colour_note`, which is `unclear` where the garment and its background have
-    similar colours; and `error`.
+    similar colours, and names photos that cannot be read beside those that can; and `error`.
 
     Args:
         data: as of `muslin.workflows.tag.tag`.
@@ -171,17 +173,20 @@ def _blocks(job: _Job, done: int) -> Iterator[list[Row]]:
 
 def _cells(job: _Job, product: RowsOfProduct) -> Row:
     """The new cells of one product, from all of its photos that can be read."""
-    found, error = [], None
+    found, errors = [], []
     for name, photo, *_ in job.catalogue.rows.find(product):
         try:
             found.append(colour_shares(decode_source(name, photo, DETAIL_PX).pixels, job.named))
         except ImageError as raised:
-            error = error or raised.with_params(path=name).message
+            errors.append(" ".join(str(raised.with_params(path=name).message).split()))
     if not found:
-        return [None, None, None, None, " ".join(str(error).split())]
+        return [None, None, None, None, errors[0]]
     colours = product_colours(found, job.named)
     shares = [f"{share:.4f}" for share in colours.shares]
-    return [colours.names[0], list(colours.names), shares, UNCLEAR if colours.is_unclear else None, None]
+    notes = [UNCLEAR] if colours.is_unclear else []
+    if errors:
+        notes.append(str(Message("product_photos_unreadable", **examples(error.rstrip(".") for error in errors))))
+    return [colours.names[0], list(colours.names), shares, "; ".join(notes) or None, None]
 
 
 def _write(job: _Job, journal: Journal) -> None:
@@ -194,15 +199,18 @@ def _write(job: _Job, journal: Journal) -> None:
 
 def _result(job: _Job, journal: Journal, resumed: int) -> ColourResult:
     counts: Counter[str] = Counter()
-    n_unclear, unreadable = 0, []
+    n_unclear, unreadable, partly = 0, [], []
     for product, (main, _, _, note, error) in zip(job.catalogue.rows, journal.rows(), strict=True):
         counts.update([str(main)] if main else [])
-        n_unclear += note == UNCLEAR
+        n_unclear += str(note or "").startswith(UNCLEAR)
         unreadable += [product.shown_name] if error else []
+        partly += [product.shown_name] if note and note != UNCLEAR else []
     notes = job.notes
     if unreadable:
         code = "products_not_tagged" if job.catalogue.has_several else "photos_not_tagged"
         notes = (*notes, Message(code, **examples(unreadable), column=job.columns[-1].name))
+    if partly:
+        notes = (*notes, Message("products_partly_unreadable", **examples(partly), column=job.columns[NOTE].name))
     return ColourResult(
         job.out, job.catalogue.products, job.catalogue.unit, dict(counts.most_common()), n_unclear, len(unreadable),
         tuple(column.name for column in job.columns), notes, resumed,
