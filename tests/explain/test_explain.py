@@ -7,20 +7,24 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from PIL import Image
 
 import muslin
+from muslin.data.dataset import Target
 from muslin.data.synthetic import make_garments
 from muslin.errors import ExplanationError
 from muslin.explain.arithmetic import arithmetic
 from muslin.explain.attribution import attribute, attribution_layers
 from muslin.explain.feature_map_sheets import kernel_sheet
-from muslin.explain.inspection import InspectedModel, Inspection
+from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
 from muslin.explain.model_edits import edit_model
 from muslin.learn.export import export
 from muslin.learn.modules import Net
 from muslin.learn.networks import build_network
+from muslin.models.bundle import seal
 from muslin.models.predictor import Predictor
-from small_models import LABEL, small_bundle
+from muslin.workflows.explain import explain
+from small_models import LABEL, SIDE, small_bundle
 
 
 @pytest.fixture(scope="module", params=["tutorial", "quick"])
@@ -228,3 +232,19 @@ def test_model_without_feature_maps_still_predicts() -> None:
     with pytest.raises(ExplanationError) as error:
         inspection.attribute("label", "Shirt")
     assert error.value.code == "attribution_unavailable"
+
+
+def test_a_changed_threshold_decides_which_class_is_explained(tmp_path: Path) -> None:
+    target = Target("label", ("Trouser", "Bag"))
+    bundle = replace(small_bundle(target), thresholds={"label": (0.9,)})
+    predictor = Predictor(bundle, 1)
+    pixels = np.full((SIDE, SIDE, 1), 51, np.uint8)  # with 73 % a Bag
+    assert predictor.predict([pixels])[0].predictions["label"].label == "Trouser"
+    found = Inspection(InspectedModel.of(predictor), pixels, preprocessed=True).predictions["label"]
+    assert (found["label"], found["probability"]) == ("Trouser", pytest.approx(0.27, abs=0.01))
+    measured = accuracy_before_and_after(predictor, predictor, pixels[None], target, np.zeros(1, np.int64))
+    assert measured["before"]["correct"] == measured["after"]["correct"] == 1
+    seal(bundle, tmp_path / "model.muslin")
+    Image.fromarray(pixels[:, :, 0]).save(tmp_path / "gray.png")
+    explained = explain(tmp_path / "model.muslin", tmp_path / "gray.png").targets["label"]
+    assert (explained.label, explained.versus) == ("Trouser", "Bag")

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muslin.data.dataset import Target
 from muslin.errors import BundleError, ExplanationError, unknown
 from muslin.evaluation.intervals import wilson_interval
+from muslin.evaluation.thresholds import predict_classes
 from muslin.explain import preprocessing_steps
 from muslin.explain.attribution import Attribution, attribute
 from muslin.explain.image_edits import edit_image
@@ -193,11 +195,12 @@ class Inspection:
 
     @lazy_property
     def predictions(self) -> Predictions:
-        """Per target: the most probable class, all probabilities, and the scores where there are such."""
+        """Per target: the predicted class, all probabilities, and the scores where there are such."""
         predictions: Predictions = {}
         for target in self.inspected.bundle.targets:
             probabilities = self.probabilities[target.name]
-            label = max(probabilities, key=lambda c: probabilities[c])
+            row = np.array([list(probabilities.values())], np.float32)
+            label = target.classes[predicted_classes(self.inspected.predictor, target, row).item()]
             layer = self.model.layered.scores.get(target.name) if self.model.has_layers else None
             scores = () if layer is None else self.trace.values[layer]
             views = [dict(zip(target.classes, map(float, row), strict=True)) for row in scores]
@@ -235,8 +238,21 @@ class Inspection:
         return sanity_checks(self.trace, attribution, lambda pixels: predict(pixels)[target][:, column], seed)
 
 
+def predicted_classes(
+    predictor: Predictor, target: Target, probabilities: NDArray[np.floating[Any]]
+) -> NDArray[np.int64]:
+    """The class that a model predicts for each image, int64 (n,): the most probable one, or of two classes the one that
+    the model's threshold decides for.
+
+    Args:
+        probabilities: (n, classes), calibrated.
+    """
+    thresholds = None if target.kind == "multilabel" else predictor.thresholds.get(target.name)
+    return predict_classes(target, probabilities, thresholds)
+
+
 def accuracy_before_and_after(
-    before: Predictor, after: Predictor, pixels: Pixels, target: str, labels: NDArray[np.integer[Any]]
+    before: Predictor, after: Predictor, pixels: Pixels, target: Target, labels: NDArray[np.integer[Any]]
 ) -> dict[str, Any]:
     """A model's accuracy before and after an edit, on the same images, with 95 % intervals.
 
@@ -246,7 +262,10 @@ def accuracy_before_and_after(
     """
     labelled = labels >= 0
     n, truth = int(labelled.sum()), labels[labelled]
-    predicted = [model.predict_pixels(pixels[labelled])[target].argmax(1) for model in (before, after)]
+    pixels = pixels[labelled]
+    predicted = [
+        predicted_classes(model, target, model.predict_pixels(pixels)[target.name]) for model in (before, after)
+    ]
     correct = [int((classes == truth).sum()) for classes in predicted]
     metrics = [
         {"correct": count, "accuracy": count / max(1, n), "interval": list(wilson_interval(count, n))}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import Target
 from muslin.data.photos import IMAGE_SUFFIXES
 from muslin.errors import DataError, MuslinError
-from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after
+from muslin.explain.inspection import InspectedModel, Inspection, accuracy_before_and_after, predicted_classes
 from muslin.images import encode_png
 from muslin.images.decode_worker import decode_in_worker
 from muslin.studio.data_sets import DataSets
@@ -219,12 +219,12 @@ class Workspace:
         part, seen = "golden", None
         if on == "golden" or target.kind != "multiclass":
             pixels = model.bundle.golden_pixels
-            labels = model.bundle.golden_probabilities[target.name].argmax(1)
+            labels = predicted_classes(model.predictor, target, model.predictor.predict_pixels(pixels)[target.name])
         else:
             name = text_of(body["inspection"], "model")
             images = self._validation_images(name, target.name, count)
             pixels, labels, part, seen = images.pixels, images.labels, images.part, images.seen
-        found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target.name, labels)
+        found = accuracy_before_and_after(model.predictor, edited.predictor, pixels, target, labels)
         return {"on": on, "part": part, "seen_images": seen, "target": target.name} | found
 
 

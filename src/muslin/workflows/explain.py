@@ -175,7 +175,7 @@ def _explain_target(inspection: Inspection, target: Target, options: ExplainOpti
     """Explain the chosen class of a target, or the predicted one, against the most probable other one."""
     probabilities, layer = inspection.probabilities[target.name], options.layer
     order = sorted(target.classes, key=lambda label: -probabilities[label])
-    label = order[0] if options.label is None else options.label
+    label = inspection.predictions[target.name]["label"] if options.label is None else options.label
     others = [name for name in order if name != label]
     if options.versus is not None and options.versus not in others:
         details = unknown(options.versus, others)

@@ -20,7 +20,7 @@ export function Attribution({ model, named }) {
 /** Which class is asked about, and versus which: by default the predicted one versus the true one or the runner-up. */
 function askedOf(target, prediction, truth) {
   const order = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]).map(([name]) => name);
-  const label = target.classes.includes(state.label) ? state.label : order[0];
+  const label = target.classes.includes(state.label) ? state.label : prediction.label;
   if (!state.pair || order.length < 2) return { label, versus: "" };
   if (target.classes.includes(state.versus) && state.versus !== label) return { label, versus: state.versus };
   return { label, versus: [truth, ...order].find((name) => name && name !== label) };
