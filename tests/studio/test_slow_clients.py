@@ -3,18 +3,26 @@
 import http.client
 import io
 import json
+import os
 import re
+import select
+import shutil
 import signal
 import socket
-import threading
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from muslin.cli.output import EXIT_CODES
+from muslin.errors import MuslinError
 from muslin.studio.request_guard import MAX_REQUESTS
+from muslin.studio.routes import MAX_QUEUED
 from studio_server import WAIT_S, running_studio, studio_process, write_shop
 
 
@@ -90,27 +98,49 @@ def test_bodies_that_do_not_arrive_hold_no_place_of_others(studio: str) -> None:
             client.close()
 
 
-def test_more_requests_than_the_limit_are_told_when_to_come_again(studio: str) -> None:
-    statuses: list[tuple[int, str | None]] = []
-    body = json.dumps({"inspection": {"model": "first.muslin", "image": "file:noise.png"}})
-    headers = {"X-Muslin-Token": token_of(studio)}
+def send_prediction(studio: str, token: str, model: str) -> socket.socket:
+    """A connection that has sent a whole request and awaits its response."""
+    body = json.dumps({"inspection": {"model": model, "image": "file:noise.png"}}).encode()
+    connection = connect(studio)
+    lines = (f"X-Muslin-Token: {token}", f"Content-Length: {len(body)}")
+    connection.sendall(head(studio, "POST", "/api/predict", *lines) + body)
+    return connection
 
-    def ask() -> None:
-        connection = http.client.HTTPConnection(studio, timeout=WAIT_S)
-        connection.request("POST", "/api/predict", body, headers)
-        answer = connection.getresponse()
-        statuses.append((answer.status, answer.getheader("retry-after")))
-        answer.read()
-        connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(120)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(statuses) == 120
-    assert set(statuses) <= {(200, None), (503, "1")}
-    assert (200, None) in statuses
+def response_on(connection: socket.socket) -> tuple[int, str | None]:
+    """The status of the next response, and when to come again."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status, answer.getheader("retry-after")
+
+
+def test_more_requests_than_the_limit_are_told_when_to_come_again(tmp_path: Path) -> None:
+    write_shop(tmp_path)
+    shutil.copy(tmp_path / "first.muslin", tmp_path / "second.muslin")
+    extra = 6
+    with studio_process(tmp_path) as (address, process), ExitStack() as opened:
+        studio = address.removeprefix("http://")
+        token = token_of(studio)
+        with send_prediction(studio, token, "first.muslin") as connection:
+            assert response_on(connection) == (200, None)
+        (opener,) = (pid for pid in children_of(process) if "model_worker" in command_of(pid))
+        os.kill(opener, signal.SIGSTOP)  # all that need the other model wait for it
+        opened.callback(os.kill, opener, signal.SIGCONT)
+        waiting = {
+            opened.enter_context(send_prediction(studio, token, "second.muslin")) for _ in range(MAX_REQUESTS + extra)
+        }
+        for _ in range(extra):
+            ready, _, _ = select.select(waiting, [], [], WAIT_S)
+            assert ready
+            assert response_on(ready[0]) == (503, "1")
+            waiting.remove(ready[0])
+        assert get(studio, "/api/models")[0] == 503
+        assert select.select(waiting, [], [], 0)[0] == []
+        os.kill(opener, signal.SIGCONT)
+        answers = Counter(response_on(connection) for connection in waiting)
+    assert set(answers) <= {(200, None), (503, "1")}
+    assert answers[200, None] >= MAX_QUEUED
 
 
 def upload_in_two_parts(studio: str, token: str, content: bytes) -> tuple[socket.socket, bytes]:
@@ -137,7 +167,7 @@ def test_a_stop_finishes_what_was_accepted(folder: Path) -> None:
             answer = http.client.HTTPResponse(connection)
             answer.begin()
             assert (answer.status, json.loads(answer.read())["width"]) == (200, 40)
-        assert process.wait(WAIT_S) is not None
+        assert process.wait(WAIT_S) == -signal.SIGTERM
 
 
 def test_a_second_interrupt_waits_for_nothing(folder: Path) -> None:
@@ -151,8 +181,10 @@ def test_a_second_interrupt_waits_for_nothing(folder: Path) -> None:
             assert silent.recv(1) == b""
             assert process.poll() is None  # it waits for the other half
             process.send_signal(signal.SIGINT)
+            assert connection.recv(12) in (b"", b"HTTP/1.1 500")  # a stop that waits answers 408 in the end
             assert process.stderr is not None
             assert "Traceback" not in process.stderr.read()
+        assert process.wait(WAIT_S) == EXIT_CODES["interrupted"]
 
 
 def test_an_upload_that_is_broken_off_prints_nothing(folder: Path) -> None:
@@ -164,19 +196,14 @@ def test_an_upload_that_is_broken_off_prints_nothing(folder: Path) -> None:
         assert get(studio, "/api/models")[0] == 200
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
+        assert process.stderr.read().strip() == f"muslin: {MuslinError('interrupted')}"
 
 
 def test_no_process_is_left_when_the_studio_is_killed(folder: Path) -> None:
     with studio_process(folder) as (address, process):
         studio = address.removeprefix("http://")
         assert get(studio, "/api/thumbnail?image=file:noise.png&side=64")[0] == 200
-        children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-        children += [
-            int(pid)
-            for thread in Path(f"/proc/{process.pid}/task").iterdir()
-            for pid in (thread / "children").read_text().split()
-        ]
+        children = children_of(process)
         assert children
         process.kill()
         process.wait(WAIT_S)
@@ -184,6 +211,21 @@ def test_no_process_is_left_when_the_studio_is_killed(folder: Path) -> None:
     while any(Path(f"/proc/{child}/cmdline").exists() and is_running(child) for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def children_of(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes that one has started, and that have not ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, parent, *_ = status.read_text(errors="replace").rpartition(")")[2].split()
+            if int(parent) == process.pid and state != "Z":
+                found.append(int(status.parent.name))
+    return found
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
 def is_running(pid: int) -> bool:
