@@ -1,5 +1,6 @@
 """A small file system of a test's own, so that a full disk is a real one."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,18 @@ def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def unwritable_folder(folder: Path) -> Iterator[Path]:
+    """A new folder in which this user cannot write; for root, who may write everywhere, on a read-only disk."""
+    if os.geteuid():
+        folder.mkdir(mode=0o555)
+        yield folder
+    else:
+        with mounted_disk(folder, "1m") as disk:
+            make_read_only(disk)
+            yield disk
 
 
 @contextmanager
