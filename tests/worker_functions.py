@@ -35,8 +35,3 @@ def work(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
         case "fail":
             raise ZeroDivisionError("a bug")
     raise AssertionError(params)
-
-
-def crash(params: dict[str, Any], content: bytes) -> tuple[dict[str, Any], Any]:
-    """End the process, as a limit does."""
-    os.abort()

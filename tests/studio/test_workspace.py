@@ -119,11 +119,14 @@ def test_a_model_that_cannot_be_opened_is_tried_again(folder: Path) -> None:
 
 
 def test_a_model_that_exceeds_a_limit_is_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ending = WorkerPool("worker_functions:crash", processes=1, max_s=1, max_mb=100)
-    monkeypatch.setattr(model_worker, "_WORKERS", ending)
-    with refuses("opening_limits", BundleError, path="quick.muslin"):
-        Workspace(folder).model("quick.muslin")
-    ending.close()
+    (folder / "large.muslin").write_bytes(bytes(30_000_000))
+    with refuses("bundle_not_zip", BundleError, path="large.muslin"):
+        Workspace(folder).model("large.muslin")
+    small = WorkerPool("muslin.studio.model_worker:_open", processes=1, max_s=60, max_mb=10)
+    monkeypatch.setattr(model_worker, "_WORKERS", small)
+    with refuses("opening_limits", BundleError, path="large.muslin"):
+        Workspace(folder).model("large.muslin")
+    small.close()
     monkeypatch.setattr(model_worker, "MAX_MODEL_BYTES", 100)
     with refuses("opening_limits", BundleError, path="quick.muslin"):
         Workspace(folder).model("quick.muslin")
@@ -217,11 +220,11 @@ def test_a_run_can_name_registered_data(tmp_path: Path) -> None:
 
 
 def test_data_that_exceed_a_limit_are_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ending = WorkerPool("worker_functions:crash", processes=1, max_s=1, max_mb=100)
-    monkeypatch.setattr(validation_worker, "_WORKERS", ending)
+    short = WorkerPool("muslin.studio.validation_worker:_read", processes=1, max_s=60, max_mb=4000, max_clock_s=0)
+    monkeypatch.setattr(validation_worker, "_WORKERS", short)
     with refuses("reading_limits", DataError, seconds=validation_worker.MAX_READING_S):
         accuracy_on_data(trained)
-    ending.close()
+    short.close()
 
 
 def test_no_images_can_be_asked_for(trained: Path) -> None:
