@@ -22,11 +22,11 @@ SETTINGS = {"epochs": 4, "batch_size": 20}
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photos in folders, and two runs on them."""
+    """A folder with photos in folders, and two runs on them, of which the second has hardly learned."""
     here = tmp_path_factory.mktemp("shop")
     photos = write_garment_folders(here / "photos", 160)
-    for name, seed in (("a", 0), ("b", 1)):
-        settings = SETTINGS | {"split_seed": 5}
+    for name, seed, changes in (("a", 0, {}), ("b", 1, {"epochs": 1, "min_steps": 0})):
+        settings = SETTINGS | {"split_seed": 5} | changes
         run = muslin.train(photos, recipe="quick", settings=settings, seed=seed, out=here / "runs" / name)
         for part in ("test", "train") if name == "a" else ("test",):
             run_predictions(run, part)
@@ -143,6 +143,7 @@ def test_nearest_training_images_have_another_label_or_the_same(app: Any) -> Non
     row = ok(app, "mistakes/images", run="runs/a", count=1)["images"][0]
     near = ok(app, "mistakes/neighbours", run="runs/a", place=row["place"])
     assert all(each["labels"] != row["labels"] for each in near["other_label"])
+    assert near["same_label"]
     assert all(each["labels"] == row["labels"] for each in near["same_label"])
     cosines = [each["similarity"] for each in near["other_label"]]
     assert len(cosines) == 8
@@ -151,12 +152,13 @@ def test_nearest_training_images_have_another_label_or_the_same(app: Any) -> Non
 
 
 def test_two_runs_are_compared_image_by_image(app: Any) -> None:
-    found = ok(app, "mistakes/compare", run="runs/a", other="runs/b")
+    found = ok(app, "mistakes/compare", run="runs/b", other="runs/a")
     overall = found["comparison"]["overall"]
-    fixed = ok(app, "mistakes/images", run="runs/a", other="runs/b", change="fixed")
+    fixed = ok(app, "mistakes/images", run="runs/b", other="runs/a", change="fixed")
     assert fixed["total"] == overall["only_b_correct"] == found["comparison"]["images_only_b_correct"]
+    assert len(fixed["images"]) == fixed["total"] > 0
     assert all(each["predicted"] != each["labels"] == each["other_predicted"] for each in fixed["images"])
-    broken = ok(app, "mistakes/images", run="runs/a", other="runs/b", change="broken")
+    broken = ok(app, "mistakes/images", run="runs/b", other="runs/a", change="broken")
     assert broken["total"] == overall["only_a_correct"]
 
 
