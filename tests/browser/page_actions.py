@@ -1,6 +1,7 @@
 """What a person does in the tests' browser: keys, clicks, waiting; and what axe finds."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,17 @@ def until(page: Page, script: str, wait_s: float = WAIT_S) -> None:
         assert time.monotonic() < deadline, (script, page.console[-3:])
         time.sleep(pause_s)
         pause_s = min(1.3 * pause_s, 0.3)  # a job of a minute has the processor for itself
+
+
+def job_once(page: Page, condition: Callable[[dict[str, Any]], Any], wait_s: float = WAIT_S) -> dict[str, Any]:
+    """The state of the studio's newest job, as soon as it meets the condition."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        job: dict[str, Any] = page.run("fetch('/api/jobs').then(r => r.json()).then(({ jobs }) => jobs[0])")
+        if condition(job):
+            return job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.05)
 
 
 def press(page: Page, key: str, *, shift: bool = False) -> None:

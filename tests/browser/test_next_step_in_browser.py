@@ -2,10 +2,9 @@
 
 import os
 import signal
-import time
 
 import pytest
-from page_actions import WAIT_S, click, serious_problems, until
+from page_actions import click, job_once, serious_problems, until
 
 from garment_files import write_garment_folders
 from muslin.models.bundle import seal
@@ -64,19 +63,6 @@ def test_a_room_without_data_offers_those_of_the_folder(page, address, room):
     until(page, "new URLSearchParams(location.hash.slice(1)).get('data') === 'garments'")
     shown = {"data": "canvas", "training": ".job"}[room]
     until(page, f"document.querySelector('main {shown}') !== null")
-
-
-def newest_job(page):
-    return page.run("fetch('/api/jobs').then(r => r.json()).then(({ jobs }) => jobs[0])")
-
-
-def job_once(page, condition):
-    """The newest job's state, as soon as it meets the condition."""
-    end = time.monotonic() + WAIT_S
-    while not condition(job := newest_job(page)):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return job
 
 
 def test_trials_of_recipes_end_with_the_training_room(page, address):

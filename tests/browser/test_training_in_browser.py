@@ -1,13 +1,18 @@
 """What a person does to train and to tag, in a real browser."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 from chromium import Page
-from page_actions import click, drop, serious_problems, until
+from page_actions import click, drop, job_once, serious_problems, until
 
 from garment_files import write_garment_folders
+from muslin.storage.atomic import cache_folder
+from muslin.studio.job_process import STOP
 
 WAIT_S = 150
 
@@ -66,9 +71,17 @@ def test_a_person_trains_watches_and_tags(browser: Page, address: str, folder: P
 def test_trials_end_when_the_tab_is_left(browser: Page, address: str) -> None:
     browser.visit(f"{address}/#page=training&data=many&lang=en")
     until(browser, "document.querySelector('.job')", WAIT_S)
-    browser.visit(f"{address}/?left")  # another document: the page of before is gone
-    until(browser, "fetch('/api/jobs').then(r => r.json()).then(({ jobs }) => !jobs[0].is_running)", WAIT_S)
-    kind, code = browser.run(
-        "fetch('/api/jobs').then(r => r.json()).then(({ jobs: [last] }) => [last.kind, last.error?.code])"
-    )
-    assert (kind, code) == ("offer", "job_stopped")
+    job = job_once(browser, lambda job: job["pid"], WAIT_S)
+    os.kill(job["pid"], signal.SIGSTOP)  # the trials cannot end before the tab is left
+    try:
+        browser.visit(f"{address}/?left")  # another document: the page of before is gone
+        deadline = time.monotonic() + WAIT_S
+        while not list((cache_folder() / "jobs").glob(f"*/{job['id']}/{STOP}")):
+            assert time.monotonic() < deadline, "nobody told the trials to stop"
+            time.sleep(0.05)
+    finally:
+        os.kill(job["pid"], signal.SIGCONT)
+    job = job_once(browser, lambda job: not job["is_running"], WAIT_S)
+    assert job["kind"] == "offer"
+    assert job["result"] is None
+    assert job["error"]["code"] in ("job_stopped", "recipe_timing_stopped")
