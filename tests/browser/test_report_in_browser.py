@@ -282,6 +282,7 @@ def test_threshold_slider_updates_metrics_and_curves(browser: Page, tmp_path: Pa
     before = text(browser, '[data-metric="recall"]')
     dots = "[...document.querySelectorAll('#threshold .point')].map(p => [p.getAttribute('cx'), p.getAttribute('cy')])"
     stood = browser.run(dots)
+    assert len(stood) == 2
     browser.run("document.getElementById('threshold-slider').value = 20")
     browser.run("document.getElementById('threshold-slider').dispatchEvent(new Event('input'))")
     at = operating_point(inputs.test_labels("label"), inputs.probabilities["label"][:, 1], 0.2)

@@ -50,8 +50,12 @@ def open_layer(page, name):
 
 def test_preprocessing_steps_are_images_with_switches(page, address):
     page.visit(f"{address}/#{MODEL}&tab=preprocessing")
-    until(page, "document.querySelectorAll('.strip .step').length >= 2")
-    assert page.run("[...document.querySelectorAll('.strip img')].every(i => i.complete && i.naturalWidth > 0)")
+    until(
+        page,
+        "(images => images.length > 1 && images.every(i => i.complete && i.naturalWidth > 0))"
+        "([...document.querySelectorAll('.strip .step img')])",
+    )
+    assert page.run("document.querySelectorAll('.strip .step [role=switch]').length") > 0
 
 
 def test_escape_leads_from_a_value_back_to_the_network(page, address):
