@@ -17,6 +17,9 @@ MAX_CONNECTIONS = 256
 STOP_S = 60
 """Seconds in which a stop finishes the requests that were accepted."""
 
+TICK_S = 0.1
+"""Seconds between two looks for a second Ctrl-C."""
+
 
 class StudioServer(uvicorn.Server):
     """uvicorn's server, which says what a stop waits for."""
@@ -29,7 +32,18 @@ class StudioServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if count := len(self.server_state.tasks):
             self._log(f"finishing {plural(count, 'request', 'requests')}  (Ctrl-C again ends at once)")
-        await super().shutdown(sockets)
+        aborting = asyncio.create_task(self._abort_when_forced())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            aborting.cancel()
+
+    async def _abort_when_forced(self) -> None:
+        """End all connections at a second Ctrl-C: with Python 3.12 and later, uvicorn waits for them even then."""
+        while not self.force_exit:
+            await asyncio.sleep(TICK_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _is_fault(record: logging.LogRecord) -> bool:
