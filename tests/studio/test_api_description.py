@@ -78,8 +78,18 @@ def test_the_description_is_served(tmp_path: Path) -> None:
     assert set(json.loads(content)["paths"]) == {path for _, path in OPERATIONS}
 
 
+def check_routes(studio: str, names: dict[str, list[Any]], max_examples: int) -> None:
+    found = dict(check_api(studio, names, max_examples))
+    assert set(found) == {" ".join(operation) for operation in OPERATIONS}
+    for (method, path), operation in OPERATIONS.items():
+        statuses = found[f"{method} {path}"]
+        assert set(statuses) - {403, 421}, path  # which answer a wrong token and a wrong host
+        names_something = method == "POST" or any(is_required for _, _, is_required in operation.query)
+        assert names_something or statuses[200], path
+
+
 def test_a_few_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[Any]]) -> None:
-    assert len(list(check_api(studio, names, max_examples=5))) == len(OPERATIONS)
+    check_routes(studio, names, max_examples=5)
 
 
 def test_other_methods_are_refused_with_those_that_are_allowed(studio: str) -> None:
@@ -96,4 +106,4 @@ def test_other_methods_are_refused_with_those_that_are_allowed(studio: str) -> N
 
 @pytest.mark.long
 def test_many_calls_of_every_route_are_answered_as_described(studio: str, names: dict[str, list[Any]]) -> None:
-    assert len(list(check_api(studio, names, max_examples=40))) == len(OPERATIONS)
+    check_routes(studio, names, max_examples=40)
