@@ -401,6 +401,14 @@ def test_a_missing_part_is_named(name: str, sealed: bytes) -> None:
     assert reason(forged(parts)) == ("part_missing", name)
 
 
+def test_calibration_data_can_have_rows_without_a_class(tmp_path: Path) -> None:
+    data = CALIBRATED.calibration_data["label"]
+    data = replace(data, probability_of_true=np.float32([0.9, np.nan, 0.4]))
+    bundle = replace(CALIBRATED, calibration_data={"label": data}, product_calibration={"label": data})
+    seal(bundle, tmp_path / "m.muslin")
+    assert open_bundle(tmp_path / "m.muslin") == bundle
+
+
 def test_invalid_calibration_data_are_refused() -> None:
     calibration_data, ood_detector = CALIBRATED.calibration_data["label"], CALIBRATED.ood_detector
     assert ood_detector is not None
@@ -412,6 +420,7 @@ def test_invalid_calibration_data_are_refused() -> None:
         replace(calibration_data, label_thresholds=np.float64([0.5])),
         replace(calibration_data, correct=calibration_data.correct[:2]),
         replace(calibration_data, probability_of_true=calibration_data.probability_of_true.astype(np.float64)),
+        replace(calibration_data, probability_of_true=np.float32([np.nan, 0.05, 0.4])),  # a correct prediction
     ):
         with pytest.raises(BundleError) as error:
             replace(CALIBRATED, calibration_data={"label": wrong})

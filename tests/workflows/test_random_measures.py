@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import muslin
-from muslin.data.dataset import Dataset
+from muslin.data.dataset import UNKNOWN, Dataset
 from muslin.data.synthetic import SyntheticDataset
 from muslin.errors import DataError
 from muslin.models.bundle import open_bundle
@@ -16,12 +16,16 @@ from muslin.workflows.run_folder import Run
 
 SETTINGS = {"epochs": 1, "batch_size": 40, "max_steps": 3}
 N_CHOSEN = 60
+N_UNSURE = 15
 
 
 @pytest.fixture(scope="module")
 def data(synthetic: SyntheticDataset) -> Dataset:
-    dataset = replace(synthetic.dataset, parts=None)
-    return replace(dataset, drawn_at_random=np.arange(len(dataset)) >= N_CHOSEN)
+    """Some samples chosen, the others drawn at random; of some of these a person was not sure."""
+    dataset, number = replace(synthetic.dataset, parts=None), np.arange(len(synthetic.dataset))
+    is_unsure = number >= len(number) - N_UNSURE
+    labels = {"label": np.where(is_unsure, UNKNOWN, dataset.labels["label"])}
+    return replace(dataset, labels=labels, drawn_at_random=number >= N_CHOSEN, no_class={"label": is_unsure})
 
 
 @pytest.fixture(scope="module", params=[0, 2], ids=["validation set", "folds"])
@@ -43,10 +47,17 @@ def test_random_images_alone_calibrate(run: Run, data: Dataset) -> None:
     assert sum(sizes.values()) == len(data)
 
 
+def test_samples_without_a_class_calibrate_as_incorrect(run: Run, data: Dataset) -> None:
+    calibration = open_bundle(run.model).calibration_data["label"]
+    has_none = np.isnan(calibration.probability_of_true)
+    assert 0 < has_none.sum() <= N_UNSURE
+    assert not calibration.correct[has_none].any()
+
+
 def test_chosen_images_are_set_aside_when_evaluated(run: Run, data: Dataset) -> None:
     logged: list[str] = []
     result = evaluate(run.model, data, EvaluateOptions(split="all"), log=logged.append)
-    assert result.evaluations["label"].n == len(data) - N_CHOSEN
+    assert result.evaluations["label"].n == len(data) - N_CHOSEN - N_UNSURE
     assert "not_random_set_aside" in [getattr(line, "code", None) for line in logged]
 
 

@@ -54,7 +54,7 @@ class CalibrationData:
             for none.
         correct: bool (n,).
         probability_of_true: float32 (n,): the calibrated probability of the true class; for a multilabel target of
-            one true label, drawn at random; NaN for none.
+            one true label, drawn at random; NaN where there is none, so that every prediction is incorrect.
         group: int32 (n,): the number of each image's group, 0 or more, whose images are not independent; a number of
             its own for each image where the data have no groups.
     """

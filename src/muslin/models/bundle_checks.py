@@ -102,8 +102,8 @@ def check_calibration_data(targets: Sequence[Target], kind: str, calibration: Ma
         for part, values in vars(data).items():
             dtype, length, low, high = rows[part]
             check_tensor(f"{kind}/{name}/{part}", values, dtype, (length,))
-            if multilabel and part == "probability_of_true":
-                values = values[~np.isnan(values)]
+            if part == "probability_of_true":  # of an incorrect prediction nothing need be true
+                values = values[data.correct | ~np.isnan(values)]
             is_falling = part != "confidence" or (values[1:] <= values[:-1]).all()
             is_positive = part != "temperature" or values.all()
             if not (((values >= low) & (values <= high)).all() and is_falling and is_positive):
