@@ -186,6 +186,20 @@ def test_changed_threshold_of_two_classes_keeps_the_guarantee(guarantee: str) ->
     assert policy.expected_precision > 0.9
 
 
+def test_changed_threshold_makes_no_prediction_of_no_class_correct() -> None:
+    two = Target("label", ("ours", "theirs"))
+    labels = np.array([0] * 30 + [1] * 30 + [-1] * 20)
+    second = np.array([0.1] * 30 + [0.7] * 30 + [0.3] * 20)
+    probabilities, for_review = np.stack([1 - second, second], axis=1), np.arange(80) == 0
+    data = fit_calibration_data(two, labels, probabilities, no_class=labels < 0, for_review=for_review)
+    assert data is not None
+    changed = data.with_label_thresholds(two, (0.0,))
+    assert changed is not None
+    assert changed.predicted.tolist().count(1) == 79
+    assert changed.correct.sum() == 31, "those of the second class, and the one for review, which stays as it is"
+    assert not changed.correct[np.isnan(changed.probability_of_true)].any()
+
+
 def test_changed_multilabel_thresholds_have_no_guarantee() -> None:
     tags = Target("tags", ("new", "sale"), "multilabel")
     probabilities = np.random.default_rng(12).random((500, 2))

@@ -83,18 +83,22 @@ class CalibrationData:
         return count if count < len(self) else None
 
     def with_label_thresholds(self, target: Target, label_thresholds: Sequence[float]) -> "CalibrationData | None":
-        """The predictions that other thresholds give: known for two classes, None for a multilabel target."""
+        """The predictions that other thresholds give: known for two classes, None for a multilabel target.
+
+        Rows that are for review whatever is predicted, with confidence 0, stay as they are.
+        """
         if tuple(self.label_thresholds) == tuple(label_thresholds):
             return self
         if len(target.classes) != 2 or target.kind == "multilabel":
             return None
         second = np.where(self.predicted == 1, self.confidence, 1 - self.confidence)
-        true = np.where(self.correct, self.predicted, 1 - self.predicted)
         probabilities = np.stack([1 - second, second], axis=1).astype(np.float32)
-        predicted = predict_classes(target, probabilities, label_thresholds)
-        confidence = probabilities[np.arange(len(self)), predicted]
-        confidence = np.where(self.confidence == 0, np.float32(0), confidence)  # for review whatever is predicted
-        rows = (confidence, predicted, predicted == true, self.probability_of_true, self.group)
+        for_review = self.confidence == 0
+        predicted = np.where(for_review, self.predicted, predict_classes(target, probabilities, label_thresholds))
+        confidence = np.where(for_review, np.float32(0), probabilities[np.arange(len(self)), predicted])
+        has_true = ~np.isnan(self.probability_of_true)
+        correct = np.where(predicted == self.predicted, self.correct, has_true & ~self.correct)
+        rows = (confidence, predicted, correct, self.probability_of_true, self.group)
         return _calibration_data(self.temperature, label_thresholds, *rows)
 
 
