@@ -81,6 +81,16 @@ def test_random_samples_of_no_class_stay_for_calibration() -> None:
     assert used == set(range(42)), "the last two were chosen and have no label: of no use"
 
 
+def test_a_test_set_without_a_label_is_refused() -> None:
+    data = table([0, 1] * 20 + [-1] * 2, [False] * 40 + [True] * 2)
+    data = replace(data, no_class={"label": np.arange(42) >= 40})
+    given = replace(data, parts=np.where(np.arange(42) >= 40, "test", "train").astype(object))
+    for each, n in ((data, 1), (given, 2)):
+        with pytest.raises(TrainingError) as refused:
+            split(each, validation_fraction=0.0, seed=0)
+        assert (refused.value.code, refused.value.params["n"]) == ("test_unlabelled", n)
+
+
 def test_predictions_of_no_class_are_incorrect_in_calibration() -> None:
     labels = np.array([0, 1, 2, 0, -1, -1])
     probabilities = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 1]] * 0.9 + 0.1 / 3

@@ -40,8 +40,8 @@ def split(
         near_pairs: int64 (pairs, 2), near-duplicates, which stay together as copies do.
 
     Raises:
-        TrainingError: a model cannot hold a name, the training set is empty or has one class, or another set has a
-            class that it lacks.
+        TrainingError: a model cannot hold a name, the training set is empty or has one class, another set has a class
+            that it lacks, or the test set no label.
         MissingPartError: scikit-learn, which draws groups stratified by class, is not installed.
     """
     for name in (name for target in dataset.targets for name in (target.name, *target.classes)):
@@ -70,6 +70,7 @@ def split(
         counts = {"random": int(is_random[used].sum()), "others": int((~is_random[used]).sum())}
         notes.append(Message("only_random_measure", **counts))
     _check_classes(dataset, sets)
+    check_test_labels(dataset, sets["test"])
     return Split(**sets, notes=tuple(notes), seed=seed if drawn else None)
 
 
@@ -190,6 +191,16 @@ def _draw_groups(
         size = min(max(round(fraction * count), 1), count - 1)
         drawn = chosen[np.isin(groups, draw_count(count, size, seed)[1])]
     return indices[np.setdiff1d(everywhere, drawn)], indices[drawn]
+
+
+def check_test_labels(dataset: Dataset, test: Indices) -> None:
+    """Refuse, before anything is trained, a test set that could measure nothing.
+
+    Raises:
+        TrainingError: it has images, and none of them a label.
+    """
+    if len(test) and not dataset.has_label[test].any():
+        raise TrainingError("test_unlabelled", name=dataset.name, n=len(test))
 
 
 def _check_classes(dataset: Dataset, sets: Mapping[str, Indices]) -> None:

@@ -20,6 +20,7 @@ from muslin.data.similar_images import (
     vectors_of_features,
     vectors_of_pixels,
 )
+from muslin.data.split import check_test_labels
 from muslin.execution import Executor
 from muslin.extras import require_extra
 from muslin.learn.networks import is_backbone
@@ -135,6 +136,7 @@ def prepare_data(
         parts, trained_by_start, notes = without_start_images(start, dataset.name, parts, digests, recipe)
         messages += notes
     parts, seen = without_copies(dataset.name, parts, digests)
+    check_test_labels(dataset, parts.test)
     for part, counts in seen.items():
         if n_seen := counts.train + counts.validation:
             messages.append(Message("part_images_set_aside", part=part, n=counts.n, seen=n_seen))
