@@ -25,6 +25,7 @@ from muslin.errors import DataError, MuslinError, StoppedError, StorageError
 from muslin.learn.checkpoint import Checkpoint
 from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
+from muslin.workflows import run_results
 from muslin.workflows import train as train_workflow
 from muslin.workflows.run_folder import Run, command_to_repeat, split_for_recipe
 from muslin.workflows.run_schema import READ_OPTIONS
@@ -96,6 +97,26 @@ def test_recorded_command_repeats_the_run(csv: Path, tmp_path: Path, capfd: Any)
     again = Run(tmp_path / "b")
     assert again.record["recipe"] == first.record["recipe"]
     assert open_bundle(again.model).weights == open_bundle(first.model).weights
+
+
+def test_model_is_kept_where_its_results_fail(
+    run: Run, synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, messages = Run(tmp_path / "run"), list[Any]()
+
+    def out_of_memory(*arguments: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(run_results, "leaked_into", out_of_memory)
+    with pytest.raises(MemoryError):
+        muslin.train(synthetic.dataset, settings=SMALL, out=place.folder, log=messages.append)
+    assert (messages[-1].code, messages[-1].params["path"]) == ("run_model_kept", str(place.model))
+    kept, whole = open_bundle(place.model), open_bundle(run.model)
+    assert kept.weights == whole.weights
+    assert kept.calibration_data == whole.calibration_data
+    assert place.record["status"] == "training"
+    monkeypatch.undo()
+    assert muslin.resume(place.folder, synthetic.dataset).record["test"] == run.record["test"]
 
 
 def test_resumed_run_has_the_weights_of_an_uninterrupted_one(

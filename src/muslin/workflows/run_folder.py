@@ -83,7 +83,7 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The bundle of a finished run."""
+        """The bundle of a finished run, or of one whose network is trained and whose results failed."""
         return self.folder / "model.muslin"
 
     @property

@@ -1,15 +1,17 @@
 """A trained network → all that a finished run has: the calibrated bundle, its evaluation, the report."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from muslin.data.copies import leaked_into
 from muslin.data.dataset import UNKNOWN, Dataset
+from muslin.errors import MuslinError
 from muslin.learn import recipes
 from muslin.learn.recipes import LinearProbeRecipe
-from muslin.messages import Log
-from muslin.models.bundle import Bundle
+from muslin.messages import Log, Message
+from muslin.models.bundle import Bundle, seal
 from muslin.models.seen_images import SeenImages
 from muslin.storage.outputs import Output
 from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate, validation_notes, validation_predictions
@@ -44,38 +46,44 @@ def cross_fit(
 def write_results(
     run: Run, record: dict[str, Any], net: "Net", data: TrainingData, calibration_set: CalibrationSet | None, log: Log
 ) -> None:
-    """Export the network, calibrate it, evaluate it on the test set, and write all that a finished run has."""
-    from muslin.models.bundle import seal
+    """Export the network, calibrate it, evaluate it on the test set, and write all that a finished run has.
+
+    Where one of these fails, the model is sealed as far as it came, so that nobody has to train it again.
+    """
     from muslin.models.predictor import Predictor
     from muslin.reporting.report.multi_target import write_reports
     from muslin.reporting.report.report import ReportInputs
     from muslin.workflows.evaluate import EvaluationResult, evaluate_output, headline_metric, predict_dataset
 
     dataset, parts, infer_raw = data.dataset, data.split, _infer_from_features(record, net, data)
-    exported = _export(record, net, data, calibration_set)
-    calibrated_on = calibration_set or validation_predictions(exported, dataset, parts, infer_raw)
-    options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibrated_on}
-    bundle = calibrate(exported, dataset, parts, **options)
-    for note in validation_notes(bundle, dataset, parts):
-        log(note)
-    recipe = recipes.recipe_from_dict(record["recipe"])
-    if isinstance(recipe, LinearProbeRecipe) and infer_raw:
-        probe = FloatProbe(net, data, recipe, record["seed"], exported, calibration_set, infer_raw)
-        if made := int8_variant(probe, log):
-            variant, record["int8"] = made
-            provenance = {**bundle.provenance, "int8": record["int8"]}
-            bundle = replace(bundle, int8=variant, provenance=provenance)
-    predictor, test = Predictor(bundle), dataset.take(parts.test)
-    if infer_raw:
-        output = predictor.to_output(*infer_raw(parts.test))
-    else:
-        test, output = predict_dataset(predictor, test)
-    leaked = leaked_into(dataset, parts.train, parts.test)
-    evaluations = evaluate_output(predictor, test, output, leaked=leaked)
-    metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
-    record |= {"status": "finished", "test": metrics}
-    if calibrated_on is not None:
-        record["validation"] = _validation_metrics(predictor, dataset, calibrated_on, calibration_set is not None)
+    bundle = exported = _export(record, net, data, calibration_set)
+    try:
+        calibrated_on = calibration_set or validation_predictions(exported, dataset, parts, infer_raw)
+        options = {"seed": record["seed"], "infer_raw": infer_raw, "calibration_set": calibrated_on}
+        bundle = calibrate(exported, dataset, parts, **options)
+        for note in validation_notes(bundle, dataset, parts):
+            log(note)
+        recipe = recipes.recipe_from_dict(record["recipe"])
+        if isinstance(recipe, LinearProbeRecipe) and infer_raw:
+            probe = FloatProbe(net, data, recipe, record["seed"], exported, calibration_set, infer_raw)
+            if made := int8_variant(probe, log):
+                variant, record["int8"] = made
+                provenance = {**bundle.provenance, "int8": record["int8"]}
+                bundle = replace(bundle, int8=variant, provenance=provenance)
+        predictor, test = Predictor(bundle), dataset.take(parts.test)
+        if infer_raw:
+            output = predictor.to_output(*infer_raw(parts.test))
+        else:
+            test, output = predict_dataset(predictor, test)
+        leaked = leaked_into(dataset, parts.train, parts.test)
+        evaluations = evaluate_output(predictor, test, output, leaked=leaked)
+        metrics = {name: headline_metric(evaluation) for name, evaluation in evaluations.items()}
+        record |= {"status": "finished", "test": metrics}
+        if calibrated_on is not None:
+            record["validation"] = _validation_metrics(predictor, dataset, calibrated_on, calibration_set is not None)
+    except Exception:
+        _keep(bundle, run, log)
+        raise
     seal(replace(bundle, provenance={**bundle.provenance, "test": metrics}), run.model)
     EvaluationResult("test", evaluations, test, data.seen["test"]).write(
         Output(run.folder / "evaluation.json", overwrite=True)
@@ -84,6 +92,13 @@ def write_results(
     inputs = ReportInputs(record, network, run.history, dataset, parts, evaluations, probabilities)
     write_reports(run.folder, inputs)
     run.write_record(record)
+
+
+def _keep(bundle: Bundle, run: Run, log: Log) -> None:
+    """Seal a trained model whose results failed; without a word where that fails too."""
+    with suppress(MuslinError):
+        seal(bundle, run.model)
+        log(Message("run_model_kept", path=str(run.model)))
 
 
 def _validation_metrics(
