@@ -1,6 +1,7 @@
 """A linear probe's int8 graph has a head, calibration and golden images of its own, and says what it
 costs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,15 @@ def test_training_says_what_8_bits_cost_in_accuracy(trained: tuple[Run, list[str
     assert found["interval"][0] <= found["difference"] <= found["interval"][1]
     assert cost.params["difference"] == 100 * found["difference"]
     assert open_bundle(run.model).provenance["int8"] == run.record["int8"]
+
+
+def test_samples_that_were_chosen_do_not_measure_the_cost(photos: Path, tmp_path: Path) -> None:
+    data = muslin.read(photos)
+    data = replace(data, drawn_at_random=np.arange(len(data)) % 4 > 0)
+    run = muslin.train(data, recipe="photo", out=tmp_path / "run", settings=SMALL)
+    counts = run.record["data"]["drawn_at_random"]
+    assert run.record["int8"]["targets"]["label"]["n"] == sum(counts.values()) == 180
+    assert open_bundle(run.model).int8 is not None
 
 
 def test_the_8_bits_of_a_convolution_span_its_activation(trained: tuple[Run, list[str]]) -> None:

@@ -2,7 +2,7 @@
 
 The heads are fitted again to what the quantised backbone gives for each photo, in the same folds. So calibration,
 thresholds, guarantees and the OOD detector are those of the graph that predicts, and the accuracy that int8 costs is
-measured on the same out-of-fold predictions of all photos, paired.
+measured on the same out-of-fold predictions, paired.
 """
 
 import statistics
@@ -27,7 +27,6 @@ from muslin.models.bundle import Bundle
 from muslin.models.graph_variant import GraphVariant
 from muslin.models.runtime import run_session
 from muslin.workflows.calibrate import CalibrationSet, InferRaw, calibrate
-from muslin.workflows.network_folds import all_but_test
 from muslin.workflows.training_data import Callbacks, TrainingData
 
 if TYPE_CHECKING:
@@ -143,14 +142,14 @@ def _differences(
 ) -> Mapping[str, PairedDifference]:
     """Per target of one class an image, int8 accuracy minus float32 accuracy.
 
-    On out-of-fold predictions of all images but the test set, and on the test set; without them on the validation and
-    the test set.
+    On the out-of-fold predictions that calibrate, and on the test set; without them on the validation and the test set.
     """
     split, dataset = probe.data.split, probe.data.dataset
     parts: list[tuple[NDArray[np.int64], Mapping[str, Any], Mapping[str, Any]]] = []
     if probe.calibration_set and calibration_set:
-        indices = all_but_test(split).train
-        parts.append((indices, probe.calibration_set.probabilities, calibration_set.probabilities))
+        parts.append(
+            (probe.calibration_set.indices, probe.calibration_set.probabilities, calibration_set.probabilities)
+        )
     elif len(split.validation):
         parts.append((split.validation, probe.infer_raw(split.validation)[0], infer_raw(split.validation)[0]))
     if len(split.test):
