@@ -65,6 +65,28 @@ def test_photos_of_one_product_count_once() -> None:
     assert five_each.p_value > as_if_independent.p_value
 
 
+def test_groups_that_do_not_differ_prove_as_much_as_one_image_each() -> None:
+    right = np.ones(3, dtype=bool)
+    assert paired_difference(right, right, np.array(["a", "a", "b"])).interval == newcombe_paired(2, 0, 0, 0)
+    assert paired_difference(right, right, np.array(["a", "a", "a"])).interval == newcombe_paired(1, 0, 0, 0)
+    better = paired_difference(~right, right, np.array(["a", "a", "b"]))
+    assert better.difference == 1
+    assert better.interval[0] < 0.5
+
+
+@pytest.mark.parametrize("n_groups", [3, 8, 30])
+def test_paired_interval_of_groups_holds_the_truth(n_groups: int) -> None:
+    random, held = np.random.default_rng(n_groups), 0
+    shares = [0.8, 0.05, 0.1, 0.05]  # both, only a, only b, neither
+    for _ in range(150):
+        groups = np.repeat(np.arange(n_groups), random.integers(1, 6, n_groups))
+        of_group, alone = random.choice(4, n_groups, p=shares)[groups], random.choice(4, len(groups), p=shares)
+        kind = np.where(random.random(len(groups)) < 0.5, of_group, alone)
+        found = paired_difference(np.isin(kind, (0, 1)), np.isin(kind, (0, 2)), groups)
+        held += found.interval[0] <= 0.05 <= found.interval[1]
+    assert held >= 137  # 142 are expected
+
+
 def test_p_value_by_groups_of_single_images_is_mcnemars() -> None:
     a, b = correctness(30, 4, 12, 10)
     groups = np.arange(len(a))

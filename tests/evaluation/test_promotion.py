@@ -33,6 +33,12 @@ def test_an_equal_candidate_on_few_products_is_refused() -> None:
     assert checked.refusals[0].params["needed"] > 30
 
 
+def test_few_products_in_groups_wave_no_candidate_through() -> None:
+    same = predictions([1, 1, 1])
+    checked = check_promotion("kind", same, same, precision=0.9, groups=np.array(["a", "a", "b"]))
+    assert codes(checked) == [("promotion_accuracy", "unknown"), ("promotion_accepted", "unknown")]
+
+
 def test_a_worse_candidate_is_refused_and_called_worse() -> None:
     active, candidate = [1] * 950 + [0] * 50, [1] * 900 + [0] * 100
     checked = check(predictions(active), predictions(candidate))

@@ -18,7 +18,6 @@ Groups = NDArray[np.integer[Any]]
 Sizes = NDArray[np.float64]
 
 _Z_ONE_SIDED = NormalDist().inv_cdf(0.95)
-_Z_TWO_SIDED = NormalDist().inv_cdf(0.975)
 
 
 def intraclass_correlation(correct: Correct, groups: Groups) -> float:
@@ -65,16 +64,28 @@ def effective_sizes(correct: Correct, groups: Groups | None, correlation: float)
     return n_groups, rate, np.where(alone, n_groups, effective)
 
 
-def effective_size_of_groups(sums: NDArray[Any], counts: Sizes) -> float:
-    """The effective number of zeros and ones in two or more groups, by the groups' sums and counts.
+def effective_size_of_groups(sums: NDArray[Any], counts: Sizes, variance_of_one: float, level: float = 0.95) -> float:
+    """The effective number of images in groups, by the groups' sums and counts of a value of each image.
 
-    Reduced as the two-sided 95 % quantile of Student's t is wider than that of the normal distribution, for an interval
-    with two ends.
+    Reduced as the two-sided quantile of Student's t is wider than that of the normal distribution, for an interval with
+    two ends. Where all groups have the same mean, as a single group does, each group counts as one image.
+
+    Args:
+        variance_of_one: of the value of one image: p(1 - p) of zeros and ones.
+        level: of the interval.
     """
     n, mean, groups = counts.sum(), sums.sum() / counts.sum(), len(counts)
+    if have_one_mean(sums, counts):
+        return float(groups)
     variance = ((sums - mean * counts) ** 2).sum() * groups / (groups - 1) / n**2
-    independent = min(n, mean * (1 - mean) / variance)
-    return float(independent * (_Z_TWO_SIDED / two_sided_quantile(0.95, groups - 1)) ** 2)
+    independent = min(n, variance_of_one / variance)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return float(independent * (z / two_sided_quantile(level, groups - 1)) ** 2)
+
+
+def have_one_mean(sums: NDArray[Any], counts: Sizes) -> bool:
+    """Whether all groups have the same mean, as a single group does, so that nothing is known of their variance."""
+    return bool(np.ptp(sums / counts) < 1e-9)  # not 0, because equal means can differ by rounding
 
 
 def effective_size_of_average(mean: float, variance: float, weights: Sizes, variance_per_rate: Sizes) -> float:

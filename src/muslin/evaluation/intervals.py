@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muslin.errors import DataError
-from muslin.evaluation.effective_size import effective_size_of_groups
+from muslin.evaluation.effective_size import effective_size_of_groups, have_one_mean
 
 Interval = tuple[float, float]
 """The lower and the upper end."""
@@ -79,8 +79,10 @@ def f1_with_interval(correct: int, predicted: int, support: int) -> tuple[float 
     return None if share is None else 2 * correct / (predicted + support), (low, high)
 
 
-def newcombe_independent(successes_a: int, n_a: int, successes_b: int, n_b: int, level: float = 0.95) -> Interval:
-    """The interval of rate a minus rate b of two independent samples, each with at least one trial.
+def newcombe_independent(
+    successes_a: float, n_a: float, successes_b: float, n_b: float, level: float = 0.95
+) -> Interval:
+    """The interval of rate a minus rate b of two independent samples, each with a trial; the numbers can be effective.
 
     Source: R. G. Newcombe, Interval estimation for the difference between independent proportions, Statistics in
     Medicine 17 (1998), 873–890, method 10.
@@ -91,7 +93,7 @@ def newcombe_independent(successes_a: int, n_a: int, successes_b: int, n_b: int,
     return (a - b - float(np.hypot(a - low_a, high_b - b)), a - b + float(np.hypot(high_a - a, b - low_b)))
 
 
-def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: float = 0.95) -> Interval:
+def newcombe_paired(both: float, only_a: float, only_b: float, neither: float, level: float = 0.95) -> Interval:
     """The interval of rate b minus rate a, where both were measured on the same trials.
 
     Joins the Wilson intervals of both rates by way of the correlation of the successes, which is corrected for
@@ -103,7 +105,8 @@ def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: fl
     (0.0569, 0.3404)
 
     Args:
-        both, only_a, only_b, neither: trials in which both succeed, only one does, none does; at least one trial.
+        both, only_a, only_b, neither: trials in which both succeed, only one does, none does; at least one trial. They
+            can be effective numbers, which are no integers.
     """
     n = both + only_a + only_b + neither
     rate_a, rate_b = (both + only_a) / n, (both + only_b) / n
@@ -158,18 +161,33 @@ def mean_with_interval(
     if not len(correct):
         return None, (0.0, 1.0)
     mean, is_binary = float(correct.mean()), bool(np.isin(correct, (0, 1)).all())
-    if groups is None and is_binary:
-        return mean, wilson_interval(int(correct.sum()), len(correct))
-    units = unit_of_each(None if groups is None else groups[counted], len(correct))
-    counts = np.bincount(units).astype(np.float64)
-    sums = np.bincount(units, weights=correct)
-    if np.ptp(sums / counts) < 1e-9:  # not 0, because equal means can differ by rounding
-        return mean, wilson_interval(mean * len(counts), len(counts))
+    groups = None if groups is None else groups[counted]
     if is_binary:
-        effective = effective_size_of_groups(sums, counts)
-        return mean, wilson_interval(mean * effective, effective)
+        return mean, wilson_interval(*effective_trials(correct, groups))
+    units = unit_of_each(groups, len(correct))
+    counts, sums = np.bincount(units).astype(np.float64), np.bincount(units, weights=correct)
+    if have_one_mean(sums, counts):
+        return mean, wilson_interval(mean * len(counts), len(counts))
     samples = bootstrap_weights(len(counts), len(counts))
     return mean, percentile_interval((samples @ sums) / (samples @ counts))
+
+
+def effective_trials(correct: Correctness, groups: Groups = None, level: float = 0.95) -> tuple[float, float]:
+    """Successes and trials that prove as much as these images do, for intervals of rates at `level`.
+
+    Of independent zeros and ones, their own numbers. Of others, see `effective_size_of_groups`; fractions count as
+    zeros and ones of the same mean, which vary more, so that intervals are not too narrow.
+
+    Args:
+        correct: (n,), n at least 1, without NaN.
+    """
+    mean = float(correct.mean())
+    if groups is None and np.isin(correct, (0, 1)).all():
+        return float(correct.sum()), float(len(correct))
+    units = unit_of_each(groups, len(correct))
+    counts, sums = np.bincount(units).astype(np.float64), np.bincount(units, weights=correct)
+    trials = effective_size_of_groups(sums, counts, mean * (1 - mean), level)
+    return mean * trials, trials
 
 
 def count_groups(groups: Groups) -> int | None:
