@@ -108,6 +108,17 @@ def test_weak_slice_comes_first() -> None:
     assert slice_metrics(correct, np.full(2000, "all year", dtype=object)) == ()
 
 
+def test_a_slice_of_one_wrong_image_in_groups_is_not_weak() -> None:
+    correct = (np.arange(1000) % 10 > 0).astype(float)
+    values, groups = np.arange(1000).astype(object) % 19, np.arange(1000) // 2
+    values[0] = "linen"
+    for each in (correct, np.where(correct > 0, 0.9, 0.1)):  # zeros and ones, and fractions
+        (linen,) = [s for s in slice_metrics(each, values, groups) if s.value == "linen"]
+        assert linen.n == 1
+        assert linen.difference < -0.7
+        assert not linen.weak
+
+
 def test_chance_makes_a_weak_slice_in_at_most_5_of_100_tests() -> None:
     random, weak = np.random.default_rng(4), 0
     values = np.arange(2000).astype(object) % 20

@@ -113,7 +113,7 @@ class Evaluation:
         correct: images whose most probable class is the true one (of two classes, by the threshold).
         accuracy: correct / n.
         accuracy_interval: 95 %, see `muslin.evaluation.intervals.mean_with_interval`: of whole groups, where there are
-            some. All other intervals take each image for independent.
+            some. The intervals of classes, pairs and means take each image for independent.
         n_groups: groups of images; None where all images are independent.
         per_class: the metrics of each class, in the classes' order.
         majority: images of the most frequent class; always predicting it is correct for this many.

@@ -6,7 +6,6 @@ target the share of the predicted labels that is true. NaN where nothing is pred
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from muslin.evaluation.intervals import (
     Correctness,
     Groups,
     Interval,
+    effective_trials,
     mean_with_interval,
     newcombe_independent,
-    unit_of_each,
 )
 from muslin.evaluation.metrics import CalibrationMetrics, Labels, calibration_metrics, correctness
 from muslin.evaluation.precision_choice import AcceptanceRow
@@ -300,9 +299,9 @@ def risk_coverage(
 def slice_metrics(correct: Correctness, values: NDArray[Any], groups: Groups = None) -> tuple[SliceMetrics, ...]:
     """One slice per value (empty ones make none), compared with all other images; the weak ones first.
 
-    The interval of a difference is Newcombe's for independent rates. With groups or with fractions in `correct` it is
-    the normal one over the groups' sums: the linearised variance of a difference of two ratios. Each has the level at
-    which all together hold with 95 % confidence, so that of many slices none is called weak by chance.
+    The interval of a difference is Newcombe's for independent rates, with groups or with fractions in `correct` of
+    effective numbers of images. Each has the level at which all together hold with 95 % confidence, so that of many
+    slices none is called weak by chance.
     """
     texts = np.array(["" if value is None else str(value) for value in values])
     counted = np.isfinite(correct) & (texts != "")
@@ -316,11 +315,9 @@ def slice_metrics(correct: Correctness, values: NDArray[Any], groups: Groups = N
     for name in names:
         mask = texts == name
         inside, outside = correct[mask], correct[~mask]
-        if groups is None and np.isin(correct, (0, 1)).all():
-            counts = int(inside.sum()), len(inside), int(outside.sum()), len(outside)
-            interval = newcombe_independent(*counts, level)
-        else:
-            interval = _linearised_interval(correct, mask, groups, level)
+        of_inside, of_outside = (None, None) if groups is None else (groups[mask], groups[~mask])
+        trials = *effective_trials(inside, of_inside, level), *effective_trials(outside, of_outside, level)
+        interval = newcombe_independent(*trials, level)
         slices.append(
             SliceMetrics(
                 str(name),
@@ -333,15 +330,3 @@ def slice_metrics(correct: Correctness, values: NDArray[Any], groups: Groups = N
             )
         )
     return tuple(sorted(slices, key=lambda s: (not s.weak, s.difference)))
-
-
-def _linearised_interval(correct: Correctness, mask: NDArray[np.bool_], groups: Groups, level: float) -> Interval:
-    """Of the mean inside `mask` minus the mean outside."""
-    inside, outside = correct[mask].mean(), correct[~mask].mean()
-    influence = np.where(mask, (correct - inside) / mask.sum(), -(correct - outside) / (~mask).sum())
-    sums = np.bincount(unit_of_each(groups, len(correct)), weights=influence)
-    if len(sums) < 2:
-        return -1.0, 1.0
-    error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    return float(inside - outside - z * error), float(inside - outside + z * error)
