@@ -61,6 +61,16 @@ def test_intervals_of_two_classes_are_those_of_groups() -> None:
         assert np.diff(getattr(of_groups.binary, name)) > 2 * np.diff(getattr(of_images.binary, name))
 
 
+def test_one_group_says_nothing_of_the_ranking_in_others() -> None:
+    labels, second = np.arange(40) % 2, np.linspace(0.1, 0.9, 40)
+    arrays = labels, np.column_stack([1 - second, second]), ("plain", "striped")
+    alone, together = (evaluate_multiclass(*arrays, groups=each).binary for each in (None, np.zeros(40)))
+    assert alone
+    assert together
+    assert (together.roc_auc, together.average_precision) == (alone.roc_auc, alone.average_precision)
+    assert together.roc_auc_interval == together.average_precision_interval == (0, 1)
+
+
 def test_groups_of_one_image_are_independent_images() -> None:
     labels, probabilities, _ = senders(4)
     evaluation = evaluate_multiclass(labels, probabilities, ("a", "b", "c"), groups=np.arange(len(labels)))

@@ -65,7 +65,8 @@ class BinaryMetrics:
         threshold: the threshold that this evaluation used.
         roc_auc: area under the ROC curve, 0..1; None where a class has no image.
         average_precision: 0..1; None where the second class has no image.
-        roc_auc_interval, average_precision_interval: 95 % bootstrap intervals over images, or over groups.
+        roc_auc_interval, average_precision_interval: 95 % bootstrap intervals over images, or over groups; (0, 1) for a
+            single one, which says nothing of others.
         operating_points: thresholds 0.00 to 1.00 in steps of 0.05.
     """
 
@@ -95,6 +96,8 @@ def binary_metrics(
     scores = probabilities[:, 1]
     units = unit_of_each(groups, len(labels))
     samples = bootstrap_weights(int(units.max()) + 1, len(labels))[:, units]
+    if not units.any():  # one group, or one image
+        samples = samples[:0]
     return BinaryMetrics(
         classes[1],
         threshold,
