@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from muslin.evaluation.retrieval import ranks_of_own, recalls
+from muslin.evaluation.retrieval import NOT_THERE, ranks_of_own, recalls
 
 
 def unit(*degrees: float) -> np.ndarray:
@@ -15,13 +15,18 @@ def test_ranks_count_photos_of_other_products_before_the_own() -> None:
     gallery, products = unit(0, 10, 20, 90), np.array([7, 8, 7, 9])
     queries = unit(1, 11, 90, 45)
     ranks = ranks_of_own(queries, np.array([7, 7, 9, 5]), gallery, products)
-    assert ranks.tolist() == [0, 1, 0, 4]  # at 11 degrees the photo at 10 of product 8 is first; 5 is not there
+    assert ranks.tolist() == [0, 1, 0, NOT_THERE]  # at 11 degrees the photo at 10 of product 8 is first; 5 is not there
 
 
 def test_a_query_in_the_gallery_does_not_find_itself() -> None:
     gallery, products = unit(0, 10, 20, 90), np.array([7, 8, 7, 9])
     ranks = ranks_of_own(gallery, products, gallery, products, np.arange(4))
-    assert ranks.tolist() == [1, 4, 1, 4]
+    assert ranks.tolist() == [1, NOT_THERE, 1, NOT_THERE]
+
+
+def test_a_product_that_is_not_in_the_gallery_is_not_found() -> None:
+    ranks = ranks_of_own(unit(0, 5), np.array([1, 5]), unit(0, 10), np.array([1, 2]))
+    assert [(row.k, row.value) for row in recalls(ranks, np.arange(2))] == [(1, 0.5), (10, 0.5), (20, 0.5), (50, 0.5)]
 
 
 def test_equal_photos_of_another_product_count_against() -> None:

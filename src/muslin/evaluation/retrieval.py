@@ -12,6 +12,9 @@ from muslin.evaluation.intervals import Interval, mean_with_interval
 COUNTS = (1, 10, 20, 50)
 """Numbers of photos among which a photo of the same product is looked for."""
 
+NOT_THERE = np.iinfo(np.int64).max
+"""The rank of a query's own product where the gallery has no photo of it: among no number of photos."""
+
 QUERIES = 256
 """Queries that are compared with the gallery at a time."""
 
@@ -59,7 +62,7 @@ def ranks_of_own(
     own_places: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Per query how many photos of other products are at least as similar as the most similar one of its own product,
-    int64 (queries,); the size of the gallery where it has no other photo of the product.
+    int64 (queries,); NOT_THERE where the gallery has no other photo of the product.
 
     Args:
         queries, gallery: float (n, width), of unit length.
@@ -78,5 +81,5 @@ def ranks_of_own(
             is_own[rows, own_places[block]] = False
         best = np.where(is_own, cosines, -np.inf).max(axis=1)
         others = np.where(is_own, -np.inf, cosines)
-        ranks[block] = np.where(np.isfinite(best), (others >= best[:, np.newaxis]).sum(axis=1), len(gallery))
+        ranks[block] = np.where(np.isfinite(best), (others >= best[:, np.newaxis]).sum(axis=1), NOT_THERE)
     return ranks
