@@ -74,6 +74,25 @@ def test_share_of_one_class_alone():
     assert found.accuracy_now == pytest.approx(curve.correct[:, -1, :50].mean())
 
 
+def test_draws_without_an_image_of_the_class_are_left_out():
+    curve = curve_of()
+    counted = np.arange(600) < 2  # which one draw in seven lacks
+    some = LearningCurve(curve.fractions, curve.confidence, curve.correct | counted, None, counted)
+    found = forecast(some, 10, 10, 0.9, calibrates=False)
+    assert found.accuracy_now == 1
+    assert 0.9 < found.accuracy_interval[0] <= found.accuracy <= found.accuracy_interval[1]
+    assert 0 <= found.accepted_interval[0] <= found.accepted <= found.accepted_interval[1] <= 1
+
+
+def test_large_groups_count_once_in_a_forecast():
+    sizes = np.array([1] * 100 + [25] * 4)
+    groups = np.repeat(np.arange(104), sizes)
+    right = np.broadcast_to(np.repeat(sizes == 1, sizes), (2, len(FRACTIONS), 200))
+    found = forecast(LearningCurve(FRACTIONS, np.where(right, 0.9, 0.6), right, groups), 200, 20, 0.9)
+    assert found.accuracy_now == 0.5
+    assert found.accuracy == pytest.approx(0.5, abs=0.15)
+
+
 @pytest.mark.parametrize("more", [0, 601])
 def test_too_far_is_refused(more):
     with pytest.raises(DataError) as raised:

@@ -72,6 +72,13 @@ def test_curve_of_one_class_varies_that_class(photos: Dataset) -> None:
     assert not np.array_equal(curve.confidence[:, 0], again.confidence[:, 0])
 
 
+def test_class_without_a_random_sample_is_refused(photos: Dataset) -> None:
+    target, data = photos.targets[0], replace(photos, drawn_at_random=photos.labels["label"] != 1)
+    with pytest.raises(DataError) as refused:
+        learning_curve(data, target, probe(), target.classes[1], 0, Callbacks())
+    assert (refused.value.code, refused.value.params["class_name"]) == ("forecast_class", target.classes[1])
+
+
 def test_curve_of_products_has_a_row_for_each(photos: Dataset) -> None:
     order = np.argsort(photos.labels["label"], kind="stable")
     products = np.empty(90, dtype=object)

@@ -43,7 +43,7 @@ class LearningCurve:
         confidence: float (repeats, len(fractions), n), calibrated; each repeat has its own folds.
         correct: bool, of the same shape.
         groups: integer (n,): the number of each image's group; None where all are independent.
-        counted: bool (n,): those whose share is wanted, such as those of a class; None for all.
+        counted: bool (n,): those whose share is wanted, such as those of a class, at least one; None for all.
     """
 
     fractions: tuple[float, ...]
@@ -100,8 +100,9 @@ def forecast(
         share = draws.accepted_share(number % len(curve.confidence), rows, n_calibration, precision)
         accepted[number] = _shifted(share, share_slope * by_growth, draws.n)
         again, _ = draws.sample(draws.n, rows)
-        right = float(curve.correct[:, -1][:, draws.counted_of(again)].mean())
+        right = _share(curve.correct[:, -1][:, draws.counted_of(again)])
         accuracy[number] = _shifted(right, accuracy_slope * by_growth, draws.n)
+    accepted, accuracy = (values[np.isfinite(values)] for values in (accepted, accuracy))  # draws with a counted image
     everything = np.arange(draws.n)
     return Forecast(
         labelled,
@@ -123,10 +124,16 @@ class _Draws:
         number = np.arange(self.n) if curve.groups is None else np.unique(curve.groups, return_inverse=True)[1]
         self.order, self.counts = np.argsort(number, kind="stable"), np.bincount(number)
         self.starts, self.number = np.cumsum(self.counts) - self.counts, number
+        self.is_first = np.zeros(self.n, dtype=bool)  # of its group
+        self.is_first[self.order[self.starts]] = True
 
     def sample(self, n: int, among: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """About `n` images in whole groups with replacement, and the number of each one's drawn group."""
-        groups = np.arange(len(self.counts)) if among is None else self.number[among]
+        """About `n` images in whole groups with replacement, and the number of each one's drawn group.
+
+        Args:
+            among: whole groups, as this draws them; None for all.
+        """
+        groups = np.arange(len(self.counts)) if among is None else self.number[among[self.is_first[among]]]
         drawn = groups[self.random.integers(0, len(groups), max(round(n * len(self.counts) / self.n), 1))]
         return self._members(drawn)
 
@@ -160,8 +167,7 @@ class _Draws:
         rows = calibration[falling]
         known = None if self.curve.groups is None else groups[falling]
         threshold = accept_threshold(confidence[rows], correct[rows], precision, known)
-        counted = self.counted_of(population)
-        return float((confidence[counted] >= threshold).mean()) if len(counted) else 0.0
+        return _share(confidence[self.counted_of(population)] >= threshold)
 
 
 def _slopes(
@@ -194,6 +200,11 @@ def _largest_shares(
         threshold = confidence[order[enough[-1]]] if len(enough) else np.inf
         shares.append(float((counted >= threshold).mean()) if len(counted) else 0.0)
     return np.array(shares)
+
+
+def _share(mask: NDArray[np.bool_]) -> float:
+    """NaN of nothing."""
+    return float(mask.mean()) if mask.size else float("nan")
 
 
 def _log_odds(share: Any, n: int) -> Any:

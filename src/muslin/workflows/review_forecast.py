@@ -95,7 +95,8 @@ def forecast_review(
 
     Raises:
         MissingPartError: what training needs is not installed.
-        DataError: nothing is decided, no such target or class, or a number that no curve reaches.
+        DataError: nothing is decided, no such target or class, no random product of the class, or a number that no
+            curve reaches.
         RecipeError: the active model was not trained by a linear probe.
         StoppedError: `callbacks.should_stop` returned true.
     """
@@ -134,6 +135,7 @@ def learning_curve(
         class_name: of which only a part trains at a time, while all others do; None for all classes.
 
     Raises:
+        DataError: none of those drawn at random is of the class.
         StoppedError: `callbacks.should_stop` returned true.
     """
     from muslin.learn.train import extract_features
@@ -161,6 +163,8 @@ def learning_curve(
     groups = units_of(resized, rows)
     groups = groups if numbers is None else groups[np.unique(numbers, return_index=True)[1]]
     counted = None if class_name is None else true == target.classes.index(class_name)
+    if counted is not None and not counted.any():
+        raise DataError("forecast_class", class_name=class_name)
     single = len(np.unique(groups)) == len(groups)
     curve = LearningCurve(FRACTIONS, confidence, correct, None if single else groups, counted)
     grown = usable[is_grown[usable]]
