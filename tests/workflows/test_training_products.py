@@ -10,12 +10,15 @@ import pytest
 import muslin
 from command_line import invoke
 from muslin.data.convert import convert
-from muslin.data.dataset import Dataset
+from muslin.data.dataset import Dataset, PixelImages, Target
 from muslin.data.synthetic import CLASSES, make_garments
+from muslin.evaluation.product_metrics import ProductMetrics
+from muslin.evaluation.selective import CalibrationData
 from muslin.models.bundle import open_bundle
 from muslin.models.predictor import Predictor
 from muslin.workflows.compare import CompareOptions, compare
 from muslin.workflows.evaluate import EvaluateOptions, evaluate
+from small_models import SIDE, having_seen, small_bundle, with_ood_detector
 
 PHOTOS = 3
 
@@ -79,6 +82,52 @@ def test_evaluation_measures_products(run: Path) -> None:
     assert products.accuracy >= reliability.accuracy
     assert products.accepted is not None
     assert products.coverage == pytest.approx(products.accepted / 120)
+
+
+@pytest.fixture
+def dim_photos() -> tuple[Predictor, Dataset]:
+    """Slim products with two dim photos and a bright one of something else, with which they would be called wide."""
+    fit, count, rows = Target("fit", ("slim", "wide")), 18, 400
+    brightness = np.resize(np.uint8([50, 51, 250]), count) + np.arange(count, dtype=np.uint8) // PHOTOS
+    dataset = Dataset(
+        name="shop",
+        format="table",
+        images=PixelImages(np.broadcast_to(brightness[:, None, None, None], (count, SIDE, SIDE, 1)).copy()),
+        targets=(fit,),
+        labels={"fit": np.zeros(count, np.int64)},
+        ids=np.array([str(n) for n in range(count)], dtype=object),
+        products=np.array([f"p{n // PHOTOS}" for n in range(count)], dtype=object),
+    )
+    sure, each = np.full(rows, 0.99, np.float32), np.arange(rows, dtype=np.int32)
+    data = CalibrationData(np.float32([1]), np.array([0.5]), sure, each % 2, np.ones(rows, dtype=bool), sure, each)
+    bundle = replace(
+        with_ood_detector(small_bundle(fit), 0.1, 0.3),
+        thresholds={"fit": (0.8,)},
+        calibration_data={"fit": data},
+        product_calibration={"fit": data},
+    )
+    return Predictor(having_seen(bundle, bundle.golden_pixels)), dataset
+
+
+def products_of(predictor: Predictor, dataset: Dataset) -> ProductMetrics:
+    reliability = evaluate(predictor, dataset, EvaluateOptions(split="all")).evaluations["fit"].reliability
+    assert reliability is not None
+    assert reliability.products is not None
+    return reliability.products
+
+
+def test_photos_out_of_scope_do_not_count_in_a_comparison(dim_photos: tuple[Predictor, Dataset]) -> None:
+    predictor, dataset = dim_photos
+    assert products_of(predictor, dataset).accuracy == 1
+    compared = compare(predictor, predictor, dataset, CompareOptions(split="all")).products["fit"]
+    assert compared.accuracy_a == compared.accuracy_b == 1
+
+
+def test_packaging_beside_photos_out_of_scope_is_not_accepted(dim_photos: tuple[Predictor, Dataset]) -> None:
+    predictor, dataset = dim_photos
+    assert products_of(predictor, dataset).accepted == 6
+    roles = np.array(["packaging", "packaging", "front"] * 6, dtype=object)
+    assert products_of(predictor, replace(dataset, roles=roles)).accepted == 0
 
 
 def test_evaluation_agrees_with_predicted_products(run: Path) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from muslin.data.dataset import UNKNOWN, Target
 from muslin.evaluation.intervals import Groups
 from muslin.evaluation.metrics import Labels, Probabilities
-from muslin.evaluation.products import combine
+from muslin.evaluation.products import combine, photos_in_scope
 from muslin.evaluation.selective import CalibrationData, calibrate_probabilities, fit_calibration_data
 
 ProductNumbers = NDArray[np.integer[Any]]
@@ -120,6 +120,7 @@ def product_probabilities(
     probabilities: Probabilities,
     product_numbers: ProductNumbers,
     calibration_data: CalibrationData | None,
+    is_ood: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Probabilities of products, float32 (products, classes), in rising order of the products' numbers.
 
@@ -127,6 +128,8 @@ def product_probabilities(
         probabilities: float (n, classes) of the photos, calibrated.
         product_numbers: integer (n,): the product of each photo.
         calibration_data: of products; None to leave the combined probabilities as they are.
+        is_ood: bool (n,): photos out of scope; see `photos_in_scope`.
     """
-    combined = combine(probabilities, product_numbers, multilabel=target.kind == "multilabel")
+    kept, _ = photos_in_scope(product_numbers, is_ood)
+    combined = combine(probabilities[kept], product_numbers[kept], multilabel=target.kind == "multilabel")
     return calibrate_probabilities(target, combined.probabilities, calibration_data)

@@ -17,7 +17,7 @@ from muslin.evaluation.product_calibration import (
     has_label,
     product_labels,
 )
-from muslin.evaluation.products import combine
+from muslin.evaluation.products import combine, photos_in_scope
 from muslin.evaluation.selective import (
     ACCEPT,
     OUT_OF_SCOPE,
@@ -136,13 +136,10 @@ def _decide(
     policy: AcceptancePolicy,
     labels: NDArray[np.int64],
 ) -> _Decided:
-    """All products, as `muslin.models.product_prediction` decides: photos out of scope are left out; where at least
-    half are, so is the product."""
-    _, places, counts = np.unique(product_numbers, return_inverse=True, return_counts=True)
-    outside = np.zeros(len(places), dtype=bool) if predictions.is_ood is None else predictions.is_ood
-    is_outside = 2 * np.bincount(places, weights=outside) >= counts
-    kept = np.flatnonzero(~outside | is_outside[places])
-    combined = combine(predictions.probabilities[kept], places[kept], multilabel=target.kind == "multilabel")
+    """All products, as `muslin.models.product_prediction` decides; those `for_review` are the caller's."""
+    kept, is_outside = photos_in_scope(product_numbers, predictions.is_ood)
+    multilabel = target.kind == "multilabel"
+    combined = combine(predictions.probabilities[kept], product_numbers[kept], multilabel=multilabel)
     probabilities = calibrate_probabilities(target, combined.probabilities, calibration_data)
     decided = triage(target, probabilities, policy, is_outside)
     decisions = decided.decisions.copy()

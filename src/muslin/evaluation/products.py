@@ -36,6 +36,23 @@ class ProductPredictions:
         return np.asarray(self.disagreement >= CONTRADICTION)
 
 
+def photos_in_scope(
+    product_numbers: NDArray[np.integer[Any]], is_ood: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The places of the photos that products are predicted from, and bool (products,): which products are out of scope.
+
+    Photos out of scope are left out. Where at least half of a product's are, the product is, and keeps all its photos.
+
+    Args:
+        product_numbers: integer (images,): the product of each image.
+        is_ood: bool (images,): images out of scope; None for none.
+    """
+    _, places, counts = np.unique(product_numbers, return_inverse=True, return_counts=True)
+    outside = np.zeros(len(places), dtype=bool) if is_ood is None else is_ood
+    is_outside = 2 * np.bincount(places, weights=outside) >= counts
+    return np.flatnonzero(~outside | is_outside[places]), is_outside
+
+
 def combine(
     probabilities: Probabilities, product_numbers: NDArray[np.integer[Any]], *, multilabel: bool = False
 ) -> ProductPredictions:

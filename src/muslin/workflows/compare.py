@@ -14,6 +14,7 @@ from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.product_calibration import count_ambiguous, first_photos, product_labels, product_probabilities
 from muslin.evaluation.thresholds import predict_classes
 from muslin.messages import Log, Message, no_log
+from muslin.models.model_output import ModelOutput
 from muslin.models.predictor import Predictor
 from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.storage.outputs import Output
@@ -145,8 +146,8 @@ def _compare_selected(
     aligned = align(images[0], [target for target, _ in pairs])
     for note in aligned.fixes[len(images[0].fixes) :]:
         log(note)
-    outputs = [infer_dataset(p, each).probabilities for p, each in zip(predictors, images, strict=True)]
-    predictions = _predict_both(predictors, pairs, outputs)
+    outputs = [infer_dataset(p, each) for p, each in zip(predictors, images, strict=True)]
+    predictions = _predict_both(predictors, pairs, [output.probabilities for output in outputs])
     comparisons = {
         target.name: compare_predictions(
             aligned.labels[target.name], *predictions[target.name], target.classes, aligned.clusters
@@ -162,11 +163,12 @@ def _compare_selected(
 def _compare_products(
     predictors: list[Predictor],
     pairs: list[tuple[Target, Target]],
-    outputs: list[dict[str, NDArray[np.float32]]],
+    outputs: list[ModelOutput],
     dataset: Dataset,
     log: Log,
 ) -> dict[str, Comparison]:
-    """Per target of which a product has a label, the comparison of the products, each predicted from all its photos."""
+    """Per target of which a product has a label, the comparison of the products, each predicted from all its photos in
+    scope."""
     if dataset.products is None:
         return {}
     numbers = np.unique(dataset.products.astype(str), return_inverse=True)[1]
@@ -176,7 +178,8 @@ def _compare_products(
     for place, (predictor, output) in enumerate(zip(predictors, outputs, strict=True)):
         for target in (pair[place] for pair in pairs):
             data = predictor.bundle.product_calibration.get(target.name)
-            combined[place][target.name] = product_probabilities(target, output[target.name], numbers, data)
+            of_photos = output.probabilities[target.name]
+            combined[place][target.name] = product_probabilities(target, of_photos, numbers, data, output.is_ood)
     predictions, comparisons = _predict_both(predictors, pairs, combined), {}
     for target, _ in pairs:
         labels = product_labels(target, dataset.labels[target.name], numbers)

@@ -14,6 +14,7 @@ from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
 from muslin.evaluation.metrics import Labels
 from muslin.evaluation.product_metrics import ProductMetrics, measure_products
+from muslin.evaluation.products import photos_in_scope
 from muslin.evaluation.reliability import Predictions, Reliability, measure_reliability
 from muslin.evaluation.thresholds import DEFAULT_THRESHOLD
 from muslin.messages import Log, no_log
@@ -207,6 +208,7 @@ def _product_metrics(
     predictor: Predictor, target: Target, predictions: Predictions, dataset: Dataset, options: EvaluateOptions
 ) -> ProductMetrics | None:
     numbers = np.unique(np.asarray(dataset.products).astype(str), return_inverse=True)[1]
+    kept, _ = photos_in_scope(numbers, predictions.is_ood)
     acceptance = predictor.rules.acceptance(options.guarantee, per_product=True)
     precision = predictor.rules.precision(options.precision, options.guarantee, per_product=True)
     return measure_products(
@@ -216,7 +218,7 @@ def _product_metrics(
         predictor.bundle.product_calibration.get(target.name),
         predictor.rules.policies(precision, options.guarantee, per_product=True)[target.name],
         acceptance.get(target.name, ()),
-        shows_only_packaging(dataset.roles, numbers),
+        shows_only_packaging(None if dataset.roles is None else dataset.roles[kept], numbers[kept]),
     )
 
 
