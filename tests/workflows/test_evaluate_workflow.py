@@ -84,6 +84,16 @@ def test_evaluation_on_seen_images_on_purpose_is_warned_of(sliced_run: FinishedR
     assert "evaluated_on_seen_images" not in warnings(model, fashion_slice, "test")
 
 
+def test_training_images_of_a_model_that_names_none_are_refused(synthetic: SyntheticDataset) -> None:
+    predictor, dataset = Predictor(small_bundle(side=28)), replace(synthetic.dataset, parts=None)
+    for part in ("train", "validation"):
+        with pytest.raises(DataError) as refused:
+            select_part(predictor, dataset, part)
+        assert (refused.value.code, refused.value.params["part"]) == ("no_parts", part)
+    for part in ("test", "all"):
+        assert len(select_part(predictor, dataset, part).images) == len(dataset)
+
+
 def test_evaluation_on_drawn_parts_says_what_was_seen(synthetic: SyntheticDataset, tmp_path: Path) -> None:
     settings = {"epochs": 1, "batch_size": 40}
     run = muslin.train(synthetic.dataset, settings=settings, out=tmp_path / "run")

@@ -96,4 +96,4 @@ def _select_part(root: Path, run: Run, predictor: Any) -> Any:
     seen = predictor.bundle.seen_images
     was_trained_on = seen is not None and not len(seen.validation)  # a last fit, after cross-fitting, took them
     wanted = "test" if was_trained_on or (parts and "validation" not in parts) else "validation"
-    return select_part(predictor, dataset, wanted)
+    return select_part(predictor, dataset, wanted if parts or seen is not None else "all")

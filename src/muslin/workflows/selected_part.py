@@ -128,7 +128,8 @@ def select_part(
         unseen: whether to set aside all images that the model was trained or validated on; by default for `test`.
 
     Raises:
-        DataError: the data set has no such part, the model has seen all of its images, or none is drawn at random.
+        DataError: the data set has no such part, and the model does not say which images these are; the model has seen
+            all of its images; or none is drawn at random.
     """
     unseen = split == "test" if unseen is None else unseen
     return _drawn_at_random(_select_part(predictor, dataset, split, log, unseen), log)
@@ -157,8 +158,10 @@ def _select_part(predictor: Predictor, dataset: Dataset, split: str, log: Log, u
     images = to_model_input(predictor, dataset, log)
     sets = {} if images.parts is None else indices_by_part(images)
     part, roles = SelectedPart("all", images, images, np.arange(len(images)), sets), image_roles(predictor, images)
-    if split == "all" or roles is None or (split == "test" and not roles.any()):
+    if split == "all" or (split == "test" and (roles is None or not roles.any())):
         return _with_roles(part, roles, unseen)
+    if roles is None:
+        raise DataError("no_parts", dataset=dataset.name, part=split)
     sets = {name: np.flatnonzero(roles == role) for name, role in ROLE_OF_PART.items()}
     part = replace(part, part=split, sets=sets, drawn=True)
     if split == "test":
