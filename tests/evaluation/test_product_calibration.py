@@ -65,6 +65,17 @@ def test_a_product_whose_photos_contradict_has_confidence_0() -> None:
     assert (products.confidence == 0).sum() >= 1
 
 
+def test_such_a_product_is_not_counted_as_accepted() -> None:
+    labels = np.repeat(np.arange(300) % 3, 2)
+    probabilities = np.where(labels[:, np.newaxis] == [0, 1, 2], 0.9, 0.05).astype(np.float32)
+    for_review = np.arange(300) < 2
+    photos = fit_calibration_data(KIND, labels, probabilities)
+    assert photos is not None
+    rows = KIND, labels, probabilities, np.arange(600) // 2, photos
+    policy = acceptance_policy(KIND, fit_product_calibration_data(*rows, for_review=for_review), 0.9)
+    assert (policy.accepted, policy.correct, policy.n) == (298, 298, 300)
+
+
 def test_another_threshold_keeps_such_products_for_review() -> None:
     two = Target("kind", ("coat", "dress"))
     labels = np.repeat([0, 1] * 15, 2)

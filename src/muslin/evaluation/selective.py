@@ -321,6 +321,7 @@ def acceptance_policy(
             names = {"target": target.name, "class_name": name, "precision_target": precision}
             unsupported.append(_unsupported(confidence, correct, groups, names))
     accepted = (data.predicted >= 0) & (data.confidence >= accept_thresholds[data.predicted])
+    accepted &= data.confidence > 0  # the others are for review whatever they predict, also where a threshold is 0
     review, all_groups = ~accepted, data.group if data.n_groups is not None else None
     # Prediction sets are for images in review; without any such image, a set holds all classes
     of_true = data.probability_of_true[review]
