@@ -88,7 +88,7 @@ def test_evaluation_measures_products(run: Path) -> None:
 def dim_photos() -> tuple[Predictor, Dataset]:
     """Slim products with two dim photos and a bright one of something else, with which they would be called wide."""
     fit, count, rows = Target("fit", ("slim", "wide")), 18, 400
-    brightness = np.resize(np.uint8([50, 51, 250]), count) + np.arange(count, dtype=np.uint8) // PHOTOS
+    brightness = np.resize(np.uint8([30, 31, 250]), count) + np.arange(count, dtype=np.uint8) // PHOTOS
     dataset = Dataset(
         name="shop",
         format="table",
@@ -98,8 +98,8 @@ def dim_photos() -> tuple[Predictor, Dataset]:
         ids=np.array([str(n) for n in range(count)], dtype=object),
         products=np.array([f"p{n // PHOTOS}" for n in range(count)], dtype=object),
     )
-    sure, each = np.full(rows, 0.99, np.float32), np.arange(rows, dtype=np.int32)
-    data = CalibrationData(np.float32([1]), np.array([0.5]), sure, each % 2, np.ones(rows, dtype=bool), sure, each)
+    sure, each = np.linspace(1, 0.2, rows, dtype=np.float32), np.arange(rows, dtype=np.int32)
+    data = CalibrationData(np.float32([1]), np.array([0.8]), sure, each % 2, np.ones(rows, dtype=bool), sure, each)
     bundle = replace(
         with_ood_detector(small_bundle(fit), 0.1, 0.3),
         thresholds={"fit": (0.8,)},
