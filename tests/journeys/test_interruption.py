@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from command_line import COMMAND, invoke, last_line, refusal, run, start
@@ -144,22 +145,45 @@ def test_a_start_that_was_killed_can_be_repeated(
     assert weights[0] == weights[1]
 
 
+ENDLESS = """
+import time
+from pathlib import Path
+import muslin.learn.training_loop as module
+update_weights = module.update_weights
+def endless(*arguments):
+    update_weights(*arguments)
+    if Path({checkpointed!r}).exists():
+        Path({reached!r}).touch()
+        time.sleep(3600)
+module.update_weights = endless
+import muslin.cli
+muslin.cli.main()
+"""
+"""muslin as a process whose first step after `checkpointed` is there does not end; it makes `reached` in that step."""
+
+
 @pytest.mark.parametrize("whole", ["quick"], indirect=True)
 def test_second_ctrl_c_stops_at_once_and_keeps_the_checkpoint(whole: Job, tmp_path: Path) -> None:
     uninterrupted = whole
-    job = Job(uninterrupted.recipe, uninterrupted.data, tmp_path / "run")
-    with job.begin() as process:
-        while not (job.folder / "checkpoint.safetensors").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        assert process.stderr
-        while "stopping soon" not in process.stderr.readline():
-            pass
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode in (1, 130), "1 where the step ended before the second one came"
+    job, reached = Job(uninterrupted.recipe, uninterrupted.data, tmp_path / "run"), tmp_path / "reached"
+    program = ENDLESS.format(checkpointed=str(job.folder / "history.jsonl"), reached=str(reached))
+    words = [sys.executable, "-c", program, *map(str, job.words)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not reached.exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert process.stderr
+            assert any("stopping soon" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130, err
     assert "Traceback" not in err
+    with safe_open(job.folder / "checkpoint.safetensors", "numpy") as checkpoint:
+        assert "state" in checkpoint.metadata(), "the steps of the first epoch"
     job.finish()
     assert job.outcome() == uninterrupted.outcome()
 
