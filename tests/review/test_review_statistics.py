@@ -62,10 +62,12 @@ def codes(statistics: TargetStatistics) -> list[str]:
 
 def test_precision_holds_after_enough_correct_checks(tmp_path: Path) -> None:
     with store_of(tmp_path, ["accept"] * N) as store:
+        sampled = sum(item.drawn == "spot_check" for item in store.items("label", count=10_000))
         decide_sample(store, 120, wrong=1)
         found = review_statistics(store)["label"]
     check = found.precision
-    assert (check.verdict, check.n, check.correct, check.more, check.left) == ("holds", 120, 119, 0, check.left)
+    assert (check.verdict, check.n, check.correct, check.more, check.left) == ("holds", 120, 119, 0, sampled - 120)
+    assert check.left > 0
     assert 0.9 <= check.interval[0] < 119 / 120 < check.interval[1] <= 1
     assert codes(found)[0] == "review_precision_holds"
 
