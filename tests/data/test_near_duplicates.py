@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compared_pairs import noted_comparisons
 from muslin.data import read
 from muslin.data.audit import near_duplicates
 from muslin.data.audit.near_duplicates import close_pairs
@@ -55,6 +56,14 @@ def test_pairs_in_different_blocks_are_found(few, monkeypatch):
     pairs, distances = close_pairs(images, 30.0)
     assert pairs.tolist() == [[7, 300]]
     assert distances.tolist() == [1.0]
+
+
+def test_few_pairs_are_compared_over_all_values(monkeypatch):
+    random, compared = np.random.default_rng(0), noted_comparisons(monkeypatch)
+    images = random.integers(0, 256, (2_000, 60), dtype=np.uint8)
+    images[1_990:] = images[:10] ^ 1
+    assert len(close_pairs(images, 30.0)[0]) == 10
+    assert 10 <= sum(compared) < 2_000**2 / 2 / 1_000
 
 
 def test_only_the_given_rows_are_compared():
