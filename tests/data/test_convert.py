@@ -13,6 +13,7 @@ import pytest
 from photo_files import garment, write_folders, write_real
 
 from command_line import invoke
+from mounted_disk import mounted_disk
 from muslin.data import read
 from muslin.data.convert import convert
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target
@@ -142,24 +143,23 @@ def test_only_photos_of_one_size_become_pixels(photos: Path, tmp_path: Path) -> 
         assert not (tmp_path / to / "none").exists()
 
 
-def test_nothing_is_overwritten_or_half_written(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_overwritten(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     for to in ("folders", "csv", "idx", "parquet"):
         with pytest.raises(StorageError) as error:
             convert(photos, to, tmp_path / "there")
         assert error.value.code == "already_exists"
     assert (tmp_path / "there").read_text() == "mine"
-    before = set(os.listdir(tmp_path))
 
-    def full(*_: Any) -> bytes:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("muslin.images.encode_png", full)
-    for to in ("folders", "parquet"):
+@pytest.mark.parametrize("to", ["folders", "csv", "idx", "parquet"])
+def test_on_a_full_disk_nothing_is_half_written(to: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (12, 64, 64, 1), dtype=np.uint8)
+    with mounted_disk(tmp_path / "disk", "24k") as disk:
         with pytest.raises(StorageError) as error:
-            convert(pixels(), to, tmp_path / f"new-{to}")
+            convert(replace(pixels(), images=PixelImages(noise)), to, disk / "new")
         assert error.value.code == "disk_full"
-    assert set(os.listdir(tmp_path)) == before
+        assert os.listdir(disk) == []
 
 
 def test_a_missing_photo_is_named_and_the_rest_is_written(photos: Path, tmp_path: Path) -> None:
