@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mounted_disk import mounted_disk
 from muslin.storage.outputs import Output, open_side_file
 from refusals import refuses
 
@@ -132,13 +133,15 @@ def test_a_side_file_of_others_is_not_opened(kind: str, tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_file_system_without_hard_links_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(source: object, target: object) -> None:  # as FAT does
-        raise PermissionError
-
-    monkeypatch.setattr(os, "link", refuse)
-    Output(tmp_path / "out.csv").write("new")
-    with refuses("already_exists"), Output(tmp_path / "b.csv").open():
-        os.rename(tmp_path / "out.csv", tmp_path / "b.csv")
-        monkeypatch.setattr(Output, "check", lambda self: None)  # it came after the last look
-    assert (tmp_path / "b.csv").read_text() == "new"
+def test_a_disk_without_hard_links_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mounted_disk(tmp_path / "disk", "1m,nr_inodes=3") as disk:  # for itself and two names
+        (disk / "other").touch()
+        Output(disk / "out.csv").write("new")
+        with pytest.raises(OSError, match="No space left"):
+            os.link(disk / "out.csv", disk / "linked.csv")
+        (disk / "other").unlink()
+        with refuses("already_exists"), Output(disk / "b.csv").open():
+            os.rename(disk / "out.csv", disk / "b.csv")
+            monkeypatch.setattr(Output, "check", lambda self: None)  # it came after the last look
+        assert (disk / "b.csv").read_text() == "new"
+        assert os.listdir(disk) == ["b.csv"]
