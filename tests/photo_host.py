@@ -24,7 +24,8 @@ from muslin.fetching.public_addresses import IPAddress
 PUBLIC = ip_address("93.184.216.34")
 """An address on the public internet, to which no test connects."""
 
-QUICK = FetchLimits(connect_s=2, idle_s=0.5, photo_s=2, retry_s=0.01)
+QUICK = FetchLimits(connect_s=10, idle_s=10, photo_s=30, retry_s=0.01)
+"""Limits that a host on a busy machine keeps, and second attempts at once."""
 
 
 def photo(shade: int, kind: str = "JPEG", side: int = 32) -> bytes:
