@@ -21,8 +21,7 @@ from muslin.data.convert import write_csv
 from muslin.data.dataset import UNKNOWN, Dataset, PixelImages, Target, pixel_array
 from muslin.data.reader import ReadArguments
 from muslin.data.synthetic import SyntheticDataset, make_garments
-from muslin.errors import DataError, MuslinError, StoppedError, StorageError
-from muslin.learn.checkpoint import Checkpoint
+from muslin.errors import DataError, MuslinError, StoppedError
 from muslin.learn.recipes import recipe, recipe_from_dict
 from muslin.models.bundle import open_bundle
 from muslin.workflows import run_results
@@ -439,18 +438,6 @@ def test_refused_trainings_leave_no_folder(
         with refuses("seed_out_of_range", seed=seed):
             muslin.train(dataset, seed=seed, out=place)
     assert not place.exists()
-
-
-def test_full_disk_at_the_start_leaves_no_folder(
-    synthetic: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(file: Checkpoint) -> None:
-        raise StorageError("disk_full", path=str(file.path), reason="No space left on device")
-
-    monkeypatch.setattr("muslin.learn.checkpoint.start_checkpoint", full)
-    with refuses("disk_full"):
-        muslin.train(synthetic.dataset, settings=SMALL, out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_unlabelled_images_are_in_no_part_and_no_metric(synthetic: SyntheticDataset, tmp_path: Path) -> None:
