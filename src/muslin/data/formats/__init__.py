@@ -109,7 +109,7 @@ def read_path(
         DataError: nothing is there, no format fits, the format's name is unknown, the format does not read one of
             the options, or the files are not valid.
     """
-    from muslin.data.archives import check_content  # imports PIL, which --help does not need
+    from muslin.data.archives import check_content, check_reachable  # import PIL, which --help does not need
     from muslin.data.open_cache import open_cache
 
     path, options = Path(path), replace(options or ReadOptions(), format_chosen=format is not None)
@@ -124,6 +124,8 @@ def read_path(
             dataset = row.read(path, options, log)
     except DataError as error:
         if error.code in WITHOUT_PHOTOS:
+            if not (options.names_set() or options.allow_outside):
+                check_reachable(path)
             _refuse_archived_pixels(path)
         raise
     except (OSError, RecursionError, OverflowError, UnicodeError) as error:  # the last three of a reader's libraries
