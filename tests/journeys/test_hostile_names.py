@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from starlette.applications import Starlette
@@ -25,7 +25,7 @@ from muslin.data.dataset import Target
 from muslin.errors import MuslinError
 from muslin.models.bundle import seal
 from muslin.studio.app import studio
-from muslin.text import CONTROL_CHARACTERS
+from muslin.text import CONTROL_CHARACTERS, escape_controls
 from small_models import convolving_bundle, small_bundle
 
 NASTY = ("\x1b]0;owned\x07", "\x1b[2J", "\x9b31m", "\u202egnp.exe", "a\tb", "a\r\nb", "\u2028", "caf\udce9", "\x7f",
@@ -34,6 +34,9 @@ anything = st.text(st.characters(codec=None, exclude_characters="\0"), max_size=
 names = (anything | st.sampled_from(NASTY) | st.builds("{}{}".format, anything, st.sampled_from(NASTY))).filter(
     str.strip
 )
+NAME, OTHER_NAME = "[b]\x1b短", "<i>\x9bÜ"
+"""Names that every table and file system takes: markup, a control character and a letter beyond ASCII."""
+
 few = settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
@@ -49,7 +52,7 @@ def a_folder() -> Iterator[Path]:
 
 
 def command(*words: object) -> tuple[Any, str]:
-    """The exit code and what a command printed: valid UTF-8, without a control character, strict where it is JSON."""
+    """The exit code, 0, 1 or 2, and all that a command printed: UTF-8 without control characters, with strict JSON."""
     out, err = io.BytesIO(), io.BytesIO()
     streams = [io.TextIOWrapper(content, encoding="utf-8", write_through=True) for content in (out, err)]
     with (
@@ -67,7 +70,22 @@ def command(*words: object) -> tuple[Any, str]:
     if "--json" in words and words[0] != "--json":
         for line in printed.splitlines():
             json.loads(line, parse_constant=lambda number: pytest.fail(f"{number} is no JSON"))
-    return left.value.code, printed
+    assert left.value.code in (0, 1, 2), said
+    return left.value.code, printed + said
+
+
+Outcomes = dict[tuple[str, ...], tuple[int, str]]
+"""Per command its exit code and what it printed."""
+
+
+def refused(outcomes: Outcomes) -> list[tuple[str, ...]]:
+    return [words for words, (code, _) in outcomes.items() if code]
+
+
+def assert_shown(name: str, outcome: tuple[int, str]) -> None:
+    """The name is in the output, as text or in JSON, where data have it with or without its control characters."""
+    in_json = [json.dumps(each, ensure_ascii=False)[1:-1] for each in (name, escape_controls(name))]
+    assert any(text in outcome[1] for text in (escape_controls(name), *in_json)), outcome
 
 
 def photo(path: Path | str, gray: int) -> None:
@@ -92,6 +110,7 @@ def assert_written_files_are_utf_8(folder: Path) -> None:
 
 
 @few
+@example(label=NAME, column=OTHER_NAME)
 @given(label=names, column=names)
 def test_any_class_and_column_name_is_shown_as_text(label: str, column: str) -> None:
     with a_folder() as here:
@@ -103,13 +122,13 @@ def test_any_class_and_column_name_is_shown_as_text(label: str, column: str) -> 
         csv.writer(content).writerows(rows)
         (here / "shop/table.csv").write_bytes(content.getvalue().encode(errors="backslashreplace"))
         (here / "out").mkdir()
-        for words in (
+        unknown = ("look", "shop", f"--target={label}", "--json"), ("train", "shop", "--epochs", "1", "--recipe", label)
+        commands = (
             ("look", "shop"),
             ("look", "shop", "--json"),
             ("look", "shop", "--sample", "1"),
             ("look", "shop", f"--target={column}"),
-            ("look", "shop", f"--class={label}"),
-            ("look", "shop", f"--target={label}", "--json"),
+            ("look", "shop", f"--class={escape_controls(label)}"),
             ("audit", "shop", "--check", "unreadable", "-o", "audit"),
             ("convert", "shop", "out/photos", "--to", "folders"),
             ("convert", "shop", "out/table.parquet", "--to", "parquet"),
@@ -117,13 +136,19 @@ def test_any_class_and_column_name_is_shown_as_text(label: str, column: str) -> 
             ("convert", "shop", "out/idx", "--to", "idx"),
             ("look", "out/photos"),
             ("look", "out/table.parquet"),
-            ("train", "shop", "--epochs", "1", "--recipe", label),
-        ):
-            command(*words)
+            *unknown,
+        )
+        outcomes = {words: command(*words) for words in commands}
         assert_written_files_are_utf_8(here)
+        if label == NAME:
+            assert refused(outcomes) == [*unknown]
+            for words in (*commands[:2], *commands[-4:-2], commands[-1]):
+                assert_shown(label, outcomes[words])
+            assert_shown(column, outcomes["look", "shop", "--json"])
 
 
 @few
+@example(name=NAME)
 @given(name=names)
 def test_any_file_name_is_shown_as_text(name: str) -> None:
     with a_folder() as here:
@@ -135,14 +160,19 @@ def test_any_file_name_is_shown_as_text(name: str) -> None:
             try:
                 photo(path, 60 * i)
             except (OSError, ValueError):
+                assert name != NAME
                 return  # the system takes no such name
         Path(f"shop/b/{file}.jpg").write_bytes(b"\xff\xd8\xff no more")
-        for words in (
-            ("look", "shop"),
-            ("look", "shop", "--json"),
+        unfit = ("inspect", f"shop/a/{file}.png", "--debug"), ("evaluate", "model.muslin", "shop", "--json")
+        predictions = (
             ("predict", "model.muslin", "shop"),
             ("predict", "model.muslin", "shop", "--json"),
             ("predict", "model.muslin", f"shop/a/{file}.png", f"./{file}", "--json"),
+        )
+        commands = (
+            *predictions,
+            ("look", "shop"),
+            ("look", "shop", "--json"),
             ("explain", "model.muslin", f"shop/a/{file}.png", "-o", "out/why.html"),
             ("tag", "model.muslin", "shop", "-o", "out/tags.csv"),
             ("tag", "model.muslin", "shop", "-o", "out/tags.jsonl", "--json"),
@@ -150,33 +180,46 @@ def test_any_file_name_is_shown_as_text(name: str) -> None:
             ("audit", "shop", "--check", "unreadable", "-o", "audit"),
             ("convert", "shop", "out/photos", "--to", "folders"),
             ("convert", "shop", "out/table.parquet", "--to", "parquet"),
-            ("inspect", f"shop/a/{file}.png", "--debug"),
-            ("evaluate", "model.muslin", "shop", "--json"),
-        ):
-            command(*words)
+            *unfit,
+        )
+        outcomes = {words: command(*words) for words in commands}
         assert_written_files_are_utf_8(here)
+        if name == NAME:
+            assert refused(outcomes) == [*unfit]
+            for words in (*predictions, unfit[0]):
+                assert_shown(name, outcomes[words])
 
 
 @few
+@example(target="[b]短", label="<i>Ü")
 @given(target=names, label=names)
 def test_any_target_and_class_of_a_model_is_refused_or_shown(target: str, label: str) -> None:
+    is_usual = (target, label) == ("[b]短", "<i>Ü")
     with a_folder() as here:
         try:
             bundle = small_bundle(Target(target, (label, "other", "last")))
             seal(bundle, here / "model.muslin")
         except (MuslinError, UnicodeEncodeError, ValueError):
+            assert not is_usual
             return  # ONNX takes no such name, or muslin does not
         photo("a.png", 200)
-        for words in (
+        explain = ("explain", "model.muslin", "a.png")
+        commands = (
             ("inspect", "model.muslin"),
             ("inspect", "model.muslin", "--json"),
             ("predict", "model.muslin", "a.png"),
             ("predict", "model.muslin", "a.png", "--json", f"--threshold={label}=0.5"),
-            ("explain", "model.muslin", "a.png", "-o", "out.html", f"--class={label}", "--json"),
-            ("explain", "model.muslin", "a.png", f"--layer={label}"),
-        ):
-            command(*words)
+            (*explain, "-o", "out.html", f"--class={label}", "--json"),
+            (*explain, f"--layer={label}"),
+        )
+        outcomes = {words: command(*words) for words in commands}
         assert_written_files_are_utf_8(here)
+        if is_usual:
+            assert refused(outcomes) == [*commands[3:4], *commands[5:]]
+            for words in commands[:3]:
+                assert_shown(target, outcomes[words])
+            for words in commands[:2]:
+                assert_shown(label, outcomes[words])
 
 
 @pytest.fixture(scope="module")
