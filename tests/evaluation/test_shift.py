@@ -90,3 +90,4 @@ def test_classes_without_predictions_on_a_side():
     assert class_shifts({}, np.array([0, 1]), CLASSES) == ()
     assert class_shifts({"dress": 3}, np.array([-1, -1]), CLASSES) == ()
     assert confidence_shift(np.array([0.5]), np.array([0.5, 0.6])) is None
+    assert confidence_shift(np.array([0.5, 0.9]), np.array([0.5, 0.6]), np.array([7, 7])) is None, "one group"

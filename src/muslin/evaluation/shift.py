@@ -149,7 +149,8 @@ def class_shifts(
 def confidence_shift(
     observed: NDArray[np.floating[Any]], calibration: NDArray[np.floating[Any]], groups: Groups | None = None
 ) -> ConfidenceShift | None:
-    """The means of two samples of confidences and the interval of their difference; None where one has fewer than two.
+    """The means of two samples of confidences and the interval of their difference; None where one has fewer than two
+    images, or is a single group.
 
     Welch's interval with normal quantiles; the variance of calibration images in groups is that of their groups' sums
     (the linearised variance of a ratio; W. G. Cochran, Sampling techniques, 3rd ed. 1977, 6.3).
@@ -162,13 +163,13 @@ def confidence_shift(
     known = calibration > 0
     calibration, groups = calibration[known], None if groups is None else groups[known]
     observed = observed[observed > 0]
-    if len(observed) < 2 or len(calibration) < 2:
+    numbers = np.arange(len(calibration)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    if len(observed) < 2 or numbers.max(initial=0) < 1:
         return None
     mean, expected = float(observed.mean()), float(calibration.mean())
-    numbers = np.arange(len(calibration)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sums = np.bincount(numbers, weights=calibration.astype(np.float64) - expected)
     variance = observed.var(ddof=1) / len(observed)
-    variance += (sums**2).sum() * len(sums) / max(len(sums) - 1, 1) / len(calibration) ** 2
+    variance += (sums**2).sum() * len(sums) / (len(sums) - 1) / len(calibration) ** 2
     half = NormalDist().inv_cdf(1 - _EACH / 2) * float(variance) ** 0.5
     low, high = mean - expected - half, mean - expected + half
     is_shifted = low > CONFIDENCE_TOLERANCE or high < -CONFIDENCE_TOLERANCE
