@@ -1,27 +1,22 @@
 """Shards one after the other in this process, whose threads each task uses."""
 
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
-from muslin.distributed.tasks import load_task, results_of, run_task
+from muslin.distributed.tasks import Outcomes, ShardRunner, load_task, run_task
 from muslin.errors import MuslinError, StoppedError
-from muslin.execution import ExecutorStatus, Shard, ShardOutcome, ShardResult
+from muslin.execution import ExecutorStatus, Shard, ShardOutcome
 from muslin.machine import physical_cores
 
 
-class InProcess:
+class InProcess(ShardRunner):
     """An Executor of this process."""
 
     def __init__(self) -> None:
         self._is_cancelled = threading.Event()
         self._running = self._done = 0
 
-    def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
-        return results_of(self.outcomes(task, shards, shared))
-
-    def outcomes(
-        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
-    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+    def run_shards(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool) -> Outcomes:
         work = load_task(task)
         for number, shard in enumerate(shards):
             if self._is_cancelled.is_set():

@@ -2,12 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from muslin.distributed.environment import environment
-from muslin.distributed.tasks import digests_of, results_of, shard_lost
+from muslin.distributed.tasks import Outcomes, ShardRunner, digests_of, shard_lost
 from muslin.distributed.worker import sizes_of, split
 from muslin.errors import ExecutionError, MuslinError, StoppedError
 from muslin.execution import AHEAD_PER_WORKER, THREADS_VARIABLE, TRIES, ExecutorStatus, Shard, ShardOutcome, ShardResult
@@ -16,7 +16,7 @@ from muslin.machine import physical_cores
 from muslin.workers import WorkerEnded, WorkerProcess
 
 
-class Processes:
+class Processes(ShardRunner):
     """An Executor of processes of this machine. They start with their first shard.
 
     Args:
@@ -32,17 +32,7 @@ class Processes:
         self._is_cancelled = False
         self._done = self._retried = 0
 
-    def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
-        return results_of(self._outcomes(task, shards, shared, in_order=True))
-
-    def outcomes(
-        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
-    ) -> Generator[tuple[int, ShardOutcome], None, None]:
-        return self._outcomes(task, shards, shared, in_order=False)
-
-    def _outcomes(
-        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool
-    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+    def run_shards(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool) -> Outcomes:
         given, ahead = _Given(shared), dict[Future[ShardResult], int]()
         pool = ThreadPoolExecutor(self._count)
         try:

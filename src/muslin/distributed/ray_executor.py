@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from muslin.distributed.environment import environment
 from muslin.distributed.ray_cluster import RayCluster
 from muslin.distributed.ray_worker import actor_class, result_of
-from muslin.distributed.tasks import digests_of, results_of, shard_lost
+from muslin.distributed.tasks import Outcomes, ShardRunner, digests_of, shard_lost
 from muslin.errors import ExecutionError, MuslinError, StoppedError
 from muslin.execution import (
     AHEAD_PER_WORKER,
@@ -52,7 +52,7 @@ WORKER_TRIES = 3
 """Workers that may end at one machine, one after the other without a result, before the machine is left alone."""
 
 
-class RayExecutor:
+class RayExecutor(ShardRunner):
     """An Executor of a Ray cluster, connected.
 
     Args:
@@ -74,17 +74,7 @@ class RayExecutor:
         self._job: _Job | None = None
         self._before = ExecutorStatus(0, 0, 0, 0)  # all earlier jobs
 
-    def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
-        return results_of(self._outcomes(task, shards, shared, in_order=True))
-
-    def outcomes(
-        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]
-    ) -> Generator[tuple[int, ShardOutcome], None, None]:
-        return self._outcomes(task, shards, shared, in_order=False)
-
-    def _outcomes(
-        self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool
-    ) -> Generator[tuple[int, ShardOutcome], None, None]:
+    def run_shards(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool) -> Outcomes:
         job: _Job | None = None
         try:
             self._check_cancelled()

@@ -1,12 +1,16 @@
 """One shard in the process that works on it: the same for every executor."""
 
 import hashlib
-from collections.abc import Generator, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib import import_module
 
 from muslin.errors import ExecutionError
 from muslin.execution import TRIES, Shard, ShardOutcome, ShardResult, Task
+
+Outcomes = Generator[tuple[int, ShardOutcome], None, None]
+"""Of shards: their numbers from 0, and what is found of each."""
 
 
 def load_task(name: str) -> Task:
@@ -44,13 +48,24 @@ def check_shared(shared: Mapping[str, bytes], digests: Mapping[str, str]) -> Non
         raise ExecutionError("content_damaged", name=damaged[0])
 
 
-def results_of(outcomes: Generator[tuple[int, ShardOutcome], None, None]) -> Iterator[ShardResult]:
-    """The results of shards; raises the error in a shard's place, after which no other shard is begun."""
-    with closing(outcomes):
-        for _, found in outcomes:
-            if isinstance(found, Exception):
-                raise found
-            yield found
+class ShardRunner(ABC):
+    """The two ways in which an Executor gives back what it has run."""
+
+    @abstractmethod
+    def run_shards(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes], in_order: bool) -> Outcomes:
+        """What `outcomes` gives, if `in_order` in the order of the shards."""
+
+    def map(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Iterator[ShardResult]:
+        """As of `Executor`: after the error in a shard's place no other shard is begun."""
+        with closing(self.run_shards(task, shards, shared, in_order=True)) as outcomes:
+            for _, found in outcomes:
+                if isinstance(found, Exception):
+                    raise found
+                yield found
+
+    def outcomes(self, task: str, shards: Iterable[Shard], shared: Mapping[str, bytes]) -> Outcomes:
+        """As of `Executor`."""
+        return self.run_shards(task, shards, shared, in_order=False)
 
 
 def shard_lost(shard: Shard) -> ExecutionError:
