@@ -33,17 +33,8 @@ def running_studio(folder: Path, *words: str) -> Iterator[str]:
 @contextmanager
 def studio_process(folder: Path, *words: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The same, and its process."""
-    # a background job of a shell inherits that SIGINT is ignored
-    command = [
-        "env",
-        "--default-signal=INT",
-        sys.executable,
-        "-m",
-        "muslin",
-        *(words or ("studio", str(folder))),
-        "--port",
-        "0",
-    ]
+    program = ["env", "--default-signal=INT", sys.executable, "-m", "muslin"]  # a shell's background job ignores SIGINT
+    command = [*program, *(words or ("studio", str(folder))), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

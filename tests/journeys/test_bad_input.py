@@ -350,7 +350,7 @@ def test_data_that_do_not_fit_a_model_are_refused(
     for words, code, notes in (
         (("x.csv",), "classes_unknown", 0),
         (("unlabelled.csv",), "no_targets", 0),
-        (("set", "--split", "all"), "pixels_shape", 1),  # that numbers are taken for classes
+        (("set", "--split", "all"), "pixels_shape", 1),  # that numbers are used as class indices
         (("set",), "no_such_part", 0),
         (("nothing",), "data_unknown", 0),
     ):

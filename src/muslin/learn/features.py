@@ -108,8 +108,7 @@ def extract(
     file = ScratchArray(len(digests), layer_shapes(network)[-1][:1], np.float32)
     image_digests = np.zeros((len(digests), IMAGE_DIGEST_BYTES), np.uint8)
     missing = _read_cached(cache, first_with, file, image_digests)
-    size = EXTRACTION_BATCH
-    batches = [missing[start : start + size] for start in range(0, len(missing), size)]
+    batches = extraction_batches(missing)
     graph = feature_graph(images, network, weights) if missing else None
     problems: dict[int, Message] = {}
     done, logged_at = 0, time.perf_counter()
@@ -135,8 +134,13 @@ def extract(
     return Features(file, row_of, image_digests[row_of], time.perf_counter() - started), unreadable
 
 
+def extraction_batches(indices: Sequence[int]) -> list[Sequence[int]]:
+    """The indices of photos, EXTRACTION_BATCH at a time."""
+    return [indices[first : first + EXTRACTION_BATCH] for first in range(0, len(indices), EXTRACTION_BATCH)]
+
+
 def _extracted(
-    images: ResizedPhotos, batches: list[list[int]], graph: FeatureGraph, threads: int, executor: Executor | None
+    images: ResizedPhotos, batches: list[Sequence[int]], graph: FeatureGraph, threads: int, executor: Executor | None
 ) -> Iterator[dict[int, Found]]:
     """For each batch of indices, in order, what is found of each photo."""
     if executor is not None:
@@ -158,7 +162,7 @@ def batch_extractor(images: ResizedPhotos, graph: FeatureGraph) -> Callable[[Seq
 
 
 def _by_workers(
-    images: ResizedPhotos, batches: list[list[int]], graph: FeatureGraph, executor: Executor
+    images: ResizedPhotos, batches: list[Sequence[int]], graph: FeatureGraph, executor: Executor
 ) -> Iterator[dict[int, Found]]:
     waiting: deque[tuple[list[int], dict[int, Found]]] = deque()
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, Target, align
+from muslin.data.dataset import UNKNOWN, Dataset, Target
 from muslin.errors import BundleError, DataError
 from muslin.evaluation.compare import Comparison, compare_predictions
 from muslin.evaluation.product_calibration import count_ambiguous, first_photos, product_labels, product_probabilities
@@ -20,7 +20,7 @@ from muslin.reporting.image_grids import SheetSection, contact_sheet
 from muslin.storage.outputs import Output
 from muslin.text import plural
 from muslin.workflows.inputs import check_output, check_photos, check_targets_used
-from muslin.workflows.model_input import infer_dataset, open_with_cache
+from muslin.workflows.model_input import align_and_log, infer_dataset, open_with_cache
 from muslin.workflows.selected_part import SeenCounts, SelectedPart, select_part
 
 MAX_IMAGES_SHOWN = 32
@@ -143,9 +143,7 @@ def _compare_selected(
     ]
     images = _common_images([each.images for each in selected], log)
     images[0] = _with_messages(predictors, selected, images[0], log)
-    aligned = align(images[0], [target for target, _ in pairs])
-    for note in aligned.fixes[len(images[0].fixes) :]:
-        log(note)
+    aligned = align_and_log(images[0], [target for target, _ in pairs], log)
     outputs = [infer_dataset(p, each) for p, each in zip(predictors, images, strict=True)]
     predictions = _predict_both(predictors, pairs, [output.probabilities for output in outputs])
     comparisons = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muslin.data.dataset import UNKNOWN, Dataset, Target, align
+from muslin.data.dataset import UNKNOWN, Dataset, Target
 from muslin.data.photo_roles import shows_only_packaging
 from muslin.errors import DataError
 from muslin.evaluation import AnyEvaluation, MultilabelEvaluation, evaluate_multiclass, evaluate_multilabel
@@ -23,7 +23,7 @@ from muslin.models.predictor import Predictor
 from muslin.storage.outputs import Output
 from muslin.strict_json import json_text
 from muslin.workflows.inputs import check_output, check_photos, check_targets_used
-from muslin.workflows.model_input import infer_dataset, open_with_cache, to_model_input
+from muslin.workflows.model_input import align_and_log, infer_dataset, open_with_cache, to_model_input
 from muslin.workflows.selected_part import SeenCounts, select_part
 
 MAX_SLICES = 100
@@ -250,10 +250,7 @@ def predict_dataset(predictor: Predictor, dataset: Dataset, log: Log = no_log) -
     """
     if not dataset.targets:
         raise DataError("no_targets", path=dataset.name)
-    images = to_model_input(predictor, dataset)
-    aligned = align(images, predictor.targets)
-    for note in aligned.fixes[len(images.fixes) :]:
-        log(note)
+    aligned = align_and_log(to_model_input(predictor, dataset), predictor.targets, log)
     return aligned, infer_dataset(predictor, aligned)
 
 

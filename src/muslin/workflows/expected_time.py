@@ -176,7 +176,7 @@ def estimate_extraction_s(dataset: Dataset, recipe: PretrainedRecipe, seed: int,
         growth: photos for which each of `dataset` stands.
     """
     from muslin import machine
-    from muslin.learn.features import EXTRACTION_BATCH, batch_extractor, feature_graph, uncached_photos
+    from muslin.learn.features import batch_extractor, extraction_batches, feature_graph, uncached_photos
     from muslin.learn.train import backbone_with_weights
 
     started = time.perf_counter()
@@ -187,7 +187,7 @@ def estimate_extraction_s(dataset: Dataset, recipe: PretrainedRecipe, seed: int,
     if not len(uncached):
         return 0.0
     sample = uncached[evenly_spaced(len(uncached), TRIAL_PHOTOS)].tolist()
-    batches = [sample[first : first + EXTRACTION_BATCH] for first in range(0, len(sample), EXTRACTION_BATCH)]
+    batches = extraction_batches(sample)
     extract_batch = batch_extractor(images, feature_graph(images, *backbone))
     extract_batch(sample[:1])  # the first time takes longer
     prepared = time.perf_counter()

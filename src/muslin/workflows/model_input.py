@@ -4,10 +4,11 @@ Whatever runs a model over many photos does it here, so that one place decides w
 and predicted once is not decoded again.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from muslin.data.dataset import Dataset
+from muslin.data.dataset import Dataset, Target, align
 from muslin.data.photos import PhotoImages, ResizedPhotos, decode_photos, pixel_batches, readable_photos, resize_photos
 from muslin.learn.networks import is_backbone
 from muslin.messages import Log, no_log
@@ -46,6 +47,18 @@ def to_model_input(predictor: Predictor, dataset: Dataset, log: Log = no_log) ->
         digested.rows.flush()
         return readable
     return decode_photos(dataset, preprocessing.shape, transform=preprocessing.transform, log=log)
+
+
+def align_and_log(dataset: Dataset, targets: Sequence[Target], log: Log) -> Dataset:
+    """`dataset` as of `muslin.data.dataset.align`; says how the labels were matched, where not simply by their names.
+
+    Raises:
+        DataError: as of `align`.
+    """
+    aligned = align(dataset, targets)
+    for note in aligned.fixes[len(dataset.fixes) :]:
+        log(note)
+    return aligned
 
 
 def infer_dataset(predictor: Predictor, dataset: Dataset) -> ModelOutput:

@@ -119,7 +119,7 @@ def forecast_review(
 
 
 def default_numbers(labelled: int) -> tuple[int, ...]:
-    """Those of MORE that a curve of so many products reaches; without one, the largest number that it reaches."""
+    """Those of MORE that the curve of `labelled` products reaches; where it reaches none, the largest that it does."""
     largest = int((MAX_GROWTH - 1) * labelled)
     return tuple(number for number in MORE if number <= largest) or (max(largest, 1),)
 

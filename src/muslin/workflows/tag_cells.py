@@ -13,7 +13,7 @@ from muslin.models.product_prediction import ProductPrediction
 
 MAX_PREDICTION_SET = 3
 """Classes in the prediction set of a model without calibration data, which cannot exclude any. A calibrated model's set
-stays whole: only so it holds the true class as often as it should."""
+stays whole, because a part of it would hold the true class less often than it should."""
 
 
 _ACCEPT, _REVIEW, _OUT_OF_SCOPE = DECISIONS
